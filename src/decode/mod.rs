@@ -1,0 +1,41 @@
+//! Bytes to samples. Knows formats, not files.
+//!
+//! In: the bytes of one file, in pieces of any size. Out: calls on a [`Sink`]. Invariants: the calls do not
+//! depend on where the bytes were split; a damaged record is skipped, counted and reported, the rest is read;
+//! no declared length is trusted; memory does not grow with the file.
+
+use crate::model::{Mark, Problem, Sample, TextLine};
+
+/// Receives what a decoder finds, in file order.
+pub trait Sink {
+    /// A named number.
+    fn sample(&mut self, sample: &Sample<'_>);
+    /// A line of text (text logs only).
+    fn line(&mut self, line: &TextLine<'_>);
+    /// A restart, a planned length, a missing field.
+    fn mark(&mut self, mark: Mark<'_>);
+    /// A part that could not be read, or a fact that deserves a line.
+    fn problem(&mut self, problem: Problem);
+}
+
+/// How many records a decoder took and skipped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records (lines, events, rows) that were read.
+    pub records: u64,
+    /// Records that were skipped because they could not be read.
+    pub skipped: u64,
+}
+
+/// A resumable decoder of one file.
+pub trait Decode: Send {
+    /// Takes the next bytes of the file. May hold back an unfinished record.
+    fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink);
+    /// The file is at its end and nobody will append: what is held back is all there is. An unfinished last
+    /// line is read, an unfinished binary record is the normal state of a live file and is dropped silently.
+    fn finish(&mut self, sink: &mut dyn Sink);
+    /// Records so far.
+    fn tally(&self) -> Tally;
+    /// Name of the format as far as it is known now, e.g. `tfevents`, `jsonl`, `text-megatron`.
+    fn format(&self) -> &'static str;
+}

@@ -1,0 +1,35 @@
+//! gradwatch: a watchdog for training runs that already exist.
+//!
+//! ```text
+//! files --source--> bytes --decode--> Sample --extract--> Meaning --series--> points, Profile
+//!       --rules--> Finding --report--> text, JSON
+//! ```
+//!
+//! Modules in reading order; each may use only those named behind the arrow (held by `tests/tidy.rs`):
+//!
+//! | module | job | may use |
+//! | --- | --- | --- |
+//! | [`model`] | the values that flow | |
+//! | [`stats`] | functions on slices: Theil-Sen, Kendall, robust scale, CUSUM | |
+//! | [`decode`] | bytes to samples; knows formats, not files | model |
+//! | [`source`] | files to bytes; knows files, not formats | model |
+//! | [`extract`] | tag to meaning: quantity, layer, depth | model |
+//! | [`series`] | points to histories and profiles over depth | model, extract |
+//! | [`rules`] | profiles and histories to findings; pure | model, stats, series |
+//! | [`report`] | findings to text and JSON | model, series, stats |
+//! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
+//! | [`app`] | the only place that joins parts; one file per command | all |
+//! | [`cli`] | every flag, once | model |
+
+pub mod app;
+pub mod cli;
+pub mod decode;
+pub mod exit;
+pub mod extract;
+pub mod model;
+pub mod report;
+pub mod rules;
+pub mod series;
+pub mod simulate;
+pub mod source;
+pub mod stats;

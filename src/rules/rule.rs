@@ -1,0 +1,75 @@
+//! A rule as the engine uses it: validated, with every bound filled in.
+//!
+//! In: nothing (the file parser makes it). Out: the value. Invariant: `params` holds exactly the parameters
+//! that the check declares, each finite and within its range.
+
+use regex::Regex;
+
+use super::check::CheckInfo;
+use crate::model::{Family, Quantity, Severity, Split};
+
+/// The bounds of one rule, in the order in which its check declares them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Params(pub Vec<(&'static str, f64)>);
+
+impl Params {
+    /// The value of a declared parameter.
+    ///
+    /// # Panics
+    /// When the check asks for a parameter that it does not declare: a bug of the check, shown by its first
+    /// test.
+    #[must_use]
+    pub fn get(&self, name: &str) -> f64 {
+        self.0.iter().find(|(it, _)| *it == name).map_or_else(
+            || panic!("parameter `{name}` is not declared by its check"),
+            |(_, value)| *value,
+        )
+    }
+}
+
+/// One rule of the set in force.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Permanent name.
+    pub id: String,
+    /// The detector.
+    pub check: &'static CheckInfo,
+    /// Family of its findings.
+    pub family: Family,
+    /// Only this kind of the check's observations; empty = all.
+    pub kind: String,
+    /// The quantities it looks at.
+    pub quantities: Vec<Quantity>,
+    /// Only series of these splits; empty = training and unknown.
+    pub splits: Vec<Split>,
+    /// Only layers whose path matches.
+    pub layer: Option<Regex>,
+    /// Only layers whose role matches.
+    pub role: Option<Regex>,
+    /// Only layers with one of these parameters.
+    pub parameter: Vec<String>,
+    /// Only series whose tag matches.
+    pub tag: Option<Regex>,
+    /// Only runs whose name matches.
+    pub run: Option<Regex>,
+    /// Lines that mean trouble (`log-pattern` only).
+    pub patterns: Vec<Regex>,
+    /// The detector's bounds.
+    pub params: Params,
+    /// Fires when `bad` of the last `of` points were bad.
+    pub persistence: (u32, u32),
+    /// How urgent; a check may raise or lower it for one observation.
+    pub severity: Severity,
+    /// One sentence with `{placeholders}`.
+    pub summary: String,
+    /// Why this matters.
+    pub why: String,
+    /// What to plot or compare.
+    pub diagnosis: String,
+    /// What to do, most promising first.
+    pub remedy: Vec<String>,
+    /// When it is wrong.
+    pub false_positives: String,
+    /// Where it was read from, e.g. `rules/depth.toml:12`, for `rules show`.
+    pub origin: String,
+}

@@ -1,0 +1,80 @@
+//! What is known of a whole stream at this moment: learning rate, loss, planned length, restarts.
+//!
+//! In: points of the training loss and the learning rate. Out: a few numbers that checks ask for. Invariant:
+//! constant size.
+
+/// The training loss so far. Medians of five are used so that one odd batch does not move them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LossFacts {
+    /// Finite points so far.
+    pub n: u64,
+    /// Median of the first five points; `None` before the third.
+    pub initial: Option<f64>,
+    /// Smallest median of five so far.
+    pub best: Option<f64>,
+    /// Median of the last five.
+    pub current: Option<f64>,
+    recent: [f64; 5],
+}
+
+impl LossFacts {
+    /// Takes a point; non-finite values are not part of the medians.
+    pub fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        self.recent[(self.n % 5) as usize] = value;
+        self.n += 1;
+        let filled = self.n.min(5) as usize;
+        if filled < 3 {
+            return;
+        }
+        let mut sorted = self.recent;
+        let window = &mut sorted[..filled];
+        window.sort_unstable_by(f64::total_cmp);
+        let median = window[filled / 2];
+        if self.n <= 5 {
+            self.initial = Some(median);
+        }
+        self.current = Some(median);
+        self.best = Some(self.best.map_or(median, |best| best.min(median)));
+    }
+
+    /// Share of the initial loss that is gone at best so far, 0 when not known or the loss may be negative.
+    #[must_use]
+    pub fn fell_share(&self) -> f64 {
+        match (self.initial, self.best) {
+            (Some(initial), Some(best)) if initial > 0.0 => ((initial - best) / initial).max(0.0),
+            _ => 0.0,
+        }
+    }
+}
+
+/// What is known of a stream at this moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facts {
+    /// The training loss.
+    pub loss: LossFacts,
+    /// Last learning rate.
+    pub learning_rate: Option<f64>,
+    /// Largest learning rate so far.
+    pub learning_rate_max: Option<f64>,
+    /// Last loss scale (mixed precision).
+    pub loss_scale: Option<f64>,
+    /// How many steps the run is to have, when the log says so.
+    pub planned_steps: Option<i64>,
+    /// First step of the stream.
+    pub first_step: Option<i64>,
+    /// Largest step so far.
+    pub last_step: Option<i64>,
+    /// Steps closed so far (distinct logged steps).
+    pub n_steps: u64,
+    /// Step to which the last restart went back, and steps closed since.
+    pub restart: Option<(i64, u64)>,
+    /// First step with a non-finite watched value in the current attempt.
+    pub nonfinite_since: Option<i64>,
+    /// Steps are ordinals of rows: the log has no step numbers.
+    pub steps_are_ordinal: bool,
+    /// The step axis counts epochs.
+    pub steps_are_epochs: bool,
+}
