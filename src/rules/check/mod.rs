@@ -75,6 +75,9 @@ pub enum Judgement {
     Good,
     /// Out of bounds.
     Bad(Observation),
+    /// What was seen of this subject before has healed by itself: the finding stays, at no more than this
+    /// severity.
+    Healed(Severity),
 }
 
 /// One point or profile that is out of bounds.
