@@ -13,7 +13,7 @@ use super::check::{
 use super::persistence::Persistence;
 use super::rule::Rule;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Severity, Slot, Split, TextLine};
-use crate::series::{Assembler, Facts, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, evidence, layers_by_depth};
+use crate::series::{Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -27,6 +27,8 @@ pub struct Engine<'r> {
     book: Book,
     restarts: Restarts,
     primary_loss: PrimaryLoss,
+    loss_history: History,
+    tap: Option<Box<dyn Tap>>,
     judged: Vec<Judged>,
     current_step: Option<i64>,
     current_wall_time: Option<f64>,
@@ -81,6 +83,8 @@ pub struct Outcome {
     pub series: Vec<SeriesInfo>,
     /// What is known of the stream.
     pub facts: Facts,
+    /// The training loss, bounded.
+    pub loss_history: History,
     /// Restarts and limits that were reached.
     pub notes: Vec<Problem>,
     /// Ids of rules that no series or line of the stream could have fired.
@@ -119,6 +123,8 @@ impl<'r> Engine<'r> {
             book: Book::default(),
             restarts: Restarts::default(),
             primary_loss: PrimaryLoss::default(),
+            loss_history: History::default(),
+            tap: None,
             judged: Vec::new(),
             current_step: None,
             current_wall_time: None,
@@ -129,6 +135,13 @@ impl<'r> Engine<'r> {
             }
         }
         engine
+    }
+
+    /// Lets `tap` hear every point.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Box<dyn Tap>) -> Self {
+        self.tap = Some(tap);
+        self
     }
 
     /// Takes a sample.
@@ -142,6 +155,9 @@ impl<'r> Engine<'r> {
             self.series_went_back(id, sample.step);
         }
         self.store.get_mut(id).add(sample.step, sample.value, sample.form);
+        if let Some(tap) = &mut self.tap {
+            tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
+        }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
         let point =
@@ -226,6 +242,7 @@ impl<'r> Engine<'r> {
             findings: self.book.findings(self.rules, self.facts.steps_are_ordinal),
             series: self.store.into_series(),
             facts: self.facts,
+            loss_history: self.loss_history,
             notes,
             unmatched,
             depth_order,
@@ -242,6 +259,7 @@ impl<'r> Engine<'r> {
             Quantity::Loss => {
                 if self.primary_loss.meet(id, &info.tag) {
                     self.facts.loss = LossFacts::default();
+                    self.loss_history = History::default();
                 }
                 Role::Loss
             }
@@ -338,6 +356,7 @@ impl<'r> Engine<'r> {
             Role::Loss => {
                 if self.primary_loss.is_fed_by(id) {
                     self.facts.loss.add(sample.value);
+                    self.loss_history.add(sample.step, sample.value);
                 }
             }
             Role::LearningRate => {
@@ -355,6 +374,12 @@ impl<'r> Engine<'r> {
     fn series_went_back(&mut self, id: u32, step: i64) {
         let info = self.store.get_mut(id);
         info.restarts += 1;
+        if let Some(tap) = &mut self.tap {
+            tap.rewind(id, step);
+        }
+        if self.primary_loss.is_fed_by(id) {
+            self.loss_history.rewind(step);
+        }
         self.restarts.went_back(info.last_step, step);
         self.facts.restart = Some((step, 0));
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {

@@ -7,15 +7,19 @@
 mod assembler;
 mod depth;
 mod facts;
+mod history;
 mod info;
 mod primary;
 mod restart;
 mod store;
+mod tap;
 
 pub use assembler::{Assembler, LAYERS_MAX};
 pub use depth::{evidence, layers_by_depth};
 pub use facts::{Facts, LossFacts};
+pub use history::{BINS_MAX, Bin, History};
 pub use info::SeriesInfo;
 pub use primary::{PrimaryLoss, loss_rank};
 pub use restart::Restarts;
 pub use store::{SERIES_MAX, Store};
+pub use tap::Tap;
