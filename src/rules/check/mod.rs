@@ -5,6 +5,8 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
+pub mod registry;
+
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
 use crate::series::{Facts, SeriesInfo};
