@@ -3,6 +3,7 @@
 //! In: a rule's `summary` with `{placeholders}` and what was seen. Out: one sentence. Invariant: text from the
 //! log (tags, layers) is put in as it is; escaping belongs to whoever shows it.
 
+use super::template::fill;
 use crate::model::Finding;
 
 /// Layer names that a sentence lists before it counts the rest.
@@ -12,27 +13,10 @@ const LAYERS_SHOWN: usize = 3;
 /// {layers} {n_layers} {where} {forecast}`; a check adds words of its own. Unknown ones stay as they are.
 #[must_use]
 pub fn render(template: &str, finding: &Finding, step: i64, words: &[(&'static str, String)]) -> String {
-    let mut out = String::with_capacity(template.len() + 32);
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        out.push_str(&rest[..open]);
-        let after = &rest[open + 1..];
-        let Some(close) = after.find('}') else {
-            out.push_str(&rest[open..]);
-            return out;
-        };
-        let name = &after[..close];
-        match words.iter().find(|(word, _)| *word == name) {
-            Some((_, text)) => out.push_str(text),
-            None => match common(name, finding, step) {
-                Some(text) => out.push_str(&text),
-                None => out.push_str(&rest[open..open + close + 2]),
-            },
-        }
-        rest = &after[close + 1..];
-    }
-    out.push_str(rest);
-    out
+    fill(template, |name| match words.iter().find(|(word, _)| *word == name) {
+        Some((_, text)) => Some(text.clone()),
+        None => common(name, finding, step),
+    })
 }
 
 fn common(name: &str, finding: &Finding, step: i64) -> Option<String> {

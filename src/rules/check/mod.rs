@@ -6,6 +6,10 @@
 //! measured table at the place where it is declared.
 
 pub mod registry;
+pub mod depth_trend;
+mod depth_view;
+#[cfg(test)]
+mod profile_fixture;
 
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
