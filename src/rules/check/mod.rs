@@ -83,6 +83,10 @@ pub enum Judgement {
     Bad(Observation),
     /// What was seen of this subject before has healed by itself: the finding stays, at no more than this
     /// severity.
+    /// In bounds, and what this check has said of this subject since it was last healed turns out to be at
+    /// most this urgent: a NaN of one skipped batch, a loss that came back. Counts as [`Judgement::Good`]; the
+    /// severity of those observations is lowered to it (never raised), and with them the finding's, unless
+    /// another subject of the finding is worse.
     Healed(Severity),
 }
 
