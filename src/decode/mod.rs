@@ -4,6 +4,10 @@
 //! depend on where the bytes were split; a damaged record is skipped, counted and reported, the rest is read;
 //! no declared length is trusted; memory does not grow with the file.
 
+mod encoding;
+pub mod line;
+pub mod number;
+
 use crate::model::{Mark, Problem, Sample, TextLine};
 
 /// Receives what a decoder finds, in file order.

@@ -1,8 +1,15 @@
 //! Points and profiles to findings. Pure: no I/O, no clock.
+//!
+//! In: samples, lines and marks of one stream, and rule files as text. Out: findings, and every problem of a
+//! rule file. Invariant: the same log gives the same findings whether it is read at once or followed byte by
+//! byte.
 
 mod builtin;
+mod book;
+mod causes;
 pub mod check;
 mod document;
+mod engine;
 mod fields;
 mod file;
 #[cfg(test)]
@@ -10,6 +17,10 @@ mod golden;
 mod problem;
 mod rule;
 mod schema;
+mod persistence;
+mod problem;
+mod rule;
+mod run;
 mod set;
 mod suggest;
 mod template;
@@ -17,12 +28,17 @@ mod template;
 mod test_checks;
 pub mod testfile;
 mod validate;
+pub mod words;
 
 pub use builtin::{builtin, builtin_sources, builtin_tests, load_builtin};
+pub use book::Noted;
+pub use engine::{Engine, Outcome};
 pub use file::{RULE_FILE_BYTES_MAX, load};
+pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};
 pub use rule::{Params, Rule};
 pub use schema::{schema, schema_text};
+pub use run::{RunOutcome, StreamOutcome, join};
 pub use set::RuleSet;
 pub use template::{TemplateError, fill, placeholders};
 pub use validate::PERSISTENCE_MAX;

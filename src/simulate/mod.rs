@@ -1,1 +1,16 @@
-//! (being built)
+//! The linear chain: the reference behind every threshold.
+//!
+//! In: depth, weights or widths, an initialisation, a learning rate, a seed. Out: activations, gradients and
+//! norms per layer, exact or as a number format would show them, and runs written in log formats.
+//! Invariants: the same seed gives the same numbers on every machine with the same `libm`; layers count from
+//! 1 at the input; a bad argument is an error, never a panic and never a guess.
+
+mod error;
+mod round;
+mod scalar;
+mod scaled;
+
+pub use error::SimulateError;
+pub use round::NumberFormat;
+pub use scalar::{Fate, LAYERS_MAX, LossPass, Regime, RoundedLayer, ScalarChain, ScalarLayer, fate};
+pub use scaled::Scaled;

@@ -6,6 +6,10 @@
 //! measured table at the place where it is declared.
 
 pub mod registry;
+pub mod depth_trend;
+mod depth_view;
+#[cfg(test)]
+mod profile_fixture;
 
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
@@ -77,6 +81,13 @@ pub enum Judgement {
     Good,
     /// Out of bounds.
     Bad(Observation),
+    /// What was seen of this subject before has healed by itself: the finding stays, at no more than this
+    /// severity.
+    /// In bounds, and what this check has said of this subject since it was last healed turns out to be at
+    /// most this urgent: a NaN of one skipped batch, a loss that came back. Counts as [`Judgement::Good`]; the
+    /// severity of those observations is lowered to it (never raised), and with them the finding's, unless
+    /// another subject of the finding is worse.
+    Healed(Severity),
 }
 
 /// One point or profile that is out of bounds.

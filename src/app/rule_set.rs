@@ -1,0 +1,1 @@
+//! The rules in force: the shipped set and the user's files.
