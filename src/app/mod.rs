@@ -7,6 +7,7 @@ mod audit;
 pub mod feed;
 pub mod pipeline;
 mod rule_set;
+pub mod rules_cmd;
 
 use std::io;
 use std::process::ExitCode;
