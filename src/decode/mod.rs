@@ -4,7 +4,19 @@
 //! depend on where the bytes were split; a damaged record is skipped, counted and reported, the rest is read;
 //! no declared length is trusted; memory does not grow with the file.
 
+mod bulk;
+mod event;
+pub mod event_write;
+mod faults;
+mod framer;
+mod histogram;
+mod proto;
+mod tensor;
+pub mod tfrecord;
+
 use crate::model::{Mark, Problem, Sample, TextLine};
+
+pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {
