@@ -7,8 +7,19 @@
 mod encoding;
 pub mod line;
 pub mod number;
+mod bulk;
+mod event;
+pub mod event_write;
+mod faults;
+mod framer;
+mod histogram;
+mod proto;
+mod tensor;
+pub mod tfrecord;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
+
+pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {
