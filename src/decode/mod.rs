@@ -5,6 +5,7 @@
 //! no declared length is trusted; memory does not grow with the file.
 
 mod encoding;
+pub mod json;
 pub mod line;
 pub mod number;
 
