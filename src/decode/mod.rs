@@ -4,7 +4,11 @@
 //! depend on where the bytes were split; a damaged record is skipped, counted and reported, the rest is read;
 //! no declared length is trusted; memory does not grow with the file.
 
+mod axis;
 mod encoding;
+pub mod json;
+pub mod jsonl;
+mod key;
 pub mod line;
 pub mod number;
 mod bulk;
@@ -16,6 +20,11 @@ mod histogram;
 mod proto;
 mod tensor;
 pub mod tfrecord;
+#[cfg(test)]
+pub(crate) mod record;
+mod row;
+mod trouble;
+mod wall_time;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
