@@ -7,6 +7,7 @@
 mod encoding;
 pub mod line;
 pub mod number;
+pub mod text;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
