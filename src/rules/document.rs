@@ -78,7 +78,7 @@ pub(crate) struct SyntaxError {
 /// Reads a text.
 ///
 /// # Errors
-/// Every syntax error of the text, in its order.
+/// The first syntax error of each line, in the order of the text.
 pub(crate) fn parse(text: &str) -> Result<Table, Vec<SyntaxError>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
@@ -92,6 +92,11 @@ pub(crate) fn parse(text: &str) -> Result<Table, Vec<SyntaxError>> {
         })
         .collect();
     errors.sort_by_key(|it| it.span.start);
+    // What follows on the same line is a consequence of the first.
+    errors.dedup_by(|later, first| {
+        text.get(first.span.start..later.span.start)
+            .is_some_and(|it| !it.contains('\n'))
+    });
     Err(errors)
 }
 

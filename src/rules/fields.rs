@@ -21,7 +21,8 @@ pub(crate) fn text(key: &str, node: &Node, problems: &mut Problems<'_>) -> Optio
     }
 }
 
-/// A string or a list of strings, with the place of each; the list may not be empty.
+/// A string or a list of strings, with the place of each; the list may not be empty. Items that are not
+/// strings are noted and left out, so that the others are still judged.
 pub(crate) fn texts(key: &str, node: &Node, problems: &mut Problems<'_>) -> Option<Vec<(String, Span)>> {
     let Value::Array(items) = &node.value else {
         if matches!(node.value, Value::Text(_)) {
@@ -39,13 +40,10 @@ pub(crate) fn texts(key: &str, node: &Node, problems: &mut Problems<'_>) -> Opti
         problems.add(&node.span, format!("`{key}` is empty"));
         return None;
     }
-    // All items are read before judging, so that each bad one is named.
-    let read: Vec<_> = items.iter().map(|it| text(key, it, problems)).collect();
-    let spans = items.iter().map(|it| it.span.clone());
-    read.into_iter()
-        .zip(spans)
-        .map(|(text, span)| Some((text?, span)))
-        .collect()
+    let good = items
+        .iter()
+        .filter_map(|it| Some((text(key, it, problems)?, it.span.clone())));
+    Some(good.collect())
 }
 
 /// A boolean.

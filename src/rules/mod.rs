@@ -4,6 +4,7 @@
 //! rule file. Invariant: the same log gives the same findings whether it is read at once or followed byte by
 //! byte.
 
+mod builtin;
 mod book;
 mod causes;
 pub mod check;
@@ -11,6 +12,11 @@ mod document;
 mod engine;
 mod fields;
 mod file;
+#[cfg(test)]
+mod golden;
+mod problem;
+mod rule;
+mod schema;
 mod persistence;
 mod problem;
 mod rule;
@@ -20,15 +26,18 @@ mod suggest;
 mod template;
 #[cfg(test)]
 mod test_checks;
+pub mod testfile;
 mod validate;
 pub mod words;
 
+pub use builtin::{builtin, builtin_sources, builtin_tests, load_builtin};
 pub use book::Noted;
 pub use engine::{Engine, Outcome};
 pub use file::{RULE_FILE_BYTES_MAX, load};
 pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};
 pub use rule::{Params, Rule};
+pub use schema::{schema, schema_text};
 pub use run::{RunOutcome, StreamOutcome, join};
 pub use set::RuleSet;
 pub use template::{TemplateError, fill, placeholders};

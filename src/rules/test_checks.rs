@@ -72,3 +72,22 @@ pub(crate) static LINES: CheckInfo = CheckInfo {
 };
 
 pub(crate) static CHECKS: &[&CheckInfo] = &[&LEVEL, &LEAN, &LINES];
+
+/// Two rules, as a shipped set.
+pub(crate) const SHIPPED: &str = r#"
+[[rule]]
+id = "loud-loss"
+check = "test-level"
+quantity = "loss"
+severity = "warning"
+summary = "{quantity} is {value}"
+why = "w"
+level = 5
+
+[[rule]]
+id = "leaning-layers"
+check = "test-lean"
+quantity = ["grad_norm", "weight_norm"]
+severity = "critical"
+summary = "leans"
+"#;

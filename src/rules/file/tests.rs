@@ -1,28 +1,13 @@
 //! Tests of the rule file format, on two checks made for them.
 
+use std::path::Path;
+
 use super::{RULE_FILE_BYTES_MAX, load};
 use crate::model::{Family, Quantity, Severity, Split};
-use crate::rules::problem::{RuleProblem, Source};
+use crate::rules::golden::assert_golden;
+use crate::rules::problem::{RuleProblem, Source, render};
 use crate::rules::set::RuleSet;
-use crate::rules::test_checks::CHECKS;
-
-const SHIPPED: &str = r#"
-[[rule]]
-id = "loud-loss"
-check = "test-level"
-quantity = "loss"
-severity = "warning"
-summary = "{quantity} is {value}"
-why = "w"
-level = 5
-
-[[rule]]
-id = "leaning-layers"
-check = "test-lean"
-quantity = ["grad_norm", "weight_norm"]
-severity = "critical"
-summary = "leans"
-"#;
+use crate::rules::test_checks::{CHECKS, SHIPPED};
 
 fn read(text: &str, base: &RuleSet) -> Result<RuleSet, Vec<RuleProblem>> {
     load(&[Source::new("team.toml", text)], base, CHECKS)
@@ -418,4 +403,31 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// What a user sees of each file with mistakes: one line per problem, then the blocks.
+#[test]
+fn files_with_mistakes_are_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rules");
+    let mut n_files = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path
+            .file_name()
+            .and_then(|it| it.to_str())
+            .and_then(|it| it.strip_suffix(".bad.toml"))
+        else {
+            continue;
+        };
+        let source = Source::new(
+            format!("{name}.bad.toml"),
+            std::fs::read_to_string(&path).unwrap(),
+        );
+        let found = load(std::slice::from_ref(&source), &shipped(), CHECKS).unwrap_err();
+        let lines: String = found.iter().map(|it| format!("{it}\n")).collect();
+        let shown = format!("{lines}\n{}\n", render(&found, &[source], false).trim_end());
+        assert_golden(&format!("fixtures/rules/{name}.expected.txt"), &shown);
+        n_files += 1;
+    }
+    assert!(n_files >= 10, "{n_files}");
 }
