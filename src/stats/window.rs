@@ -80,26 +80,68 @@ pub fn upper_median(values: &mut [f64]) -> Option<f64> {
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
+/// Memory of the noise estimate, in points.
+const NOISE_POINTS: f64 = 32.0;
+/// Memory of the lag, in points: short, so that a trend that bends is followed.
+const LAG_POINTS: f64 = 8.0;
+/// A deviation counts at most this many times the mean one, so that an outlier does not become noise.
+const CLIP: f64 = 4.0;
+/// Deviations before anything is clipped.
+const UNCLIPPED: u32 = 8;
+
+/// The noise of a series, from its deviations from a level that lags behind.
+///
+/// A falling series lies below the median of its last points by a share of the slope; that lag is tracked and
+/// taken out, so that the noise is not the trend.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stray {
+    lag: f64,
+    mean_abs: f64,
+    n: u32,
+}
+
+impl Stray {
+    /// Takes a deviation from the level.
+    pub fn learn(&mut self, deviation: f64) {
+        self.n = self.n.saturating_add(1);
+        let n = f64::from(self.n);
+        if self.n == 1 {
+            self.lag = deviation;
+            return;
+        }
+        let clip = if self.n > UNCLIPPED { CLIP * self.mean_abs } else { f64::INFINITY };
+        let off = deviation - self.lag;
+        self.mean_abs += (1.0 / (n - 1.0)).max(1.0 / NOISE_POINTS) * (off.abs().min(clip) - self.mean_abs);
+        // A noise of exactly zero must not clip the lag for ever.
+        let clip = clip.max(off.abs() / NOISE_POINTS);
+        self.lag += (1.0 / n).max(1.0 / LAG_POINTS) * off.clamp(-clip, clip);
+        self.mean_abs = self.mean_abs.max(0.0);
+    }
+
+    /// Standard deviation, from the mean absolute one as if normal.
+    #[must_use]
+    pub fn noise(&self) -> f64 {
+        SD_PER_MEAN_ABS * self.mean_abs
+    }
+
+    /// Deviations taken.
+    #[must_use]
+    pub fn n(&self) -> u32 {
+        self.n
+    }
+}
+
 /// Points of the local median. Shorter than the trends of training, longer than a spike.
 const LEVEL_POINTS: usize = 16;
 /// The cached median is taken anew after this many points.
 const REFRESH_POINTS: u8 = 8;
-/// Memory of the noise estimate, in points.
-const NOISE_POINTS: f64 = 64.0;
-/// A deviation counts at most this many times the mean one, so that an outlier does not become noise.
-const CLIP: f64 = 4.0;
 
-/// Where a noisy series is now, and how far it usually strays.
-///
-/// The level is the median of the last 16 values; the noise the clipped mean absolute deviation from it over
-/// about 64 values, as a standard deviation. Deviations from a *local* median leave a slow trend out; what is
-/// left of a steep one makes the noise larger and the caller slower, never wrong.
+/// Where a noisy series is now (the median of its last 16 values), and how far it usually strays.
 #[derive(Debug, Clone)]
 pub struct Level {
     recent: Window,
     centre: f64,
-    mean_abs: f64,
-    n_deviations: u32,
+    stray: Stray,
     age: u8,
 }
 
@@ -108,8 +150,7 @@ impl Default for Level {
         Self {
             recent: Window::new(LEVEL_POINTS),
             centre: f64::NAN,
-            mean_abs: 0.0,
-            n_deviations: 0,
+            stray: Stray::default(),
             age: 0,
         }
     }
@@ -119,24 +160,13 @@ impl Level {
     /// Takes a value as one of the usual ones.
     pub fn learn(&mut self, y: f64) {
         if self.recent.len() >= 4 {
-            self.learn_deviation((y - self.centre).abs());
+            self.stray.learn(y - self.centre);
         }
         self.recent.push(y);
         self.age += 1;
         if self.age >= REFRESH_POINTS || self.recent.len() <= LEVEL_POINTS / 2 {
             self.refresh();
         }
-    }
-
-    fn learn_deviation(&mut self, deviation: f64) {
-        self.n_deviations = self.n_deviations.saturating_add(1);
-        let share = (1.0 / f64::from(self.n_deviations)).max(1.0 / NOISE_POINTS);
-        let counted = if self.n_deviations > 8 && self.mean_abs > 0.0 {
-            deviation.min(CLIP * self.mean_abs)
-        } else {
-            deviation
-        };
-        self.mean_abs += share * (counted - self.mean_abs);
     }
 
     /// Takes the median anew from the values learnt so far.
@@ -156,13 +186,13 @@ impl Level {
     /// Standard deviation around it.
     #[must_use]
     pub fn noise(&self) -> f64 {
-        SD_PER_MEAN_ABS * self.mean_abs
+        self.stray.noise()
     }
 
     /// Deviations that the noise was estimated from.
     #[must_use]
     pub fn n_deviations(&self) -> u32 {
-        self.n_deviations
+        self.stray.n()
     }
 }
 

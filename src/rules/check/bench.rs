@@ -125,6 +125,11 @@ impl Bench {
         self
     }
 
+    /// The step of the next point.
+    pub(crate) fn set_step(&mut self, step: i64) {
+        self.step = step;
+    }
+
     pub(crate) fn rewind(&mut self, step: i64) {
         self.check.rewind(step);
         self.step = step;

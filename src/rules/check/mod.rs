@@ -17,6 +17,8 @@ pub mod threshold;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod tmp_corpus;
 mod loss_state;
 
 use super::Rule;
