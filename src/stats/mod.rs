@@ -18,3 +18,8 @@ pub use trend::{log_linear, positive_logs};
 
 #[cfg(test)]
 mod oracle_tests;
+//! (being built)
+
+pub mod change;
+pub mod cusum;
+pub mod window;
