@@ -5,8 +5,10 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
+pub mod dead_layer;
 pub mod depth_trend;
 mod depth_view;
+pub mod layer_outlier;
 #[cfg(test)]
 mod profile_fixture;
 
