@@ -415,7 +415,7 @@ mod tests {
             check.as_mut(),
             &learning(),
             &net(&[0.0, 0.0, 1.0, 1.0, 1.0, 0.8, 0.5]),
-            3,
+            4,
         );
         assert_eq!(observations(&judged)[0].severity, None);
     }
