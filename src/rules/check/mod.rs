@@ -6,8 +6,11 @@
 //! measured table at the place where it is declared.
 
 pub mod registry;
+pub mod dead_layer;
 pub mod depth_trend;
 mod depth_view;
+pub mod gradient_level;
+pub mod layer_outlier;
 #[cfg(test)]
 mod profile_fixture;
 pub mod decay;
