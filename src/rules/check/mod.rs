@@ -5,6 +5,11 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
+pub mod depth_trend;
+mod depth_view;
+#[cfg(test)]
+mod profile_fixture;
+
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
 use crate::series::{Facts, SeriesInfo};
