@@ -5,6 +5,8 @@
 //! no declared length is trusted; memory does not grow with the file.
 
 mod axis;
+pub mod csv;
+pub mod document;
 mod encoding;
 pub mod json;
 pub mod jsonl;
