@@ -8,6 +8,7 @@
 pub mod dead_layer;
 pub mod depth_trend;
 mod depth_view;
+pub mod gain;
 pub mod gradient_level;
 pub mod layer_outlier;
 #[cfg(test)]
