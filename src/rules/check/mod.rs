@@ -9,6 +9,7 @@ pub mod registry;
 pub mod dead_layer;
 pub mod depth_trend;
 mod depth_view;
+pub mod gain;
 pub mod gradient_level;
 pub mod layer_outlier;
 #[cfg(test)]
