@@ -4,11 +4,34 @@
 //! depend on where the bytes were split; a damaged record is skipped, counted and reported, the rest is read;
 //! no declared length is trusted; memory does not grow with the file.
 
+mod axis;
+pub mod csv;
+pub mod document;
 mod encoding;
+pub mod json;
+pub mod jsonl;
+mod key;
 pub mod line;
 pub mod number;
+mod bulk;
+mod event;
+pub mod event_write;
+mod faults;
+mod framer;
+mod histogram;
+mod proto;
+mod tensor;
+pub mod tfrecord;
+#[cfg(test)]
+pub(crate) mod record;
+mod row;
+mod trouble;
+mod wall_time;
+pub mod text;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
+
+pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {

@@ -18,6 +18,16 @@ pub struct Number {
     pub used: usize,
 }
 
+impl Number {
+    /// The resolution where numbers are printed as short as possible (JSON, CSV, `%g`): a whole number with
+    /// at most one decimal (`0`, `0.0`, `16.0`) is exact there and says nothing about decimals.
+    #[must_use]
+    pub fn resolution_of_shortest(&self) -> f64 {
+        let is_whole = self.value.fract() == 0.0 && self.resolution >= 0.1;
+        if is_whole { 0.0 } else { self.resolution }
+    }
+}
+
 /// More significant digits than this are full precision: `%.9g` is what a float32 needs to survive printing.
 const DIGITS_OF_A_FLOAT32: u32 = 9;
 

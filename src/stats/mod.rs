@@ -6,6 +6,7 @@
 mod depth_fit;
 mod robust;
 mod special;
+mod tail;
 mod trend;
 
 pub use depth_fit::{
@@ -14,7 +15,13 @@ pub use depth_fit::{
 };
 pub use robust::{mad, median, sorted_median};
 pub use special::{digamma, student_t_two_sided, trigamma};
+pub use tail::{clopper_pearson_upper, normal_cdf, normal_upper_quantile};
 pub use trend::{log_linear, positive_logs};
 
 #[cfg(test)]
 mod oracle_tests;
+//! (being built)
+
+pub mod change;
+pub mod cusum;
+pub mod window;

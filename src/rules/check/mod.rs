@@ -6,10 +6,29 @@
 //! measured table at the place where it is declared.
 
 pub mod registry;
+pub mod dead_layer;
 pub mod depth_trend;
 mod depth_view;
+pub mod gain;
+pub mod gradient_level;
+pub mod layer_outlier;
 #[cfg(test)]
 mod profile_fixture;
+pub mod decay;
+pub mod divergence;
+pub mod growth;
+pub mod learning_rate;
+pub mod masked;
+pub mod no_progress;
+pub mod non_finite;
+pub mod spike;
+pub mod threshold;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod tmp_corpus;
+mod loss_state;
 
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
