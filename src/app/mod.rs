@@ -8,6 +8,7 @@ pub mod feed;
 pub mod pipeline;
 mod rule_set;
 pub mod rules_cmd;
+pub mod rules_cmd;
 
 use std::io;
 use std::process::ExitCode;

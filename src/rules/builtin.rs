@@ -18,7 +18,7 @@ macro_rules! embedded {
 }
 
 /// The shipped rules, one family per file.
-const RULE_FILES: Embedded = embedded![];
+const RULE_FILES: Embedded = embedded!["rules/dead.toml", "rules/depth.toml", "rules/outlier.toml"];
 
 /// The tests of the shipped rules.
 const TEST_FILES: Embedded = embedded![];
