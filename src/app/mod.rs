@@ -6,7 +6,9 @@
 mod audit;
 pub mod feed;
 pub mod pipeline;
+mod rule_harness;
 mod rule_set;
+pub mod rules_cmd;
 
 use std::io;
 use std::process::ExitCode;

@@ -18,8 +18,6 @@ mod problem;
 mod rule;
 mod schema;
 mod persistence;
-mod problem;
-mod rule;
 mod run;
 mod set;
 mod suggest;
