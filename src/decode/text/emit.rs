@@ -148,7 +148,7 @@ impl Emitter {
         let mut layer = std::mem::take(&mut self.layer);
         layer.clear();
         for pair in Pairs::of(text) {
-            if pair.total.is_some() && pair.key.ends_with("iteration") && taken.n_points > 0 {
+            if pair.total.is_some() && pair.key.ends_with("iteration") && (must.is_some() || taken.n_points > 0) {
                 taken.glued_at = Some(pair.from);
                 break;
             }

@@ -175,7 +175,7 @@ fn looks_like_code(text: &str) -> bool {
     let has_code_byte = bytes
         .iter()
         .any(|b| matches!(b, b'{' | b'}' | b';' | b'"' | b'\'' | b'\\' | b'$' | b'!'));
-    let is_comment = text.starts_with(['#', '/', '>', '<', '@']) && !text.starts_with("# step");
+    let is_comment = text.starts_with(['#', '/', '>', '<', '@']);
     let is_compared = ["==", "+=", "->", " # "].iter().any(|sign| text.contains(sign));
     let is_call = bytes.windows(3).any(|w| {
         matches!(w, [before, b'(', after]

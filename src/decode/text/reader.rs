@@ -49,7 +49,8 @@ impl Reader {
     }
 
     pub(super) fn format(&self) -> &'static str {
-        let best = self.counts.iter().max_by_key(|(_, n)| *n);
+        // The first of equals: `max_by_key` takes the last.
+        let best = self.counts.iter().rev().max_by_key(|(_, n)| *n);
         best.map_or("text", |(name, _)| name)
     }
 
