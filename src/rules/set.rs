@@ -3,6 +3,7 @@
 //! In: loaded rules. Out: access by id. Invariant: no two rules of a set, on or off, share an id.
 
 use super::Rule;
+use super::suggest::nearest;
 
 /// Rules that are in force, and those that were switched off.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,12 @@ impl RuleSet {
     #[must_use]
     pub fn is_enabled(&self, id: &str) -> bool {
         self.rules.iter().any(|it| it.id == id)
+    }
+
+    /// The id that a misspelt one was probably meant to be.
+    #[must_use]
+    pub fn nearest(&self, id: &str) -> Option<&str> {
+        nearest(id, self.all().map(|it| it.id.as_str()))
     }
 
     /// All rules, those in force first.

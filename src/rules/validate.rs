@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::check::{Build, CheckInfo};
 use super::document::{Entry, Node, Span, Table, Value};
+use super::persistence::WINDOW_MAX;
 use super::fields::{advice, flag, integer, number, regex, text, texts, word, wrong_type};
 use super::problem::Problems;
 use super::suggest::nearest;
@@ -41,8 +42,8 @@ pub(crate) const KEYS: &[&str] = &[
 /// The only check that reads lines of text by the rule's own patterns.
 pub(crate) const LOG_PATTERN: &str = "log-pattern";
 
-/// Largest window of `for`: the engine keeps one bit per point and subject.
-pub const PERSISTENCE_MAX: u32 = 1024;
+/// Largest window of `for`, in points.
+pub const PERSISTENCE_MAX: u32 = WINDOW_MAX;
 
 /// What a table says, key by key; what it does not say is `None` and stays as it was.
 #[derive(Debug, Default)]

@@ -13,4 +13,4 @@ mod run;
 pub use case::{Case, CaseLine, CasePoint, CaseSeries, Event, Expectation, Setting, StepRange};
 pub use compact::{NotationError, VALUES_MAX, expand};
 pub use parse::{POINTS_MAX, parse_tests};
-pub use run::{Failure, Harness, Outcome, TestReport, run_tests};
+pub use run::{Failure, Harness, CaseOutcome, TestReport, run_tests};

@@ -16,12 +16,12 @@ pub trait Harness {
     ///
     /// # Errors
     /// Why the case cannot be run (an unknown setting of the chain, an unreadable fixture).
-    fn run(&self, case: &Case) -> Result<Outcome, String>;
+    fn run(&self, case: &Case) -> Result<CaseOutcome, String>;
 }
 
 /// What an audit of a case gave.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outcome {
+pub struct CaseOutcome {
     /// All findings.
     pub findings: Vec<Finding>,
     /// Ids of rules whose selectors matched nothing in the case's input.
@@ -98,7 +98,7 @@ pub fn run_tests(cases: &[Case], rules: &RuleSet, must_cover: &[&str], harness: 
 }
 
 /// Rules that this case shows quiet: named so, or all that looked at something where nothing is expected.
-fn quiet_rules<'r>(case: &Case, outcome: &Outcome, rules: &'r RuleSet) -> Vec<&'r str> {
+fn quiet_rules<'r>(case: &Case, outcome: &CaseOutcome, rules: &'r RuleSet) -> Vec<&'r str> {
     let ids = rules.rules.iter().map(|it| it.id.as_str());
     ids.filter(|id| case.expect.is_empty() || case.quiet.iter().any(|it| it == id))
         .filter(|id| !outcome.unmatched.iter().any(|it| it == id))
@@ -107,7 +107,7 @@ fn quiet_rules<'r>(case: &Case, outcome: &Outcome, rules: &'r RuleSet) -> Vec<&'
 }
 
 /// Everything that is wrong with the findings of a case.
-fn judge(case: &Case, outcome: &Outcome) -> Vec<String> {
+fn judge(case: &Case, outcome: &CaseOutcome) -> Vec<String> {
     let mut wrong: Vec<String> = case.expect.iter().filter_map(|it| missing(it, outcome)).collect();
     wrong.extend(
         outcome
@@ -129,7 +129,7 @@ fn judge(case: &Case, outcome: &Outcome) -> Vec<String> {
 }
 
 /// What is missing for an expectation to be met, if anything.
-fn missing(expected: &Expectation, outcome: &Outcome) -> Option<String> {
+fn missing(expected: &Expectation, outcome: &CaseOutcome) -> Option<String> {
     let of_rule: Vec<&Finding> = outcome
         .findings
         .iter()

@@ -1,6 +1,6 @@
 //! Tests of the judgement over findings.
 
-use super::{Harness, Outcome, TestReport, run_tests};
+use super::{Harness, CaseOutcome, TestReport, run_tests};
 use crate::model::{Family, Finding, Quantity, Severity};
 use crate::rules::load;
 use crate::rules::problem::Source;
@@ -9,10 +9,10 @@ use crate::rules::test_checks::{CHECKS, SHIPPED};
 use crate::rules::testfile::{Case, parse_tests};
 
 /// Answers every case with the same outcome.
-struct Fixed(Result<Outcome, String>);
+struct Fixed(Result<CaseOutcome, String>);
 
 impl Harness for Fixed {
-    fn run(&self, _case: &Case) -> Result<Outcome, String> {
+    fn run(&self, _case: &Case) -> Result<CaseOutcome, String> {
         self.0.clone()
     }
 }
@@ -43,7 +43,7 @@ fn finding(rule: &str, severity: Severity, first_step: i64) -> Finding {
 }
 
 fn found(findings: Vec<Finding>) -> Fixed {
-    Fixed(Ok(Outcome {
+    Fixed(Ok(CaseOutcome {
         findings,
         unmatched: Vec::new(),
     }))
@@ -150,7 +150,7 @@ fn consequences_of_what_is_expected_need_no_mention() {
 
 #[test]
 fn a_rule_with_nothing_to_look_at_proves_nothing() {
-    let blind = Fixed(Ok(Outcome {
+    let blind = Fixed(Ok(CaseOutcome {
         findings: Vec::new(),
         unmatched: vec!["loud-loss".to_owned()],
     }));
