@@ -28,8 +28,8 @@ use crate::source::{RunFiles, discover};
 /// # Errors
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
-    let rules = rule_set::load(&args.rules)?;
-    let report = read(&args.input, &rules)?;
+    let rules = rule_set::load_files(&args.rules)?;
+    let report = read(&args.input, &rules.rules)?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),

@@ -6,6 +6,7 @@
 mod audit;
 pub mod feed;
 pub mod pipeline;
+mod rule_harness;
 mod rule_set;
 pub mod rules_cmd;
 pub mod rules_cmd;

@@ -15,8 +15,6 @@ mod file;
 #[cfg(test)]
 mod golden;
 mod persistence;
-mod problem;
-mod rule;
 mod run;
 mod schema;
 mod set;

@@ -84,10 +84,12 @@ pub fn upper_median(values: &mut [f64]) -> Option<f64> {
 const NOISE_POINTS: f64 = 32.0;
 /// Memory of the lag, in points: short, so that a trend that bends is followed.
 const LAG_POINTS: f64 = 8.0;
-/// A deviation counts at most this many times the mean one, so that an outlier does not become noise.
+/// A deviation beyond this many mean ones (3.2 sd of a normal) is not noise.
 const CLIP: f64 = 4.0;
-/// Deviations before anything is clipped.
+/// Deviations before that is known.
 const UNCLIPPED: u32 = 8;
+/// Deviations in a row that are passed over; after these they are the new noise.
+const PASSED_OVER_MAX: u8 = 16;
 
 /// The noise of a series, from its deviations from a level that lags behind.
 ///
@@ -98,24 +100,27 @@ pub struct Stray {
     lag: f64,
     mean_abs: f64,
     n: u32,
+    passed_over: u8,
 }
 
 impl Stray {
-    /// Takes a deviation from the level.
+    /// Takes a deviation from the level. One beyond four mean deviations is passed over, up to sixteen in a row:
+    /// an outlier, or the start of a jump, is not noise.
     pub fn learn(&mut self, deviation: f64) {
+        let off = deviation - self.lag;
+        if self.n > UNCLIPPED && off.abs() > CLIP * self.mean_abs && self.passed_over < PASSED_OVER_MAX {
+            self.passed_over += 1;
+            return;
+        }
+        self.passed_over = 0;
         self.n = self.n.saturating_add(1);
         let n = f64::from(self.n);
         if self.n == 1 {
             self.lag = deviation;
             return;
         }
-        let clip = if self.n > UNCLIPPED { CLIP * self.mean_abs } else { f64::INFINITY };
-        let off = deviation - self.lag;
-        self.mean_abs += (1.0 / (n - 1.0)).max(1.0 / NOISE_POINTS) * (off.abs().min(clip) - self.mean_abs);
-        // A noise of exactly zero must not clip the lag for ever.
-        let clip = clip.max(off.abs() / NOISE_POINTS);
-        self.lag += (1.0 / n).max(1.0 / LAG_POINTS) * off.clamp(-clip, clip);
-        self.mean_abs = self.mean_abs.max(0.0);
+        self.mean_abs += (1.0 / (n - 1.0)).max(1.0 / NOISE_POINTS) * (off.abs() - self.mean_abs);
+        self.lag += (1.0 / n).max(1.0 / LAG_POINTS) * off;
     }
 
     /// Standard deviation, from the mean absolute one as if normal.

@@ -20,7 +20,8 @@ const N_OWNED_MAX: usize = 64;
 
 /// Bars of helpers, not of the training loop.
 const OTHER_BARS: [&str; 12] = [
-    "valid", "sanity", "eval", "test", "predict", "map", "loading", "download", "token", "generat", "saving", "filter",
+    "valid", "sanity", "eval", "test", "predict", "map", "loading", "download", "token", "generat", "saving",
+    "filter",
 ];
 
 /// One drawn state of a bar.
@@ -88,9 +89,17 @@ pub(super) struct Bars {
 
 impl Bars {
     /// Takes a drawn state; returns how many points it settled.
-    pub(super) fn draw(&mut self, bar: &Bar<'_>, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> u64 {
+    pub(super) fn draw(
+        &mut self,
+        bar: &Bar<'_>,
+        place: Place,
+        emitter: &mut Emitter,
+        sink: &mut dyn Sink,
+    ) -> u64 {
         let is_other = OTHER_BARS.iter().any(|word| holds(bar.desc, word));
-        let has_metric = Pairs::of(bar.postfix).chain(Pairs::of(bar.desc)).any(|p| !is_axis(p.key) && has_metric_word(p.key));
+        let has_metric = Pairs::of(bar.postfix)
+            .chain(Pairs::of(bar.desc))
+            .any(|p| !is_axis(p.key) && has_metric_word(p.key));
         if is_other || !has_metric {
             return 0;
         }
@@ -118,13 +127,17 @@ impl Bars {
         let step = if let (Some(epoch), Some(total)) = (epoch, bar.total) {
             let value = epoch.number.value as i64;
             // `Epoch 1/20` counts from one, Lightning's `Epoch 0` from zero.
-            let first = *self.first_epoch.get_or_insert(i64::from(epoch.total.is_some() || value == 1));
+            let first = *self
+                .first_epoch
+                .get_or_insert(i64::from(epoch.total.is_some() || value == 1));
             let done_before = value.saturating_sub(first).max(0).saturating_mul(total);
             emitter.planned(sink, epoch.total.map(|epochs| epochs.saturating_mul(total)));
             done_before.saturating_add(bar.done)
         } else {
             if bar.done < self.last_done && bar.total == self.last_total && bar.done <= 1 {
-                self.done_before = self.done_before.saturating_add(self.last_total.unwrap_or(self.last_done));
+                self.done_before = self
+                    .done_before
+                    .saturating_add(self.last_total.unwrap_or(self.last_done));
             } else if self.done_before == 0 {
                 emitter.planned(sink, bar.total);
             }
@@ -164,7 +177,10 @@ impl Bars {
         }
         self.settled.clear();
         self.settled.push_str(&self.drawn.text);
-        let place = Place { offset: self.drawn.offset, wall_time: self.drawn.wall_time };
+        let place = Place {
+            offset: self.drawn.offset,
+            wall_time: self.drawn.wall_time,
+        };
         let mut n_points = 0;
         for pair in Pairs::of(&self.drawn.text) {
             let is_metric = pair.total.is_none() && !is_axis(pair.key);
@@ -177,9 +193,10 @@ impl Bars {
     }
 }
 
-
 fn holds(text: &str, word: &str) -> bool {
-    text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+    text.as_bytes()
+        .windows(word.len())
+        .any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 #[cfg(test)]
@@ -189,10 +206,25 @@ mod tests {
     #[test]
     fn bars_are_read() {
         let bar = parse("  2%|▏         | 8/400 [00:00<00:01, 211.92it/s, loss=5.2692, lr=1.00e-03]");
-        assert_eq!(bar, Some(Bar { desc: "", done: 8, total: Some(400), postfix: " loss=5.2692, lr=1.00e-03" }));
-        let bar = parse("Epoch 3:  45%|####    | 123/400 [00:10<00:20, 12.3it/s, v_num=0, loss=nan]").unwrap();
-        assert_eq!((bar.desc, bar.done, bar.postfix), ("Epoch 3", 123, " v_num=0, loss=nan"));
-        assert_eq!(parse("| N/A   30C    P0   112W / 700W |      0%      Default |"), None);
+        assert_eq!(
+            bar,
+            Some(Bar {
+                desc: "",
+                done: 8,
+                total: Some(400),
+                postfix: " loss=5.2692, lr=1.00e-03"
+            })
+        );
+        let bar =
+            parse("Epoch 3:  45%|####    | 123/400 [00:10<00:20, 12.3it/s, v_num=0, loss=nan]").unwrap();
+        assert_eq!(
+            (bar.desc, bar.done, bar.postfix),
+            ("Epoch 3", 123, " v_num=0, loss=nan")
+        );
+        assert_eq!(
+            parse("| N/A   30C    P0   112W / 700W |      0%      Default |"),
+            None
+        );
         assert_eq!(parse("100%|##| x"), None);
     }
 }

@@ -20,8 +20,19 @@ const N_ROWS_MAX: usize = 512;
 
 /// Keys of a boxed table that hold the step, best first.
 const STEP_KEYS: [&str; 13] = [
-    "step", "time/total_timesteps", "total_timesteps", "total timesteps", "TimestepsSoFar", "timesteps", "misc/total_timesteps",
-    "steps", "nupdates", "misc/nupdates", "iteration", "iterations", "time/iterations",
+    "step",
+    "time/total_timesteps",
+    "total_timesteps",
+    "total timesteps",
+    "TimestepsSoFar",
+    "timesteps",
+    "misc/total_timesteps",
+    "steps",
+    "nupdates",
+    "misc/nupdates",
+    "iteration",
+    "iterations",
+    "time/iterations",
 ];
 
 /// A row of a boxed table.
@@ -39,11 +50,20 @@ pub(super) struct Boxed {
     rows: Vec<Row>,
     place: Option<Place>,
     n_tables: i64,
+    last_step: Option<i64>,
+    /// Steps between two tables, while they were printed exactly.
+    stride: i64,
 }
 
 impl Boxed {
     /// Takes a line; the number of points when it belongs to a table.
-    pub(super) fn line(&mut self, text: &str, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> Option<u64> {
+    pub(super) fn line(
+        &mut self,
+        text: &str,
+        place: Place,
+        emitter: &mut Emitter,
+        sink: &mut dyn Sink,
+    ) -> Option<u64> {
         let is_rule = text.len() >= 8 && text.bytes().all(|b| b == b'-');
         if is_rule {
             let n_points = self.close(emitter, sink);
@@ -54,7 +74,10 @@ impl Boxed {
         if !self.is_open {
             return None;
         }
-        let row = text.strip_prefix('|').and_then(|t| t.strip_suffix('|')).and_then(|t| t.split_once('|'));
+        let row = text
+            .strip_prefix('|')
+            .and_then(|t| t.strip_suffix('|'))
+            .and_then(|t| t.split_once('|'));
         let Some((key, value)) = row.filter(|_| self.rows.len() < N_ROWS_MAX) else {
             self.is_open = false;
             self.rows.clear();
@@ -72,19 +95,27 @@ impl Boxed {
             self.section.push_str(if key.ends_with('/') { key } else { "" });
         } else if let Some(number) = number::parse_all(value.as_bytes()) {
             let section = if is_inside { self.section.as_str() } else { "" };
-            self.rows.push(Row { key: format!("{section}{key}"), number });
+            self.rows.push(Row {
+                key: format!("{section}{key}"),
+                number,
+            });
         }
     }
 
     fn close(&mut self, emitter: &mut Emitter, sink: &mut dyn Sink) -> u64 {
         self.section.clear();
         let rows = std::mem::take(&mut self.rows);
-        let place = self.place.take().unwrap_or(Place { offset: 0, wall_time: None });
+        let place = self.place.take().unwrap_or(Place {
+            offset: 0,
+            wall_time: None,
+        });
         if rows.is_empty() {
             return 0;
         }
-        let own = STEP_KEYS.iter().find_map(|key| rows.iter().find(|row| row.key == *key));
-        let step = own.map_or(self.n_tables, |row| row.number.value as i64);
+        let own = STEP_KEYS
+            .iter()
+            .find_map(|key| rows.iter().find(|row| row.key == *key));
+        let step = own.map_or(self.n_tables, |row| self.exact_step(row.number));
         if own.is_none() {
             emitter.ordinal_steps(sink);
         }
@@ -95,6 +126,27 @@ impl Boxed {
             n_points += 1;
         }
         n_points
+    }
+}
+
+impl Boxed {
+    /// Three digits are printed (`1.23e+04`): between two printed steps the tables go on as they did before.
+    fn exact_step(&mut self, printed: Number) -> i64 {
+        let step = printed.value as i64;
+        let last = self.last_step.replace(step);
+        let Some(last) = last else {
+            return step;
+        };
+        let next = last.saturating_add(self.stride);
+        let is_rounded = printed.resolution > 1.0 && self.stride > 0;
+        if is_rounded && (next as f64 - printed.value).abs() <= printed.resolution {
+            self.last_step = Some(next);
+            return next;
+        }
+        if !is_rounded && printed.resolution <= 1.0 {
+            self.stride = step.saturating_sub(last);
+        }
+        step
     }
 }
 
@@ -111,12 +163,20 @@ struct Open {
     is_guarded: bool,
 }
 
-const NAMING: Naming = Naming { prefix: "", rename: &[], skip: &[] };
+const NAMING: Naming = Naming {
+    prefix: "",
+    rename: &[],
+    skip: &[],
+};
 
 impl Block {
     /// A header was read.
     pub(super) fn open(&mut self, step: i64, wall_time: Option<f64>, is_guarded: bool) {
-        self.open = Some(Open { step, wall_time, is_guarded });
+        self.open = Some(Open {
+            step,
+            wall_time,
+            is_guarded,
+        });
     }
 
     /// Takes a line; the number of points when it belongs to the block.
@@ -130,7 +190,10 @@ impl Block {
     ) -> Option<u64> {
         let open = self.open?;
         let is_member = if open.is_guarded {
-            !text.contains(['{', '}', '"', '\'', ';']) && super::scan::Pairs::of(text).next().is_some_and(|p| p.from < 2 && has_metric_word(p.key))
+            !text.contains(['{', '}', '"', '\'', ';'])
+                && super::scan::Pairs::of(text)
+                    .next()
+                    .is_some_and(|p| p.from < 2 && has_metric_word(p.key))
         } else {
             is_indented && text.contains(['=', ':'])
         };
@@ -138,8 +201,15 @@ impl Block {
             self.open = None;
             return None;
         }
-        let place = Place { offset, wall_time: open.wall_time };
-        Some(emitter.fields(sink, text, open.step, &NAMING, None, place).n_points)
+        let place = Place {
+            offset,
+            wall_time: open.wall_time,
+        };
+        Some(
+            emitter
+                .fields(sink, text, open.step, &NAMING, None, place)
+                .n_points,
+        )
     }
 }
 
@@ -159,23 +229,35 @@ impl Columns {
         let is_header = first.eq_ignore_ascii_case("epoch")
             && text.contains("loss")
             && !text.contains([':', '=', '|', ',', '(', '\'', '"'])
-            && !text.bytes().any(|b| b.is_ascii_digit() && text.split_whitespace().any(|w| w.as_bytes() == [b]));
+            && !text
+                .bytes()
+                .any(|b| b.is_ascii_digit() && text.split_whitespace().any(|w| w.as_bytes() == [b]));
         if is_header {
             self.names.clear();
-            self.names.extend(text.split_whitespace().take(N_ROWS_MAX).map(str::to_owned));
+            self.names
+                .extend(text.split_whitespace().take(N_ROWS_MAX).map(str::to_owned));
         }
         is_header
     }
 
     /// Takes a row; the number of points when it is one.
-    pub(super) fn row(&mut self, text: &str, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> Option<u64> {
+    pub(super) fn row(
+        &mut self,
+        text: &str,
+        place: Place,
+        emitter: &mut Emitter,
+        sink: &mut dyn Sink,
+    ) -> Option<u64> {
         if self.names.is_empty() || !text.starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }
         let n_words = text.split_whitespace().count();
         let (epoch, used) = integer(text.as_bytes())?;
         let behind = text.get(used..)?;
-        let total = behind.strip_prefix('/').and_then(|b| integer(b.as_bytes())).map(|(total, _)| total);
+        let total = behind
+            .strip_prefix('/')
+            .and_then(|b| integer(b.as_bytes()))
+            .map(|(total, _)| total);
         if n_words != self.names.len() || !(behind.starts_with([' ', '/']) || behind.is_empty()) {
             return None;
         }
@@ -207,7 +289,13 @@ pub(super) const EPOCHS_NAME: &str = "text-keras";
 impl Epochs {
     /// An epoch begins. Keras prints from one; its CSV and event files count from zero, and so do we, so that
     /// the same number in two files of a run has one step.
-    pub(super) fn begin(&mut self, epoch: i64, planned: Option<i64>, emitter: &mut Emitter, sink: &mut dyn Sink) -> u64 {
+    pub(super) fn begin(
+        &mut self,
+        epoch: i64,
+        planned: Option<i64>,
+        emitter: &mut Emitter,
+        sink: &mut dyn Sink,
+    ) -> u64 {
         let n_points = self.settle(emitter, sink);
         self.epoch = Some(epoch.saturating_sub(1));
         emitter.planned(sink, planned);
@@ -236,7 +324,9 @@ impl Epochs {
             return 0;
         };
         emitter.epoch_steps(sink);
-        emitter.fields(sink, &self.shown, epoch, &NAMING, None, place).n_points
+        emitter
+            .fields(sink, &self.shown, epoch, &NAMING, None, place)
+            .n_points
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::norm;
 use super::scan::{Pair, Pairs};
+use super::template::Must;
 use crate::decode::Sink;
 use crate::decode::number::Number;
 use crate::model::{Form, Mark, Sample};
@@ -30,9 +31,24 @@ pub(super) struct Naming {
 }
 
 /// Keys that count or place the line itself.
-const AXIS_KEYS: [&str; 14] = [
-    "step", "steps", "iter", "iters", "iteration", "it", "epoch", "global_step", "batch", "eta", "rank", "date",
-    "v_num", "step size",
+const AXIS_KEYS: [&str; 17] = [
+    "step",
+    "steps",
+    "iter",
+    "iters",
+    "iteration",
+    "it",
+    "epoch",
+    "ep",
+    "global_step",
+    "batch",
+    "num_updates",
+    "train_num_updates",
+    "valid_num_updates",
+    "eta",
+    "rank",
+    "date",
+    "v_num",
 ];
 
 /// Keys whose text value or number names a layer.
@@ -58,8 +74,10 @@ pub(super) struct Taken {
     pub n_points: u64,
     /// Where a second record begins that was glued to this one.
     pub glued_at: Option<usize>,
-    /// Whether a key ended in the word asked for.
+    /// Whether the tag that must be there was.
     pub has_must: bool,
+    /// Whether the key that stands behind it was.
+    pub has_witness: bool,
 }
 
 impl Emitter {
@@ -71,7 +89,9 @@ impl Emitter {
             step,
             wall_time: place.wall_time,
             value: number.value,
-            form: Form::Number { resolution: number.resolution },
+            form: Form::Number {
+                resolution: number.resolution,
+            },
             offset: place.offset,
         });
     }
@@ -95,7 +115,14 @@ impl Emitter {
     }
 
     /// A point whose tag is a prefix and a key.
-    fn prefixed_point(&mut self, sink: &mut dyn Sink, (prefix, key): (&str, &str), step: i64, number: Number, place: Place) {
+    fn prefixed_point(
+        &mut self,
+        sink: &mut dyn Sink,
+        (prefix, key): (&str, &str),
+        step: i64,
+        number: Number,
+        place: Place,
+    ) {
         if prefix.is_empty() || key.starts_with(prefix) {
             return self.point(sink, key, step, number, place);
         }
@@ -114,14 +141,14 @@ impl Emitter {
         text: &str,
         step: i64,
         naming: &Naming,
-        must: Option<&str>,
+        must: Option<Must>,
         place: Place,
     ) -> Taken {
         let mut taken = Taken::default();
         let mut layer = std::mem::take(&mut self.layer);
         layer.clear();
         for pair in Pairs::of(text) {
-            if pair.total.is_some() && pair.key.ends_with("iteration") && taken.n_points > 0 {
+            if pair.total.is_some() && pair.key.ends_with("iteration") && (must.is_some() || taken.n_points > 0) {
                 taken.glued_at = Some(pair.from);
                 break;
             }
@@ -130,11 +157,14 @@ impl Emitter {
                 continue;
             }
             let key = renamed(pair.key, naming);
-            if must.is_some_and(|word| ends_with_word(key, word)) {
-                taken.has_must = true;
+            if let Some(must) = must {
+                taken.has_must |= ends_with_word(key, must.word);
+                taken.has_witness |= key == must.witness;
             }
             match norm::kind(key) {
-                Some(kind) if !layer.is_empty() => self.layer_point(sink, (kind, &layer), step, pair.number, place),
+                Some(kind) if !layer.is_empty() => {
+                    self.layer_point(sink, (kind, &layer), step, pair.number, place)
+                }
                 _ if !layer.is_empty() && is_layer_key(key) => continue,
                 _ => self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place),
             }

@@ -20,8 +20,21 @@ pub(super) struct Record {
 }
 
 const STEP_KEYS: [&str; 15] = [
-    "step", "steps", "global_step", "global step", "train_step", "train step", "training step", "iter", "iters",
-    "iteration", "iterations", "it", "update", "num_updates", "n_iter",
+    "step",
+    "steps",
+    "global_step",
+    "global step",
+    "train_step",
+    "train step",
+    "training step",
+    "iter",
+    "iters",
+    "iteration",
+    "iterations",
+    "it",
+    "update",
+    "num_updates",
+    "n_iter",
 ];
 
 const EPOCH_KEYS: [&str; 4] = ["epoch", "epochs", "ep", "train epoch"];
@@ -30,7 +43,19 @@ const BATCH_KEYS: [&str; 3] = ["batch", "batch_idx", "minibatch"];
 
 /// Words of which a record must have one.
 const METRICS: [&str; 14] = [
-    "loss", "norm", "ppl", "perplexity", "acc", "accuracy", "nll", "reward", "xent", "entropy", "bpb", "bpc", "trl",
+    "loss",
+    "norm",
+    "ppl",
+    "perplexity",
+    "acc",
+    "accuracy",
+    "nll",
+    "reward",
+    "xent",
+    "entropy",
+    "bpb",
+    "bpc",
+    "trl",
     "|w|",
 ];
 
@@ -46,7 +71,7 @@ pub(super) fn record(text: &str) -> Option<Record> {
     let (mut has_metric, mut first_from) = (false, None);
     for pair in Pairs::of(text) {
         first_from.get_or_insert(pair.from);
-        if pair.key.split(' ').count() > KEY_WORDS_MAX {
+        if is_prose(pair.key) {
             return None;
         }
         let is_integer = pair.number.value.fract() == 0.0 && pair.number.value >= 0.0;
@@ -58,11 +83,35 @@ pub(super) fn record(text: &str) -> Option<Record> {
             key => has_metric = has_metric || has_metric_word(key),
         }
     }
-    if !has_metric || first_from.is_none_or(|at| at > 2) {
+    // Pairs begin with the line, or behind a tag such as `[val]`.
+    let first_from_max = if text.starts_with('[') { 12 } else { 2 };
+    if !has_metric || first_from.is_none_or(|at| at > first_from_max) {
         return None;
     }
     let (step, planned, counts_epochs) = axis(step, epoch, batch)?;
-    Some(Record { step, planned, counts_epochs, is_validation: is_validation(text) })
+    Some(Record {
+        step,
+        planned,
+        counts_epochs,
+        is_validation: is_validation(text),
+    })
+}
+
+/// Words that sentences have and keys do not (`val_loss improved from 0.5 to 0.4`).
+const PROSE: [&str; 16] = [
+    "from", "to", "of", "at", "is", "was", "the", "than", "for", "with", "and", "improved", "after", "by",
+    "did", "saving",
+];
+
+fn is_prose(key: &str) -> bool {
+    let mut n_words = 0;
+    for word in key.split(' ') {
+        n_words += 1;
+        if is_one_of(word, &PROSE) {
+            return true;
+        }
+    }
+    n_words > KEY_WORDS_MAX
 }
 
 type Counter = Option<(i64, Option<i64>)>;
@@ -79,7 +128,8 @@ fn axis(step: Counter, epoch: Counter, batch: Counter) -> Option<(i64, Option<i6
     if let Some((step, planned)) = step {
         return Some((step, planned, false));
     }
-    let (epoch, planned) = epoch?;
+    // Batches without their total have no place on a common axis.
+    let (epoch, planned) = epoch.filter(|_| batch.is_none())?;
     Some((epoch, planned, true))
 }
 
@@ -97,7 +147,9 @@ fn holds_word(key: &str, word: &str) -> bool {
     let is_letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
     key.windows(word.len()).enumerate().any(|(at, window)| {
         window.eq_ignore_ascii_case(word)
-            && !at.checked_sub(1).is_some_and(|before| is_letter(key.get(before)) && !is_compound(word))
+            && !at
+                .checked_sub(1)
+                .is_some_and(|before| is_letter(key.get(before)) && !is_compound(word))
             && !is_letter(key.get(at + word.len()))
     })
 }
@@ -109,17 +161,22 @@ fn is_compound(word: &[u8]) -> bool {
 
 fn is_validation(text: &str) -> bool {
     let text = text.trim_start_matches(['[', '(', '*', ' ']);
-    ["val ", "val]", "val:", "val,", "val|", "valid", "eval", "test"].iter().any(|word| {
-        text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
-    })
+    ["val ", "val]", "val:", "val,", "val|", "valid", "eval", "test"]
+        .iter()
+        .any(|word| {
+            text.get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word))
+        })
 }
 
 /// Signs that a line of numbers does not have.
 fn looks_like_code(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let has_code_byte = bytes.iter().any(|b| matches!(b, b'{' | b'}' | b';' | b'"' | b'\'' | b'\\' | b'$' | b'!'));
-    let is_comment = text.starts_with(['#', '/', '>', '<', '@']) && !text.starts_with("# step");
-    let is_compared = text.contains("==") || text.contains("+=") || text.contains("->");
+    let has_code_byte = bytes
+        .iter()
+        .any(|b| matches!(b, b'{' | b'}' | b';' | b'"' | b'\'' | b'\\' | b'$' | b'!'));
+    let is_comment = text.starts_with(['#', '/', '>', '<', '@']);
+    let is_compared = ["==", "+=", "->", " # "].iter().any(|sign| text.contains(sign));
     let is_call = bytes.windows(3).any(|w| {
         matches!(w, [before, b'(', after]
             if (before.is_ascii_alphabetic() || *before == b'_') && (after.is_ascii_alphabetic() || matches!(*after, b'_' | b')')))
@@ -172,7 +229,16 @@ mod tests {
 
     #[test]
     fn metric_words_stand_on_their_own() {
-        for key in ["loss", "lm loss", "train_loss", "CrossEntropyLoss", "gnorm", "val_acc", "Acc@1", "loss_q0"] {
+        for key in [
+            "loss",
+            "lm loss",
+            "train_loss",
+            "CrossEntropyLoss",
+            "gnorm",
+            "val_acc",
+            "Acc@1",
+            "loss_q0",
+        ] {
             assert!(has_metric_word(key), "{key}");
         }
         for key in ["lossy", "normal", "accumulate", "global batch size", "place"] {

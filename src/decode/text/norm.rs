@@ -62,8 +62,30 @@ const SPELLINGS: [(&str, &str); 50] = [
 
 /// First words of a line that look like a layer and are none.
 const NO_LAYERS: [&str; 24] = [
-    "max", "min", "mean", "avg", "average", "median", "total", "global", "overall", "final", "initial", "current",
-    "train", "training", "val", "valid", "validation", "test", "eval", "clip", "clipped", "raw", "step", "epoch",
+    "max",
+    "min",
+    "mean",
+    "avg",
+    "average",
+    "median",
+    "total",
+    "global",
+    "overall",
+    "final",
+    "initial",
+    "current",
+    "train",
+    "training",
+    "val",
+    "valid",
+    "validation",
+    "test",
+    "eval",
+    "clip",
+    "clipped",
+    "raw",
+    "step",
+    "epoch",
 ];
 
 /// The canonical word for a key, if it is a norm.
@@ -104,33 +126,49 @@ pub(super) enum Name<'a> {
 /// Reads a line as one layer with its norms.
 pub(super) fn layer_line(text: &str, is_indented: bool) -> Option<LayerLine<'_>> {
     let bytes = text.as_bytes();
-    memchr::memchr(b'|', bytes).or_else(|| memchr::memmem::find(bytes, b"norm")).or_else(|| memchr::memmem::find(bytes, b"Norm"))?;
+    memchr::memchr(b'|', bytes)
+        .or_else(|| memchr::memmem::find(bytes, b"norm"))
+        .or_else(|| memchr::memmem::find(bytes, b"Norm"))?;
     let start = Norms::of(text).find_map(|norm| norm.kind.map(|_| norm.start))?;
     let (name, norms) = (text.get(..start)?, text.get(start..)?);
     let name = clean_name(name, is_indented)?;
-    Norms::of(norms).all(|norm| norm.is_accounted_for()).then_some(LayerLine { name, norms })
+    Norms::of(norms)
+        .all(|norm| norm.is_accounted_for())
+        .then_some(LayerLine { name, norms })
 }
 
 /// Takes index, bullets and the word `layer` off a name.
 fn clean_name(raw: &str, is_indented: bool) -> Option<Name<'_>> {
     let name = raw.trim_matches([' ', '\t', ':', '|', '-', '=', ',', '*', '>', '.']);
     let name = match name.strip_prefix('[').and_then(|n| n.split_once(']')) {
-        Some((index, rest)) if index.trim().bytes().all(|b| b.is_ascii_digit()) => rest.trim_start_matches([' ', ':']),
+        Some((index, rest)) if index.trim().bytes().all(|b| b.is_ascii_digit()) => {
+            rest.trim_start_matches([' ', ':'])
+        }
         _ => name,
     };
-    let labelled = ["layer", "param", "parameter", "module", "block", "name"].iter().find_map(|word| {
-        let head = name.get(..word.len())?;
-        let rest = name.get(word.len()..)?;
-        (head.eq_ignore_ascii_case(word) && rest.starts_with([' ', '=', ':'])).then(|| rest.trim_matches([' ', '=', ':', '#']))
-    });
+    let labelled = ["layer", "param", "parameter", "module", "block", "name"]
+        .iter()
+        .find_map(|word| {
+            let head = name.get(..word.len())?;
+            let rest = name.get(word.len()..)?;
+            (head.eq_ignore_ascii_case(word) && rest.starts_with([' ', '=', ':']))
+                .then(|| rest.trim_matches([' ', '=', ':', '#']))
+        });
     let is_labelled = labelled.is_some();
     let name = labelled.unwrap_or(name);
     if let Ok(number) = name.parse() {
         return is_labelled.then_some(Name::Number(number));
     }
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | ':' | '-' | '[' | ']' | '@');
-    let is_path = (1..=200).contains(&name.len()) && name.chars().all(is_part) && !NO_LAYERS.iter().any(|w| w.eq_ignore_ascii_case(name));
-    let is_telling = is_indented || is_labelled || name.bytes().any(|b| b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'/'));
+    let is_part =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | ':' | '-' | '[' | ']' | '@');
+    let is_path = (1..=200).contains(&name.len())
+        && name.chars().all(is_part)
+        && !NO_LAYERS.iter().any(|w| w.eq_ignore_ascii_case(name));
+    let is_telling = is_indented
+        || is_labelled
+        || name
+            .bytes()
+            .any(|b| b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'/'));
     (is_path && is_telling).then_some(Name::Path(name))
 }
 
@@ -176,14 +214,20 @@ impl<'a> Norms<'a> {
             }
         }
         let rest = bytes.get(start..)?;
-        let len = rest.iter().take_while(|b| !matches!(**b, b' ' | b'\t' | b':' | b'=' | b',' | b';' | b'(')).count();
+        let len = rest
+            .iter()
+            .take_while(|b| !matches!(**b, b' ' | b'\t' | b':' | b'=' | b',' | b';' | b'('))
+            .count();
         (len > 0).then_some((start, start + len))
     }
 
     fn number(&self, from: usize) -> (Option<Number>, bool) {
         let rest = self.text.get(from..).unwrap_or_default();
         let value = rest.trim_start_matches([' ', '\t', ':', '=']);
-        let has_sign = rest.len() != value.len() && rest.get(..rest.len() - value.len()).is_some_and(|s| s.contains([':', '=']));
+        let has_sign = rest.len() != value.len()
+            && rest
+                .get(..rest.len() - value.len())
+                .is_some_and(|s| s.contains([':', '=']));
         (number::parse_prefix(value.as_bytes()), has_sign)
     }
 
@@ -210,7 +254,12 @@ impl Iterator for Norms<'_> {
         }
         let (number, has_sign) = self.number(end);
         self.at = number.map_or(end, |n| self.end_of_number(end, n));
-        Some(Norm { kind: found, number, has_sign, start })
+        Some(Norm {
+            kind: found,
+            number,
+            has_sign,
+            start,
+        })
     }
 }
 
@@ -224,7 +273,9 @@ mod tests {
             Name::Path(path) => path.to_owned(),
             Name::Number(number) => format!("#{number}"),
         };
-        let norms = Norms::of(line.norms).filter_map(|n| Some((n.kind?, n.number?.value))).collect();
+        let norms = Norms::of(line.norms)
+            .filter_map(|n| Some((n.kind?, n.number?.value)))
+            .collect();
         Some((name, norms))
     }
 
@@ -232,10 +283,16 @@ mod tests {
     fn lines_of_one_layer_are_read() {
         let both = |name: &str| Some((name.to_owned(), vec![("weight_norm", 6.5), ("grad_norm", 0.25)]));
         assert_eq!(read("  fc1: w_norm 6.5 g_norm 2.5e-01"), both("fc1"));
-        assert_eq!(read("    [00] layers.0          |W| =    6.5   |dW| = 2.5e-01"), both("layers.0"));
+        assert_eq!(
+            read("    [00] layers.0          |W| =    6.5   |dW| = 2.5e-01"),
+            both("layers.0")
+        );
         assert_eq!(read("h.0.attn ||W||=6.5 ||g||=0.25"), both("h.0.attn"));
         assert_eq!(read("  layer 3 | weight norm: 6.5 | grad norm: 0.25"), both("#3"));
-        assert_eq!(read("Layer lm_head: weight_norm=6.5, grad_norm=0.25"), both("lm_head"));
+        assert_eq!(
+            read("Layer lm_head: weight_norm=6.5, grad_norm=0.25"),
+            both("lm_head")
+        );
         assert_eq!(read("  wte: w_norm 6.5 g_norm 0.25 std=0.1"), both("wte"));
     }
 

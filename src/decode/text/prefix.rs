@@ -19,8 +19,11 @@ pub(super) struct Message<'a> {
     pub is_indented: bool,
 }
 
-/// Farthest place of the level word in a line.
-const LEVEL_BYTES_MAX: usize = 100;
+/// Farthest end of a glog prefix.
+const GLOG_BYTES_MAX: usize = 100;
+
+/// Most words up to the level word: host, logger, module.
+const N_TOKENS_MAX: usize = 9;
 
 /// Most pieces of a prefix.
 const N_PIECES_MAX: usize = 8;
@@ -30,7 +33,9 @@ const LEVELS: [&str; 9] = [
 ];
 
 /// Words at the start of a bracket that make it part of the message.
-const STEP_WORDS: [&str; 8] = ["step", "iter", "epoch", "batch", "train", "metric", "global", "it "];
+const STEP_WORDS: [&str; 11] = [
+    "step", "iter", "epoch", "batch", "train", "metric", "global", "it ", "val", "eval", "test",
+];
 
 /// Takes the prefix off a line.
 pub(super) fn strip(line: &str) -> Message<'_> {
@@ -56,20 +61,30 @@ pub(super) fn strip(line: &str) -> Message<'_> {
 /// Takes one piece off; `is_inside` is true behind a piece, where separators and logger names may stand.
 fn strip_piece(text: &str, is_inside: bool) -> Option<(&str, Option<f64>)> {
     match text.as_bytes().first()? {
-        b'[' | b'(' => bracket(text),
+        b'[' | b'(' if bracket(text).is_some() => bracket(text),
         b'0'..=b'9' => {
             if let Some((time, used)) = timestamp(text.as_bytes()) {
                 return Some((behind(text, used), Some(time)));
             }
-            rank_label(text).map(|rest| (rest, None))
+            short_date(text)
+                .or_else(|| rank_label(text))
+                .map(|rest| (rest, None))
         }
-        b'-' | b'|' | b':' if is_inside => Some((text.get(1..)?, None)).filter(|(t, _)| !t.starts_with(|c: char| c.is_ascii_digit())),
-        b'I' | b'W' | b'E' | b'F' => glog(text).or_else(|| level(text)).map(|rest| (rest, None)),
-        b'D' | b'C' | b'i' | b'T' => level(text).map(|rest| (rest, None)),
-        b'r' | b'R' => rank_word(text).map(|rest| (rest, None)),
-        _ if is_inside => level(text).map(|rest| (rest, None)),
-        _ => None,
+        b'-' | b'|' | b':' if is_inside => {
+            Some((text.get(1..)?, None)).filter(|(t, _)| !t.starts_with(|c: char| c.is_ascii_digit()))
+        }
+        b'I' | b'W' | b'E' | b'F' if glog(text).is_some() => glog(text).map(|rest| (rest, None)),
+        b'r' | b'R' if rank_word(text).is_some() => rank_word(text).map(|rest| (rest, None)),
+        // Without a date before it only a line that begins with the level has one.
+        _ => level(text, if is_inside { N_TOKENS_MAX } else { 1 }).map(|rest| (rest, None)),
     }
+}
+
+/// `10/08 12:11:10`: a date without a year gives no time.
+fn short_date(text: &str) -> Option<&str> {
+    let at = |i: usize| text.as_bytes().get(i).copied();
+    let is_date = at(2) == Some(b'/') && at(5) == Some(b' ') && at(8) == Some(b':') && at(11) == Some(b':');
+    is_date.then(|| text.get(14..)).flatten()
 }
 
 fn behind(text: &str, used: usize) -> &str {
@@ -99,12 +114,13 @@ fn bracket(text: &str) -> Option<(&str, Option<f64>)> {
     }
     let starts_as_name = inner.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let has_step_word = STEP_WORDS.iter().any(|w| starts_with_word(inner, w));
-    let is_step = has_step_word && !inner.contains("_inner");
+    let is_step = has_step_word && !inner.contains("_inner") && !inner.contains(".py");
     (close == ']' && starts_as_name && !is_step && !inner.contains('=')).then_some((rest, None))
 }
 
 fn starts_with_word(text: &str, word: &str) -> bool {
-    text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+    text.get(..word.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(word))
 }
 
 /// `srun --label` writes `3: `; a bare step before a colon looks the same, so a blank must follow and a
@@ -112,15 +128,21 @@ fn starts_with_word(text: &str, word: &str) -> bool {
 fn rank_label(text: &str) -> Option<&str> {
     let (_, used) = integer(text.as_bytes())?;
     let rest = text.get(used..)?.strip_prefix(": ")?;
-    (used <= 4 && rest.trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || c == '['))
-        .then_some(rest)
-        .filter(|rest| !rest.contains(['=', ':', '|']) || starts_with_record(rest))
+    (used <= 4
+        && rest
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_alphabetic() || c == '['))
+    .then_some(rest)
+    .filter(|rest| !rest.contains(['=', ':', '|']) || starts_with_record(rest))
 }
 
 /// Whether the text behind a label is a record of its own.
 fn starts_with_record(rest: &str) -> bool {
     let rest = rest.trim_start();
-    rest.starts_with('[') || ["step", "iter", "epoch", "training"].iter().any(|w| starts_with_word(rest, w))
+    rest.starts_with('[')
+        || ["step", "iter", "epoch", "training"]
+            .iter()
+            .any(|w| starts_with_word(rest, w))
 }
 
 /// `rank0: `, `Rank 3: `.
@@ -138,33 +160,48 @@ fn rank_word(text: &str) -> Option<&str> {
 fn glog(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let is_glog = bytes.get(1..5)?.iter().all(u8::is_ascii_digit) && bytes.get(5) == Some(&b' ');
-    let end = text.get(..text.len().min(LEVEL_BYTES_MAX)).unwrap_or(text).find("] ")?;
+    let end = text
+        .get(..text.len().min(GLOG_BYTES_MAX))
+        .unwrap_or(text)
+        .find("] ")?;
     is_glog.then(|| text.get(end + 2..)).flatten()
 }
 
-/// The message behind the level word of a logger: `trainer - INFO - `, `| INFO | name | `, `INFO:root:`.
-fn level(text: &str) -> Option<&str> {
-    let head = text
-        .char_indices()
-        .take_while(|(at, _)| *at < LEVEL_BYTES_MAX)
-        .last()
-        .and_then(|(at, c)| text.get(..at + c.len_utf8()))?;
-    let (at, word) = LEVELS
-        .iter()
-        .filter_map(|word| find_word(head, word).map(|at| (at, *word)))
-        .min()?;
-    let before = text.get(..at)?;
-    if before.contains(['=', '%']) || before.split_whitespace().count() > 4 {
-        return None;
+/// The message behind the level word of a logger: `trainer - INFO - `, `| INFO | name | `, `INFO:root:`. The
+/// level is one of the first `n_tokens` words.
+fn level(text: &str, n_tokens: usize) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    for _ in 0..n_tokens {
+        let rest = bytes.get(at..)?;
+        at += rest.iter().take_while(|b| is_token_end(**b)).count();
+        let rest = bytes.get(at..)?;
+        let len = rest.iter().take_while(|b| !is_token_end(**b)).count();
+        let token = rest.get(..len).filter(|t| !t.is_empty() && !t.contains(&b'='))?;
+        at += len;
+        if LEVELS.iter().any(|word| word.as_bytes() == token) {
+            let rest = text.get(at..)?;
+            return Some(logger_name(rest.trim_start_matches([']', ')', ' ', '\t'])));
+        }
     }
-    let rest = text.get(at + word.len()..)?;
-    Some(logger_name(rest.trim_start_matches([']', ')', ' ', '\t'])))
+    None
+}
+
+fn is_token_end(byte: u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b':' | b'[' | b']' | b'(' | b')' | b'|' | b','
+    )
 }
 
 /// Takes off what stands between level and message: `- `, `: `, `:root:`, `| module:line - `.
 fn logger_name(text: &str) -> &str {
     let separator = text.starts_with(['-', '|', ':', '>']);
-    let rest = if separator { text.get(1..).unwrap_or_default() } else { text };
+    let rest = if separator {
+        text.get(1..).unwrap_or_default()
+    } else {
+        text
+    };
     if let Some(name) = rest.strip_prefix(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.starts_with(':')
         && let Some((name, message)) = name.split_once(':')
@@ -182,15 +219,8 @@ fn logger_name(text: &str) -> &str {
 /// A logger or module name, never a key with a value. (`train_inner`, `__main__:train:45`)
 fn is_name(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '[' | ']');
-    text.trim().chars().all(is_part) && text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '['))
-}
-
-fn find_word(text: &str, word: &str) -> Option<usize> {
-    let at = text.find(word)?;
-    let is_part = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'=');
-    let before = at.checked_sub(1).and_then(|i| text.as_bytes().get(i));
-    let after = text.as_bytes().get(at + word.len());
-    (!is_part(before) && !is_part(after)).then_some(at)
+    text.trim().chars().all(is_part)
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '['))
 }
 
 /// Unix seconds of a date with time at the start of `bytes` and its length: `2026-11-23 18:28:57.702956`,
@@ -204,7 +234,11 @@ pub(super) fn timestamp(bytes: &[u8]) -> Option<(f64, usize)> {
         return None;
     }
     let (year, month, day) = (digits(bytes, 0, 4)?, digits(bytes, 5, 2)?, digits(bytes, 8, 2)?);
-    let (hour, minute, second) = (digits(bytes, 11, 2)?, digits(bytes, 14, 2)?, digits(bytes, 17, 2)?);
+    let (hour, minute, second) = (
+        digits(bytes, 11, 2)?,
+        digits(bytes, 14, 2)?,
+        digits(bytes, 17, 2)?,
+    );
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -274,7 +308,14 @@ mod tests {
 
     #[test]
     fn brackets_with_a_step_stay() {
-        for line in ["[step=2/2500,epoch=0]", "[batch=3/9]:", "[10] loss=1", "[step 00000] loss: 1", "[Epoch 3] loss: 1", "(a) b"] {
+        for line in [
+            "[step=2/2500,epoch=0]",
+            "[batch=3/9]:",
+            "[10] loss=1",
+            "[step 00000] loss: 1",
+            "[Epoch 3] loss: 1",
+            "(a) b",
+        ] {
             assert_eq!(strip(line).text, line);
         }
         let olmo = "2025-12-27 22:12:56.867\thost-03:0\tolmo.train:990\tINFO\t[step=10/10000,epoch=0]";

@@ -17,9 +17,20 @@ pub(super) const NAME: &str = "text-python-dict";
 const DICT_BYTES_MAX: usize = 1 << 16;
 
 /// Keys that hold the step.
-const STEP_KEYS: [&str; 6] = ["step", "global_step", "iteration", "num_updates", "iter", "train/global_step"];
+const STEP_KEYS: [&str; 6] = [
+    "step",
+    "global_step",
+    "iteration",
+    "num_updates",
+    "iter",
+    "train/global_step",
+];
 
-const NAMING: Naming = Naming { prefix: "", rename: &[], skip: &[] };
+const NAMING: Naming = Naming {
+    prefix: "",
+    rename: &[],
+    skip: &[],
+};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Steps {
@@ -58,7 +69,13 @@ pub(super) enum Dict {
 
 impl Dicts {
     /// Takes a line.
-    pub(super) fn line(&mut self, text: &str, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> Dict {
+    pub(super) fn line(
+        &mut self,
+        text: &str,
+        place: Place,
+        emitter: &mut Emitter,
+        sink: &mut dyn Sink,
+    ) -> Dict {
         if !self.open.is_empty() {
             return self.continue_open(text, emitter, sink);
         }
@@ -100,7 +117,9 @@ impl Dicts {
         if !Pairs::of(text).any(|p| has_metric_word(p.key) || p.key == "learning_rate") {
             return Dict::No;
         }
-        let own = Pairs::of(text).find(|p| STEP_KEYS.contains(&p.key)).map(|p| p.number.value as i64);
+        let own = Pairs::of(text)
+            .find(|p| STEP_KEYS.contains(&p.key))
+            .map(|p| p.number.value as i64);
         if let Some(step) = own {
             n_points += emitter.fields(sink, text, step, &NAMING, None, place).n_points;
         } else if is_evaluation(text) {
@@ -121,7 +140,14 @@ impl Dicts {
         self.emit(text, self.n_dicts, place, emitter, sink)
     }
 
-    fn emit(&mut self, text: &str, step: i64, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> u64 {
+    fn emit(
+        &mut self,
+        text: &str,
+        step: i64,
+        place: Place,
+        emitter: &mut Emitter,
+        sink: &mut dyn Sink,
+    ) -> u64 {
         if let Some(last) = self.last_step {
             self.stride = step.saturating_sub(last);
         }
@@ -171,14 +197,20 @@ impl Dicts {
             emitter.ordinal_steps(sink);
             return self.emit_held(self.n_dicts, emitter, sink);
         }
-        let stood_at = self.bar.map(|(done, _)| done).filter(|done| self.last_step.is_none_or(|last| *done > last));
+        let stood_at = self
+            .bar
+            .map(|(done, _)| done)
+            .filter(|done| self.last_step.is_none_or(|last| *done > last));
         let step = stood_at.unwrap_or_else(|| self.last_step.unwrap_or(0).saturating_add(self.stride.max(1)));
         self.emit_held(step, emitter, sink)
     }
 
     fn emit_held(&mut self, step: i64, emitter: &mut Emitter, sink: &mut dyn Sink) -> u64 {
         let mut held = std::mem::take(&mut self.held);
-        let place = self.held_place.take().unwrap_or(Place { offset: 0, wall_time: None });
+        let place = self.held_place.take().unwrap_or(Place {
+            offset: 0,
+            wall_time: None,
+        });
         let n_points = self.emit(&held, step, place, emitter, sink);
         held.clear();
         self.held = held;

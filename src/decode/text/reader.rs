@@ -26,6 +26,7 @@ pub(super) struct Reader {
     sticky: usize,
     /// Records by format name.
     counts: Vec<(&'static str, u64)>,
+    last_name: Option<&'static str>,
     skipped: u64,
     records: u64,
     bars: Bars,
@@ -41,11 +42,15 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn tally(&self) -> Tally {
-        Tally { records: self.records, skipped: self.skipped }
+        Tally {
+            records: self.records,
+            skipped: self.skipped,
+        }
     }
 
     pub(super) fn format(&self) -> &'static str {
-        let best = self.counts.iter().max_by_key(|(_, n)| *n);
+        // The first of equals: `max_by_key` takes the last.
+        let best = self.counts.iter().rev().max_by_key(|(_, n)| *n);
         best.map_or("text", |(name, _)| name)
     }
 
@@ -74,14 +79,22 @@ impl Reader {
             return;
         }
         self.records = self.records.saturating_add(1);
+        self.last_name = Some(name);
         match self.counts.iter_mut().find(|(known, _)| *known == name) {
             Some((_, n)) => *n = n.saturating_add(1),
             None => self.counts.push((name, 1)),
         }
     }
 
+    /// A further line of the record that was read last.
+    fn count_more(&mut self, n_points: u64) {
+        self.count(self.last_name.unwrap_or("text-block"), n_points);
+    }
+
     fn segment(&mut self, bytes: &[u8], line: &RawLine<'_>, sink: &mut dyn Sink) {
-        let plain = std::str::from_utf8(bytes).ok().filter(|_| memchr::memchr(b'\x1b', bytes).is_none());
+        let plain = std::str::from_utf8(bytes)
+            .ok()
+            .filter(|_| memchr::memchr(b'\x1b', bytes).is_none());
         if let Some(text) = plain {
             return self.text(text, line, sink);
         }
@@ -102,7 +115,10 @@ impl Reader {
         if message.text.is_empty() {
             return;
         }
-        let place = Place { offset: line.offset, wall_time: message.wall_time };
+        let place = Place {
+            offset: line.offset,
+            wall_time: message.wall_time,
+        };
         sink.line(&TextLine {
             text: text.trim_end(),
             offset: line.offset,
@@ -115,7 +131,10 @@ impl Reader {
     }
 
     fn bar(&mut self, bar: &bar::Bar<'_>, offset: u64, sink: &mut dyn Sink) {
-        let place = Place { offset, wall_time: None };
+        let place = Place {
+            offset,
+            wall_time: None,
+        };
         let n_points = self.dicts.bar(bar, &mut self.emitter, sink);
         self.count(python_dict::NAME, n_points);
         if Some(bar.done) == bar.total
@@ -160,10 +179,14 @@ impl Reader {
         if message.is_indented && self.indented(message, place, sink) {
             return true;
         }
-        let sticky = TABLE.get(self.sticky).and_then(|entry| Some((self.sticky, entry, entry.matches(message.text)?)));
-        let found = sticky.or_else(|| {
-            TABLE.iter().enumerate().find_map(|(at, entry)| Some((at, entry, entry.matches(message.text)?)))
-        });
+        let entries = || TABLE.iter().enumerate();
+        let read = |(at, entry): (usize, &'static Template)| Some((at, entry, entry.matches(message.text)?));
+        // Entries of one format may overlap; those of different formats do not.
+        let name = TABLE.get(self.sticky).map(|entry| entry.name);
+        let found = entries()
+            .filter(|(_, entry)| Some(entry.name) == name)
+            .find_map(read)
+            .or_else(|| entries().find_map(read));
         let Some((at, entry, head)) = found else {
             return false;
         };
@@ -175,10 +198,11 @@ impl Reader {
         if self.layer(message, self.emitter.last_step, place, sink) {
             return true;
         }
-        let taken = self.block.line(message.text, true, place.offset, &mut self.emitter, sink);
+        let taken = self
+            .block
+            .line(message.text, true, place.offset, &mut self.emitter, sink);
         taken.is_some_and(|n_points| {
-            let name = TABLE.get(self.sticky).map_or("text", |entry| entry.name);
-            self.count(name, n_points);
+            self.count_more(n_points);
             true
         })
     }
@@ -194,11 +218,14 @@ impl Reader {
         sink: &mut dyn Sink,
     ) -> bool {
         let fields = text.get(head.fields_at..).unwrap_or_default();
-        if entry.is_guarded && !entry.is_block && !Pairs::of(fields).any(|p| keyvalue::has_metric_word(p.key)) {
+        if entry.is_guarded && !entry.is_block && !Pairs::of(fields).any(|p| keyvalue::has_metric_word(p.key))
+        {
             return false;
         }
         let own = match entry.step {
-            StepFrom::Field(key) => Pairs::of(fields).find(|p| p.key == key).map(|p| p.number.value as i64),
+            StepFrom::Field(key) => Pairs::of(fields)
+                .find(|p| p.key == key)
+                .map(|p| p.number.value as i64),
             _ => entry.step_of(head, self.emitter.last_step),
         };
         let Some(step) = own else {
@@ -212,6 +239,7 @@ impl Reader {
         }
         if entry.is_block {
             self.emitter.last_step = Some(step);
+            self.last_name = Some(entry.name);
             self.block.open(step, place.wall_time, entry.is_guarded);
             return true;
         }
@@ -219,7 +247,10 @@ impl Reader {
         true
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one record; a struct for one call would hide them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one record; a struct for one call would hide them"
+    )]
     fn take(
         &mut self,
         at: usize,
@@ -235,18 +266,28 @@ impl Reader {
             self.emitter.point(sink, tag, step, number, place);
             n_points += 1;
         }
-        let naming = Naming { prefix: entry.prefix, rename: entry.rename, skip: entry.skip };
-        let taken = self.emitter.fields(sink, fields, step, &naming, entry.must, place);
+        let naming = Naming {
+            prefix: entry.prefix,
+            rename: entry.rename,
+            skip: entry.skip,
+        };
+        let taken = self
+            .emitter
+            .fields(sink, fields, step, &naming, entry.must, place);
         n_points += taken.n_points;
         if n_points == 0 {
             self.skipped = self.skipped.saturating_add(1);
         }
         self.count(entry.name, n_points);
-        if let Some(word) = entry.must {
-            self.check_must(at, word, &taken, fields, step, sink);
+        if let Some(must) = entry.must {
+            self.check_must(at, must.word, &taken, fields, step, sink);
         }
         if let Some(glued) = taken.glued_at.and_then(|from| fields.get(from..)) {
-            let rest = Message { text: glued.trim_start_matches([' ', '|']), wall_time: place.wall_time, is_indented: false };
+            let rest = Message {
+                text: glued.trim_start_matches([' ', '|']),
+                wall_time: place.wall_time,
+                is_indented: false,
+            };
             if let Some(head) = entry.matches(rest.text) {
                 self.record(at, entry, &head, rest.text, place, sink);
             }
@@ -254,7 +295,15 @@ impl Reader {
     }
 
     /// A field that lines of this kind carry: remembered when it is there, reported when it is missing.
-    fn check_must(&mut self, at: usize, word: &str, taken: &super::emit::Taken, fields: &str, step: i64, sink: &mut dyn Sink) {
+    fn check_must(
+        &mut self,
+        at: usize,
+        word: &str,
+        taken: &super::emit::Taken,
+        fields: &str,
+        step: i64,
+        sink: &mut dyn Sink,
+    ) {
         let known = self.must_tags.iter().find(|(entry, _)| *entry == at);
         match known {
             None if taken.has_must => {
@@ -263,8 +312,9 @@ impl Reader {
                     self.must_tags.push((at, pair.key.to_owned()));
                 }
             }
-            // A line that was cut by another one proves nothing.
-            Some((_, tag)) if !taken.has_must && taken.glued_at.is_none() => sink.mark(Mark::FieldMissing { tag, step }),
+            Some((_, tag)) if !taken.has_must && taken.has_witness => {
+                sink.mark(Mark::FieldMissing { tag, step })
+            }
             _ => {}
         }
     }
@@ -288,9 +338,11 @@ impl Reader {
             return true;
         }
         if !message.is_indented {
-            let taken = self.block.line(text, false, place.offset, &mut self.emitter, sink);
+            let taken = self
+                .block
+                .line(text, false, place.offset, &mut self.emitter, sink);
             if let Some(n_points) = taken {
-                self.count("text-block", n_points);
+                self.count_more(n_points);
                 return true;
             }
         }
@@ -321,7 +373,7 @@ impl Reader {
                 n_points += 1;
             }
         }
-        self.count("text-layer-lines", n_points);
+        self.count_more(n_points);
         true
     }
 
@@ -335,7 +387,10 @@ impl Reader {
             self.emitter.epoch_steps(sink);
         }
         let prefix = if record.is_validation { "val/" } else { "" };
-        let naming = Naming { prefix, ..Naming::default() };
+        let naming = Naming {
+            prefix,
+            ..Naming::default()
+        };
         let taken = self.emitter.fields(sink, text, record.step, &naming, None, place);
         self.count("text-keyvalue", taken.n_points);
         true

@@ -3,7 +3,7 @@
 //! In: nothing. Out: the entries. Invariant: every sample gives exactly the points that stand beside it, which
 //! one test holds for all entries; an entry that is more special stands before the more general one.
 
-use super::template::{PLAIN, StepFrom, Template};
+use super::template::{Must, PLAIN, StepFrom, Template};
 
 /// All entries; the first that matches reads the line.
 pub(super) const TABLE: &[Template] = &[
@@ -12,7 +12,10 @@ pub(super) const TABLE: &[Template] = &[
     Template {
         name: "text-megatron",
         heads: &["iteration <step>/<planned> |"],
-        must: Some("loss"),
+        must: Some(Must {
+            word: "loss",
+            witness: "number of skipped iterations",
+        }),
         samples: &[
             (
                 " [2026-11-23 18:28:57.702956] iteration        2/     300 | consumed samples:           64 | elapsed time per iteration (ms): 20.9 | learning rate: 2.000000E-04 | global batch size:    32 | lm loss: 4.535488E+00 | loss scale: 1.0 | grad norm: 3.466 | number of skipped iterations:   0 | number of nan iterations:   0 |",
@@ -82,7 +85,12 @@ pub(super) const TABLE: &[Template] = &[
             ),
             (
                 "iter 1: loss nan, time 5.78ms, mfu -100.00%, lr 1.000e-04",
-                &[("loss", 1, f64::NAN), ("time", 1, 5.78), ("mfu", 1, -100.0), ("lr", 1, 1e-4)],
+                &[
+                    ("loss", 1, f64::NAN),
+                    ("time", 1, 5.78),
+                    ("mfu", 1, -100.0),
+                    ("lr", 1, 1e-4),
+                ],
             ),
         ],
         ..PLAIN
@@ -99,15 +107,26 @@ pub(super) const TABLE: &[Template] = &[
     // modded-nanogpt: `step_avg:nanms` is a timer that warms up.
     Template {
         name: "text-modded-nanogpt",
-        heads: &["step:<step>/<planned> <>train_loss", "step:<step>/<planned> <>val_loss"],
+        heads: &[
+            "step:<step>/<planned> <>train_loss",
+            "step:<step>/<planned> <>val_loss",
+        ],
         samples: &[
             (
                 "step:1750/1750 train_loss:3.2751 train_time:279349ms step_avg:160.55ms",
-                &[("train_loss", 1750, 3.2751), ("train_time", 1750, 279_349.0), ("step_avg", 1750, 160.55)],
+                &[
+                    ("train_loss", 1750, 3.2751),
+                    ("train_time", 1750, 279_349.0),
+                    ("step_avg", 1750, 160.55),
+                ],
             ),
             (
                 "step:0/6200 val_loss:10.9264 train_time:285ms step_avg:nanms",
-                &[("val_loss", 0, 10.9264), ("train_time", 0, 285.0), ("step_avg", 0, f64::NAN)],
+                &[
+                    ("val_loss", 0, 10.9264),
+                    ("train_time", 0, 285.0),
+                    ("step_avg", 0, f64::NAN),
+                ],
             ),
         ],
         ..PLAIN
@@ -132,7 +151,11 @@ pub(super) const TABLE: &[Template] = &[
     // build-nanogpt log.txt.
     Template {
         name: "text-build-nanogpt",
-        heads: &["<step> train <=train loss><$>", "<step> val <=val loss><$>", "<step> hella <=hella><$>"],
+        heads: &[
+            "<step> train <=train loss><$>",
+            "<step> val <=val loss><$>",
+            "<step> hella <=hella><$>",
+        ],
         samples: &[
             ("19072 train 2.941178", &[("train loss", 19072, 2.941_178)]),
             ("19072 val 2.9150", &[("val loss", 19072, 2.915)]),
@@ -142,7 +165,10 @@ pub(super) const TABLE: &[Template] = &[
     // nanochat, llm.c stdout: `step 100/21400 (0.47%) | loss: 5.1 | ..`.
     Template {
         name: "text-step-of",
-        heads: &["step <step>/<planned> (<*>) | <>loss", "step <step>/<planned> | <>loss"],
+        heads: &[
+            "step <step>/<planned> (<*>) | <>loss",
+            "step <step>/<planned> | <>loss",
+        ],
         samples: &[
             (
                 "step 00100/21400 (0.47%) | loss: 5.100000 | lrm: 1.00 | dt: 400.00ms | tok/sec: 1,234,567 | bf16_mfu: 47.1 | epoch: 1 | total time: 1.2m",
@@ -179,7 +205,12 @@ pub(super) const TABLE: &[Template] = &[
             ),
             (
                 "Step 1 | loss:1.2345 lr:2e-05 tokens_per_second_per_gpu:812.5 grad_norm:tensor(1.5)",
-                &[("loss", 1, 1.2345), ("lr", 1, 2e-5), ("tokens_per_second_per_gpu", 1, 812.5), ("grad_norm", 1, 1.5)],
+                &[
+                    ("loss", 1, 1.2345),
+                    ("lr", 1, 2e-5),
+                    ("tokens_per_second_per_gpu", 1, 812.5),
+                    ("grad_norm", 1, 1.5),
+                ],
             ),
         ],
         ..PLAIN
@@ -230,7 +261,11 @@ pub(super) const TABLE: &[Template] = &[
         heads: &["steps: <step> <>loss:"],
         samples: &[(
             "steps: 10 loss: 2.3456 iter time (s): 0.512 samples/sec: 62.500",
-            &[("loss", 10, 2.3456), ("iter time (s)", 10, 0.512), ("samples/sec", 10, 62.5)],
+            &[
+                ("loss", 10, 2.3456),
+                ("iter time (s)", 10, 0.512),
+                ("samples/sec", 10, 62.5),
+            ],
         )],
         ..PLAIN
     },
@@ -269,13 +304,21 @@ pub(super) const TABLE: &[Template] = &[
     },
     Template {
         name: "text-composer",
-        heads: &["[batch=<step>/<planned>]:<$>", "[epoch=<*>][batch=<step>/<planned>]:<$>", "[epoch=<*>][batch=<step>]:<$>"],
+        heads: &[
+            "[batch=<step>/<planned>]:<$>",
+            "[epoch=<*>][batch=<step>/<planned>]:<$>",
+            "[epoch=<*>][batch=<step>]:<$>",
+        ],
         is_block: true,
         samples: &[(
             "[batch=10/20]:\n\t Train loss/train/total: 6.9078\n\t Train l2_norm/grad/model.transformer.layers.0.attention.v: 0.0002",
             &[
                 ("Train loss/train/total", 10, 6.9078),
-                ("Train l2_norm/grad/model.transformer.layers.0.attention.v", 10, 0.0002),
+                (
+                    "Train l2_norm/grad/model.transformer.layers.0.attention.v",
+                    10,
+                    0.0002,
+                ),
             ],
         )],
         ..PLAIN
@@ -283,7 +326,10 @@ pub(super) const TABLE: &[Template] = &[
     Template {
         name: "text-composer",
         heads: &["[metric][batch=<step>]: "],
-        samples: &[("[metric][batch=10]: l2_norm/grad/global: 1.25", &[("l2_norm/grad/global", 10, 1.25)])],
+        samples: &[(
+            "[metric][batch=10]: l2_norm/grad/global: 1.25",
+            &[("l2_norm/grad/global", 10, 1.25)],
+        )],
         ..PLAIN
     },
     // MaxText. `total_weights` counts tokens.
@@ -310,7 +356,11 @@ pub(super) const TABLE: &[Template] = &[
         samples: &[
             (
                 "I1123 18:34:55.846173 140585252273024 logging_writer.py:48] [2] grad_norm/Dense_0=9.05257, train/loss=nan, train/lr=0.021218",
-                &[("grad_norm/Dense_0", 2, 9.05257), ("train/loss", 2, f64::NAN), ("train/lr", 2, 0.021_218)],
+                &[
+                    ("grad_norm/Dense_0", 2, 9.05257),
+                    ("train/loss", 2, f64::NAN),
+                    ("train/lr", 2, 0.021_218),
+                ],
             ),
             ("[2] references=3", &[]),
         ],
@@ -335,7 +385,7 @@ pub(super) const TABLE: &[Template] = &[
         step: StepFrom::Field("train_num_updates"),
         samples: &[(
             "[2022-04-08 18:48:05,372][train][INFO] - {\"epoch\": 1, \"train_loss\": \"9.276\", \"train_num_updates\": \"200\", \"train_gnorm\": \"1.421\"}",
-            &[("train_loss", 200, 9.276), ("train_num_updates", 200, 200.0), ("train_gnorm", 200, 1.421)],
+            &[("train_loss", 200, 9.276), ("train_gnorm", 200, 1.421)],
         )],
         ..PLAIN
     },
@@ -345,7 +395,7 @@ pub(super) const TABLE: &[Template] = &[
         step: StepFrom::Field("valid_num_updates"),
         samples: &[(
             "{\"epoch\": 1, \"valid_loss\": \"5.284\", \"valid_num_updates\": \"967\"}",
-            &[("valid_loss", 967, 5.284), ("valid_num_updates", 967, 967.0)],
+            &[("valid_loss", 967, 5.284)],
         )],
         ..PLAIN
     },
@@ -358,7 +408,6 @@ pub(super) const TABLE: &[Template] = &[
             &[
                 ("update", 200, 0.416),
                 ("loss", 200, 9.276),
-                ("num_updates", 200, 200.0),
                 ("lr", 200, 3.125e-6),
                 ("gnorm", 200, f64::INFINITY),
                 ("loss_scale", 200, 128.0),
@@ -368,30 +417,248 @@ pub(super) const TABLE: &[Template] = &[
     },
     Template {
         name: "text-fairseq",
-        heads: &["| epoch <epoch> | valid on <*>| <>", "epoch <epoch> | valid on <*>| <>"],
+        heads: &[
+            "| epoch <epoch> | valid on <*>| <>",
+            "epoch <epoch> | valid on <*>| <>",
+        ],
         step: StepFrom::Field("num_updates"),
         prefix: "val/",
         samples: &[(
             "| epoch 001 | valid on 'valid' subset | valid_loss 5.28411 | valid_ppl 12.68 | num_updates 967",
-            &[("val/valid_loss", 967, 5.28411), ("val/valid_ppl", 967, 12.68), ("val/num_updates", 967, 967.0)],
+            &[("val/valid_loss", 967, 5.28411), ("val/valid_ppl", 967, 12.68)],
         )],
         ..PLAIN
     },
     Template {
         name: "text-fairseq",
-        heads: &["| epoch <epoch> | <><*>| num_updates", "epoch <epoch> | <><*>| num_updates", "| epoch <epoch>: <><*>num_updates="],
+        heads: &[
+            "| epoch <epoch> | <><*>| num_updates",
+            "epoch <epoch> | <><*>| num_updates",
+            "| epoch <epoch>: <><*>num_updates=",
+        ],
         step: StepFrom::Field("num_updates"),
         samples: &[(
             "| epoch 001 | loss 8.274 | ppl 144.08 | num_updates 967 | lr 0.00108788 | gnorm 41698.661 | clip 100% | loss_scale 4.000 | wall 275",
             &[
                 ("loss", 967, 8.274),
                 ("ppl", 967, 144.08),
-                ("num_updates", 967, 967.0),
                 ("lr", 967, 0.001_087_88),
                 ("gnorm", 967, 41_698.661),
                 ("clip", 967, 100.0),
                 ("loss_scale", 967, 4.0),
                 ("wall", 967, 275.0),
+            ],
+        )],
+        ..PLAIN
+    },
+    // mmengine.
+    Template {
+        name: "text-mmengine",
+        heads: &["Epoch(train) [<epoch>][<batch>/<batches>] "],
+        step: StepFrom::Batches { first: 1 },
+        samples: &[(
+            "2023/06/05 20:09:41 - mmengine - INFO - Epoch(train) [132][ 3/6]  lr: 4.0000e-03  eta: 0:01:00  time: 0.5420  data_time: 0.1020  memory: 2345  loss: 0.0815  grad_norm: 1.2500",
+            &[
+                ("lr", 789, 4e-3),
+                ("time", 789, 0.542),
+                ("data_time", 789, 0.102),
+                ("memory", 789, 2345.0),
+                ("loss", 789, 0.0815),
+                ("grad_norm", 789, 1.25),
+            ],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-mmengine",
+        heads: &["Iter(train) [<step>/<planned>] "],
+        samples: &[(
+            "10/08 12:11:10 - mmengine - INFO - Iter(train) [  100/80000]  lr: 1.0e-02  loss: 1.5000",
+            &[("lr", 100, 0.01), ("loss", 100, 1.5)],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-mmengine",
+        heads: &[
+            "Epoch(val) [<epoch>][<batch>/<batches>] ",
+            "Epoch(val) [<epoch>] [<batch>/<batches>] ",
+        ],
+        step: StepFrom::Epoch { first: 0 },
+        prefix: "val/",
+        samples: &[(
+            "2023/06/05 20:09:41 - mmengine - INFO - Epoch(val) [58][3/3]  coco/AP: 0.5000  loss: 0.7500",
+            &[("val/coco/AP", 58, 0.5), ("val/loss", 58, 0.75)],
+        )],
+        ..PLAIN
+    },
+    // detectron2: medians over 20 iterations.
+    Template {
+        name: "text-detectron2",
+        heads: &["eta: <*>iter: <step> <>total_loss:", "iter: <step> <>total_loss:"],
+        samples: &[(
+            "[06/05 20:09:41 d2.utils.events]:  eta: 0:10:00  iter: 19  total_loss: 2.13  loss_cls: 0.9  time: 0.4  data_time: 0.01  lr: 0.00025  max_mem: 2345M",
+            &[
+                ("total_loss", 19, 2.13),
+                ("loss_cls", 19, 0.9),
+                ("time", 19, 0.4),
+                ("data_time", 19, 0.01),
+                ("lr", 19, 0.00025),
+                ("max_mem", 19, 2345e6),
+            ],
+        )],
+        ..PLAIN
+    },
+    // StyleGAN2-ADA, StyleGAN3.
+    Template {
+        name: "text-stylegan",
+        heads: &["tick <step> <>kimg "],
+        skip: &["time"],
+        samples: &[(
+            "tick 1     kimg 4.0      time 14m 08s      sec/tick 151.7   sec/kimg 37.91   maintenance 554.1  cpumem 3.15   gpumem 10.21  augment 0.035",
+            &[
+                ("kimg", 1, 4.0),
+                ("sec/tick", 1, 151.7),
+                ("sec/kimg", 1, 37.91),
+                ("maintenance", 1, 554.1),
+                ("cpumem", 1, 3.15),
+                ("gpumem", 1, 10.21),
+                ("augment", 1, 0.035),
+            ],
+        )],
+        ..PLAIN
+    },
+    // MLPerf training 0.5 and later (`:::MLLOG`).
+    Template {
+        name: "text-mlperf",
+        heads: &[
+            ":::MLP<*>eval_accuracy: {\"epoch\": <epoch>, \"value\": <=val/accuracy>",
+            ":::MLP<*>eval_accuracy: {\"value\": <=val/accuracy>, \"epoch\": <epoch>",
+            ":::MLLOG <*>\"key\": \"eval_accuracy\", \"value\": <=val/accuracy>, <*>\"epoch_num\": <epoch>",
+        ],
+        step: StepFrom::Epoch { first: 0 },
+        prefix: "val/",
+        skip: &["lineno"],
+        samples: &[
+            (
+                ":::MLPv0.5.0 resnet 1541670492.138237715 (/workspace/log_utils.py:49) eval_accuracy: {\"value\": 0.2777, \"epoch\": 3}",
+                &[("val/accuracy", 3, 0.2777)],
+            ),
+            (
+                ":::MLLOG {\"namespace\": \"\", \"time_ms\": 1, \"event_type\": \"POINT_IN_TIME\", \"key\": \"eval_accuracy\", \"value\": 0.75, \"metadata\": {\"file\": \"a.py\", \"lineno\": 3, \"epoch_num\": 4}}",
+                &[("val/accuracy", 4, 0.75)],
+            ),
+        ],
+        ..PLAIN
+    },
+    // MXNet Module.fit: batches of an epoch are not counted in the line, so only the end of an epoch has a step.
+    Template {
+        name: "text-mxnet",
+        heads: &["Epoch[<epoch>] Validation-"],
+        step: StepFrom::Epoch { first: 0 },
+        prefix: "val/",
+        samples: &[(
+            "INFO:root:Epoch[3] Validation-accuracy=0.277700",
+            &[("val/accuracy", 3, 0.2777)],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-mxnet",
+        heads: &["Epoch[<epoch>] Train-"],
+        step: StepFrom::Epoch { first: 0 },
+        samples: &[(
+            "INFO:root:Epoch[3] Train-cross-entropy=0.5",
+            &[("cross-entropy", 3, 0.5)],
+        )],
+        ..PLAIN
+    },
+    // The examples of PyTorch (mnist, imagenet), of its tutorials, and timm.
+    Template {
+        name: "text-pytorch-example",
+        heads: &["Train Epoch: <epoch> [<batch>/<batches> (<*>)]"],
+        step: StepFrom::Batches { first: 1 },
+        samples: &[(
+            "Train Epoch: 2 [640/60000 (1%)]\tLoss: 0.300039",
+            &[("Loss", 60640, 0.300_039)],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-pytorch-example",
+        heads: &["Test set: Average loss: <=val/loss>, Accuracy: "],
+        step: StepFrom::Last,
+        samples: &[(
+            "Train Epoch: 1 [640/60000 (1%)]\tLoss: 0.5\nTest set: Average loss: 0.0587, Accuracy: 9808/10000 (98%)",
+            &[("Loss", 640, 0.5), ("val/loss", 640, 0.0587)],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-pytorch-example",
+        heads: &[
+            "Epoch: [<epoch>][<batch>/<batches>]",
+            "Epoch: [<epoch>] [<batch>/<batches>]",
+        ],
+        step: StepFrom::Batches { first: 0 },
+        samples: &[(
+            "Epoch: [1][  10/5005]\tTime  0.500 ( 0.610)\tData  0.001 ( 0.100)\tLoss 6.9012e+00 (7.0010e+00)\tAcc@1   0.39 (  0.21)",
+            &[
+                ("Time", 5015, 0.5),
+                ("Data", 5015, 0.001),
+                ("Loss", 5015, 6.9012),
+                ("Acc@1", 5015, 0.39),
+            ],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-pytorch-tutorial",
+        heads: &["Epoch [<epoch>/<epochs>], Step [<batch>/<batches>], "],
+        step: StepFrom::Batches { first: 1 },
+        samples: &[(
+            "Epoch [2/5], Step [100/600], Loss: 0.4512",
+            &[("Loss", 700, 0.4512)],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-timm",
+        heads: &["Train: <epoch> [<batch>/<batches> (<*>)]"],
+        step: StepFrom::Batches { first: 0 },
+        samples: &[(
+            "Train: 1 [  50/1251 (  4%)]  Loss: 6.953 (6.942)  Time: 0.512s, 2000.00/s  (0.6s, 1700.00/s)  LR: 1.000e-05  Data: 0.010 (0.100)",
+            &[
+                ("Loss", 1301, 6.953),
+                ("Time", 1301, 0.512),
+                ("LR", 1301, 1e-5),
+                ("Data", 1301, 0.01),
+            ],
+        )],
+        ..PLAIN
+    },
+    // Headings of hand-written blocks.
+    Template {
+        name: "text-block",
+        heads: &[
+            "step <step>:<$>",
+            "step <step><$>",
+            "step: <step><$>",
+            "[step <step>]<$>",
+            "=== step <step> ===<$>",
+            "--- step <step> ---<$>",
+            "iter <step>:<$>",
+            "iteration <step>:<$>",
+            "iteration <step><$>",
+        ],
+        is_block: true,
+        is_guarded: true,
+        samples: &[(
+            "Step 100:\n  loss: 0.5\n  fc1: w_norm 6.5 g_norm 0.25\n  wall clock: 5",
+            &[
+                ("loss", 100, 0.5),
+                ("weight_norm/fc1", 100, 6.5),
+                ("grad_norm/fc1", 100, 0.25),
             ],
         )],
         ..PLAIN

@@ -24,15 +24,27 @@ pub(super) struct Template {
     pub rename: &'static [(&'static str, &'static str)],
     /// Keys that are no metric.
     pub skip: &'static [&'static str],
-    /// Last word of a tag that every line of the kind carries; its absence is a fact of its own.
-    pub must: Option<&'static str>,
+    /// A tag that every line of the kind carries; its absence is a fact of its own.
+    pub must: Option<Must>,
     /// Whether one of the keys must be a known metric word, for heads that say little.
     pub is_guarded: bool,
     /// Whether the fields stand on the indented lines below.
     pub is_block: bool,
     /// Lines as they are printed, with their reading: tag, step, value.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the samples are the tests of the entry and its manual"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the samples are the tests of the entry and its manual")
+    )]
     pub samples: &'static [Reading],
+}
+
+/// A tag that a line cannot lack without a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Must {
+    /// Last word of the tag.
+    pub word: &'static str,
+    /// A key that stands behind it in the line: without it the line was cut and proves nothing.
+    pub witness: &'static str,
 }
 
 /// A sample line and the points that must come out of it.
@@ -195,11 +207,18 @@ mod tests {
 
     #[test]
     fn skipping_looking_ahead_and_the_end() {
-        let head = match_head("eta: <*> iter: <step> <>total_loss", "eta: 0:10:00  iter: 19  total_loss: 2").unwrap();
+        let head = match_head(
+            "eta: <*> iter: <step> <>total_loss",
+            "eta: 0:10:00  iter: 19  total_loss: 2",
+        )
+        .unwrap();
         assert_eq!((head.step, head.fields_at), (Some(19), 24));
         assert!(match_head("step <step><$>", "step 5  ").is_some());
         assert!(match_head("step <step><$>", "step 5 x").is_none());
         let head = match_head("<step> train <=train loss><$>", "19072 train 2.941178").unwrap();
-        assert_eq!(head.value.map(|(tag, n)| (tag, n.value)), Some(("train loss", 2.941_178)));
+        assert_eq!(
+            head.value.map(|(tag, n)| (tag, n.value)),
+            Some(("train loss", 2.941_178))
+        );
     }
 }

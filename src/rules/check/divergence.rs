@@ -36,7 +36,7 @@ pub static INFO: CheckInfo = CheckInfo {
             min: 1.0,
             max: 1e6,
             doc: "and so many standard deviations of a point from the local median: with 4, a median of five (standard \
-                  error 0.54) is 6 standard errors above the mean of white noise, whose best is 0.65 below it",
+                  error 0.54) is 5 standard errors above the mean of white noise, whose best is about one below it",
         },
         ParamInfo {
             name: "ratio",
@@ -84,6 +84,8 @@ const FELL_NOISES: f64 = 3.0;
 const HEALED_RATIO: f64 = 1.5;
 /// How long such a rise is remembered.
 const RISE_MEMORY_POINTS: f64 = 128.0;
+/// Points whose median is the initial loss: few, because the loss falls fastest at its start.
+const START_POINTS: usize = 3;
 /// Points after which a loss far above its start is lost.
 const LOST_POINTS: u32 = 5;
 /// Far above the start.
@@ -93,7 +95,7 @@ const COMING_DOWN: f64 = 0.93;
 /// No longer credited with coming down.
 const COMING_DOWN_POINTS: u32 = 60;
 /// Smoothing of the best loss, in points.
-const SMOOTH: usize = 15;
+const SMOOTH: usize = 9;
 /// Bins of the loss for the slow creep.
 const BINS: usize = 32;
 /// Rising stretches in a row.
@@ -135,6 +137,8 @@ struct State {
     /// The highest rise above the best since it last came back, and the highest that came back (fading).
     rise_now: f64,
     rise_healed: f64,
+    /// Whether the loss ever fell, rather than wandered.
+    has_fallen: bool,
     bad_points: u32,
     medians_before: [f64; 5],
     said: Option<Severity>,
@@ -158,7 +162,7 @@ impl Default for State {
         Self {
             n: 0,
             last_step: i64::MIN,
-            start: Window::new(5),
+            start: Window::new(START_POINTS),
             initial: None,
             best: Vec::new(),
             last_five: Window::new(5),
@@ -167,6 +171,7 @@ impl Default for State {
             stray: Stray::default(),
             rise_now: 0.0,
             rise_healed: 0.0,
+            has_fallen: false,
             bad_points: 0,
             medians_before: [f64::INFINITY; 5],
             said: None,
@@ -195,7 +200,7 @@ impl Divergence {
     fn bound(&self, initial: f64, best: f64) -> f64 {
         let noise = self.state.rise_by_noise(best, self.noises);
         let fall = initial - best;
-        if !self.fell(initial, best) {
+        if !self.state.has_fallen {
             let scale = initial.abs().max(noise);
             let rise = if !self.state.is_linear() {
                 (self.never_fell_ratio - 1.0) * initial
@@ -210,14 +215,12 @@ impl Divergence {
             bound = bound.min(by_log).max(self.ratio * best);
         }
         let healed = HEALED_RATIO * self.state.rise_healed;
-        let above_healed = if self.state.is_linear() { best + healed } else { best * healed.min(300.0).exp() };
+        let above_healed = if self.state.is_linear() {
+            best + healed
+        } else {
+            best * healed.min(300.0).exp()
+        };
         bound.max(best + noise).max(above_healed)
-    }
-
-    /// Whether the loss fell, rather than wandered.
-    fn fell(&self, initial: f64, best: f64) -> bool {
-        let fall = initial - best;
-        fall >= FELL_SHARE * initial.abs() && fall >= self.state.rise_by_noise(best, FELL_NOISES)
     }
 
     fn judge(&mut self, context: &Context<'_>) -> Judgement {
@@ -251,7 +254,13 @@ impl Divergence {
         }
         if self.state.swing.is_growing(now) {
             let size = self.state.swing.size;
-            return self.bad("oscillation", size, SWING_SHARE * now.abs(), best, Severity::Warning);
+            return self.bad(
+                "oscillation",
+                size,
+                SWING_SHARE * now.abs(),
+                best,
+                Severity::Warning,
+            );
         }
         Judgement::Good
     }
@@ -268,14 +277,26 @@ impl Divergence {
         }
     }
 
-    fn bad(&mut self, kind: &'static str, value: f64, bound: f64, best: f64, severity: Severity) -> Judgement {
+    fn bad(
+        &mut self,
+        kind: &'static str,
+        value: f64,
+        bound: f64,
+        best: f64,
+        severity: Severity,
+    ) -> Judgement {
         let severity = severity.min(self.full);
         self.state.said = self.state.said.max(Some(severity));
         Judgement::Bad(
             Observation::new(kind, value, bound)
                 .severity(severity)
                 .word("best", format!("{best:.4}"))
-                .word("initial", self.state.initial.map_or_else(String::new, |it| format!("{:.4}", it.1))),
+                .word(
+                    "initial",
+                    self.state
+                        .initial
+                        .map_or_else(String::new, |it| format!("{:.4}", it.1)),
+                ),
         )
     }
 
@@ -289,17 +310,23 @@ impl Divergence {
         let Some(last) = bins.get(from..) else {
             return;
         };
-        let (Some((initial, best, _)), Some(first), Some(end)) = (self.state.levels(), last.first(), last.last()) else {
+        let (Some((initial, best, _)), Some(first), Some(end)) =
+            (self.state.levels(), last.first(), last.last())
+        else {
             return;
         };
         let per_bin = self.state.bins.points_per_bin();
         let is_rising = last.is_sorted_by(|a, b| a.mean < b.mean);
         let fall = initial - best;
-        if per_bin < CREEP_BIN_POINTS || !is_rising || !self.fell(initial, best) {
+        if per_bin < CREEP_BIN_POINTS || !is_rising || !self.state.has_fallen {
             return;
         }
-        let noise = self.state.rise_by_noise(best, self.noises / (per_bin as f64).sqrt());
-        let least = (self.creep_share * fall).max(self.creep_share * best.abs()).max(noise);
+        let noise = self
+            .state
+            .rise_by_noise(best, self.noises / (per_bin as f64).sqrt());
+        let least = (self.creep_share * fall)
+            .max(self.creep_share * best.abs())
+            .max(noise);
         if end.mean - first.mean >= least {
             self.state.creep = Some((end.mean, first.mean + least));
         }
@@ -317,7 +344,11 @@ impl State {
     /// are positive, so that the wide swings of the start do not blind the check to a rise from a small loss.
     fn rise_by_noise(&self, level: f64, deviations: f64) -> f64 {
         let noise = deviations * self.stray.noise();
-        if self.is_linear() { noise } else { level * noise.min(300.0).exp_m1() }
+        if self.is_linear() {
+            noise
+        } else {
+            level * noise.min(300.0).exp_m1()
+        }
     }
 
     fn is_linear(&self) -> bool {
@@ -360,7 +391,11 @@ impl State {
         let Some(usual) = self.smooth.median().filter(|_| self.smooth.len() >= 3) else {
             return;
         };
-        let deviation = if self.is_linear() { value - usual } else { (value / usual).ln() };
+        let deviation = if self.is_linear() {
+            value - usual
+        } else {
+            (value / usual).ln()
+        };
         self.stray.learn(deviation);
     }
 
@@ -370,7 +405,11 @@ impl State {
         let Some((_, best, now)) = self.levels() else {
             return;
         };
-        let rise = if self.is_linear() { now - best } else { (now / best).ln() };
+        let rise = if self.is_linear() {
+            now - best
+        } else {
+            (now / best).ln()
+        };
         self.rise_healed *= 1.0 - 1.0 / RISE_MEMORY_POINTS;
         self.rise_now = self.rise_now.max(rise);
         if rise <= 0.33 * self.rise_now {
@@ -379,14 +418,18 @@ impl State {
         }
     }
 
-    /// The initial loss: the median of the first five, or the first when that is lower (a run that explodes
+    /// The initial loss: the median of the first three, or the first when that is lower (a run that explodes
     /// from its first step).
     fn note_start(&mut self, step: i64, value: f64) {
         self.start.push(value);
-        if self.start.len() == 5 {
+        if self.start.len() == START_POINTS {
             let first = self.start.values().first().copied();
             if let (Some(median), Some(first)) = (self.start.median(), first) {
-                let initial = if first > 0.0 && median > 2.0 * first { first } else { median };
+                let initial = if first > 0.0 && median > 2.0 * first {
+                    first
+                } else {
+                    median
+                };
                 self.initial = Some((step, initial));
                 self.best.push((step, initial));
             }
@@ -409,6 +452,9 @@ impl State {
             });
         }
         self.best.push((step, now));
+        let fall = self.initial.map_or(0.0, |it| it.1 - now);
+        let is_fall = fall >= FELL_SHARE * (now + fall).abs() && fall >= self.rise_by_noise(now, FELL_NOISES);
+        self.has_fallen |= is_fall && self.n >= POINTS_MIN;
     }
 }
 
@@ -416,7 +462,11 @@ impl Swing {
     fn add(&mut self, value: f64) {
         let difference = value - self.last;
         let alternates = difference * self.last_difference < 0.0;
-        self.size = if alternates { 0.5 * (self.size + difference.abs()) } else { difference.abs() };
+        self.size = if alternates {
+            0.5 * (self.size + difference.abs())
+        } else {
+            difference.abs()
+        };
         self.count = if alternates { self.count + 1 } else { 0 };
         if self.count == 4 {
             self.first_size = self.size;
@@ -426,7 +476,9 @@ impl Swing {
     }
 
     fn is_growing(&self, level: f64) -> bool {
-        self.count >= SWINGS && self.size > SWING_GROWTH * self.first_size && self.size > SWING_SHARE * level.abs()
+        self.count >= SWINGS
+            && self.size > SWING_GROWTH * self.first_size
+            && self.size > SWING_SHARE * level.abs()
     }
 }
 
@@ -450,6 +502,7 @@ impl SeriesCheck for Divergence {
             self.state.best = old.best;
             self.state.best.retain(|it| it.0 < step);
             self.state.lowest = old.lowest;
+            self.state.has_fallen = old.has_fallen;
             self.state.stray = old.stray;
             self.state.rise_healed = old.rise_healed;
             self.state.bins = old.bins;
@@ -465,7 +518,12 @@ impl SeriesCheck for Divergence {
         if self.state.bad_points < LOST_POINTS {
             return Judgement::Abstain;
         }
-        let five_ago = self.state.medians_before.first().copied().unwrap_or(f64::INFINITY);
+        let five_ago = self
+            .state
+            .medians_before
+            .first()
+            .copied()
+            .unwrap_or(f64::INFINITY);
         if now <= COMING_DOWN * five_ago && now < initial {
             return Judgement::Abstain;
         }

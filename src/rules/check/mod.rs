@@ -26,9 +26,9 @@ pub mod threshold;
 
 #[cfg(test)]
 mod bench;
+mod loss_state;
 #[cfg(test)]
 mod tmp_corpus;
-mod loss_state;
 
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};

@@ -150,9 +150,16 @@ impl Spike {
     /// Whether a rise undoes enough of the progress, for losses, or is high enough, for norms.
     fn is_grave(&self, excess: &Excess) -> bool {
         let rise = excess.y - excess.centre;
-        let progress = self.state.start_median.map_or(0.0, |start| (start - excess.centre).max(0.0));
+        let progress = self
+            .state
+            .start_median
+            .map_or(0.0, |start| (start - excess.centre).max(0.0));
         if self.setback > 0.0 {
-            let least = if self.state.is_linear { 0.5 * excess.centre.abs() } else { 1.3_f64.ln() };
+            let least = if self.state.is_linear {
+                0.5 * excess.centre.abs()
+            } else {
+                1.3_f64.ln()
+            };
             rise >= (self.setback * progress).max(least)
         } else {
             self.state.is_linear || rise >= self.sustained_ratio.ln()
@@ -164,8 +171,9 @@ impl Spike {
         let is_grave = is_out && self.is_grave(excess);
         let lingers = self.state.was_huge && self.is_out(excess, STILL_OUT_Z, STILL_OUT_RATIO);
         self.state.outliers = (self.state.outliers << 1) | u8::from(is_grave);
-        self.state.was_huge =
-            is_grave && !self.state.is_linear && excess.y - excess.centre >= HUGE.max(self.sustained_ratio).ln();
+        self.state.was_huge = is_grave
+            && !self.state.is_linear
+            && excess.y - excess.centre >= HUGE.max(self.sustained_ratio).ln();
         if is_out {
             self.skip(excess.y);
         } else {
@@ -180,12 +188,31 @@ impl Spike {
             } else {
                 self.full
             };
-            return Self::bad("sustained", point, excess, self.ratio, severity, self.state.is_linear);
+            return Self::bad(
+                "sustained",
+                point,
+                excess,
+                self.ratio,
+                severity,
+                self.state.is_linear,
+            );
         }
         if is_out {
-            let is_extreme = is_grave && !self.state.is_linear && excess.y - excess.centre >= SINGLE_WARNING.ln();
-            let severity = if is_extreme { Severity::Warning } else { Severity::Info };
-            return Self::bad("single", point, excess, self.ratio, severity.min(self.full), self.state.is_linear);
+            let is_extreme =
+                is_grave && !self.state.is_linear && excess.y - excess.centre >= SINGLE_WARNING.ln();
+            let severity = if is_extreme {
+                Severity::Warning
+            } else {
+                Severity::Info
+            };
+            return Self::bad(
+                "single",
+                point,
+                excess,
+                self.ratio,
+                severity.min(self.full),
+                self.state.is_linear,
+            );
         }
         Judgement::Good
     }
@@ -251,7 +278,11 @@ impl State {
     }
 
     fn noise(&self) -> f64 {
-        let least = if self.is_linear { NOISE_MIN * self.level.centre().abs() } else { NOISE_MIN };
+        let least = if self.is_linear {
+            NOISE_MIN * self.level.centre().abs()
+        } else {
+            NOISE_MIN
+        };
         self.level.noise().max(least).max(f64::MIN_POSITIVE)
     }
 
