@@ -9,7 +9,6 @@ pub mod pipeline;
 mod rule_harness;
 mod rule_set;
 pub mod rules_cmd;
-pub mod rules_cmd;
 
 use std::io;
 use std::process::ExitCode;

@@ -64,7 +64,7 @@ mod tests {
 
     use super::{Embedded, RULE_FILES, TEST_FILES, builtin, builtin_sources, load_builtin};
     use crate::rules::check::registry::CHECKS;
-    use crate::rules::testfile::{EngineHarness, parse_tests, run_tests};
+    use crate::rules::testfile::{SampleHarness, parse_tests, run_tests};
     use crate::rules::validate::{KEYS, PERSISTENCE_MAX};
     use crate::rules::{Source, load, render};
 
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(tests.len(), 1);
         let cases = parse_tests(&tests[0], builtin())
             .unwrap_or_else(|problems| panic!("{}", render(&problems, &tests, false)));
-        let report = run_tests(&cases, builtin(), &[], &EngineHarness { rules: builtin() });
+        let report = run_tests(&cases, builtin(), &[], &SampleHarness { rules: &builtin().rules });
         assert!(report.is_success(), "{:?}", report.failures);
         assert_eq!(report.n_tests, 2);
     }

@@ -8,21 +8,21 @@ use super::run::{CaseOutcome, Harness};
 use crate::model::{Form, Mark, Sample, TextLine};
 use crate::rules::check::StreamEnd;
 use crate::rules::run::{StreamOutcome, join};
-use crate::rules::{Engine, RuleSet};
+use crate::rules::{Engine, Rule};
 
-/// Feeds cases to the engine.
+/// Feeds cases of samples and lines to the engine.
 #[derive(Debug, Clone, Copy)]
-pub struct EngineHarness<'r> {
+pub struct SampleHarness<'r> {
     /// The rules under test.
-    pub rules: &'r RuleSet,
+    pub rules: &'r [Rule],
 }
 
-impl Harness for EngineHarness<'_> {
+impl Harness for SampleHarness<'_> {
     fn run(&self, case: &Case) -> Result<CaseOutcome, String> {
         if case.chain.is_some() || case.fixture.is_some() {
             return Err("`chain` and `fixture` need a simulator and decoders".to_owned());
         }
-        let mut engine = Engine::new(&self.rules.rules, &case.name);
+        let mut engine = Engine::new(self.rules, &case.name);
         if let Some(steps) = case.planned_steps {
             engine.mark(Mark::PlannedSteps(steps));
         }
@@ -64,7 +64,7 @@ fn feed(case: &Case, engine: &mut Engine<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::EngineHarness;
+    use super::SampleHarness;
     use crate::rules::testfile::{parse_tests, run_tests};
     use crate::rules::{RuleSet, Source, builtin, render};
 
@@ -72,7 +72,7 @@ mod tests {
         let source = Source::new("t.toml", text);
         let cases = parse_tests(&source, rules)
             .unwrap_or_else(|it| panic!("{}", render(&it, std::slice::from_ref(&source), false)));
-        let report = run_tests(&cases, rules, &[], &EngineHarness { rules });
+        let report = run_tests(&cases, rules, &[], &SampleHarness { rules: &rules.rules });
         report.failures.into_iter().flat_map(|it| it.what).collect()
     }
 

@@ -13,6 +13,6 @@ mod run;
 
 pub use case::{Case, CaseLine, CasePoint, CaseSeries, Event, Expectation, Setting, StepRange};
 pub use compact::{NotationError, VALUES_MAX, expand};
-pub use harness::EngineHarness;
+pub use harness::SampleHarness;
 pub use parse::{POINTS_MAX, parse_tests};
 pub use run::{Failure, Harness, CaseOutcome, TestReport, run_tests};
