@@ -117,7 +117,9 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         let opening = format!("```{kind}\n");
         let blocks = text.split(opening.as_str()).skip(1);
-        blocks.map(|it| Source::new("README.md", it.split("```").next().unwrap())).collect()
+        blocks
+            .map(|it| Source::new("README.md", it.split("```").next().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -131,7 +133,14 @@ mod tests {
         assert_eq!(tests.len(), 1);
         let cases = parse_tests(&tests[0], builtin())
             .unwrap_or_else(|problems| panic!("{}", render(&problems, &tests, false)));
-        let report = run_tests(&cases, builtin(), &[], &SampleHarness { rules: &builtin().rules });
+        let report = run_tests(
+            &cases,
+            builtin(),
+            &[],
+            &SampleHarness {
+                rules: &builtin().rules,
+            },
+        );
         assert!(report.is_success(), "{:?}", report.failures);
         assert_eq!(report.n_tests, 2);
     }

@@ -4,7 +4,8 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, masked, non_finite, spike,
+    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, masked, non_finite,
+    spike,
 };
 
 /// Every check that a rule can name.

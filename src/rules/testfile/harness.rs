@@ -31,10 +31,20 @@ impl Harness for SampleHarness<'_> {
             engine.mark(Mark::Finished);
         }
         let records = case.events().len() as u64;
-        let outcome = engine.finish(&StreamEnd { records, ..StreamEnd::default() });
+        let outcome = engine.finish(&StreamEnd {
+            records,
+            ..StreamEnd::default()
+        });
         let unmatched = outcome.unmatched.clone();
-        let run = join(vec![StreamOutcome { rank: None, precedence: 0, outcome }]);
-        Ok(CaseOutcome { findings: run.findings, unmatched })
+        let run = join(vec![StreamOutcome {
+            rank: None,
+            precedence: 0,
+            outcome,
+        }]);
+        Ok(CaseOutcome {
+            findings: run.findings,
+            unmatched,
+        })
     }
 }
 
@@ -56,7 +66,12 @@ fn feed(case: &Case, engine: &mut Engine<'_>) {
             }
             Event::Line(line) => {
                 number += 1;
-                engine.line(&TextLine { text: &line.text, offset: 0, number, step: last_step });
+                engine.line(&TextLine {
+                    text: &line.text,
+                    offset: 0,
+                    number,
+                    step: last_step,
+                });
             }
         }
     }
@@ -87,14 +102,25 @@ mod tests {
         };
         let fires = "expect = [{ rule = \"exploding-gradients\", kind = \"exploding\", first_step = { at_most = 10 } }]";
         let failed = failures(&test("2048*0.5", fires), builtin());
-        assert!(!failed.iter().any(|it| it.contains("did not fire") || it.contains("fired, but")), "{failed:?}");
-        assert_eq!(failures(&test("1", "quiet = \"exploding-gradients\""), builtin()), Vec::<String>::new());
+        assert!(
+            !failed
+                .iter()
+                .any(|it| it.contains("did not fire") || it.contains("fired, but")),
+            "{failed:?}"
+        );
+        assert_eq!(
+            failures(&test("1", "quiet = \"exploding-gradients\""), builtin()),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn chains_and_fixtures_are_refused() {
         let text = "[[test]]\nname = \"t\"\nchain = { n = 3 }\nexpect = []\n";
         let failed = failures(text, &RuleSet::default());
-        assert_eq!(failed, ["cannot run: `chain` and `fixture` need a simulator and decoders"]);
+        assert_eq!(
+            failed,
+            ["cannot run: `chain` and `fixture` need a simulator and decoders"]
+        );
     }
 }
