@@ -6,6 +6,7 @@
 
 mod axis;
 pub mod csv;
+pub mod detect;
 pub mod document;
 mod encoding;
 pub mod json;
@@ -13,6 +14,8 @@ pub mod jsonl;
 mod key;
 pub mod line;
 pub mod number;
+#[cfg(test)]
+mod real_files;
 #[cfg(test)]
 pub(crate) mod record;
 mod row;
