@@ -238,10 +238,9 @@ fn is_mlflow(lines: &Lines<'_>, path: &str) -> bool {
 }
 
 fn json(head: &[u8], lines: &Lines<'_>, path: &str) -> Option<Opened> {
-    let is_object = |line: &&[u8]| line.starts_with(b"{") && is_whole_value(line);
     let jsonl = || Opened::Decoder(Box::new(JsonlDecoder::new()));
     let document = || Opened::Decoder(Box::new(DocumentDecoder::new()));
-    let n_objects = lines.complete.iter().filter(|line| is_object(line)).count();
+    let n_objects = lines.complete.iter().filter(|line| is_row(line)).count();
     let is_one_line = lines.complete.len() <= 1;
     match lines.first.first()? {
         // A single line may be a document or the first row of a log: the document decoder reads both.
@@ -262,6 +261,13 @@ fn json(head: &[u8], lines: &Lines<'_>, path: &str) -> Option<Opened> {
         b'{' if has_extension(path, &["jsonl", "ndjson"]) => Some(jsonl()),
         _ => None,
     }
+}
+
+/// An object with a member; `{}` alone is an empty configuration.
+fn is_row(line: &[u8]) -> bool {
+    let mut n_members = 0_usize;
+    let used = Flattener::new().flatten(line, |_, _| n_members += 1);
+    line.starts_with(b"{") && n_members > 0 && used.is_ok_and(|used| used == line.len())
 }
 
 fn is_whole_value(line: &[u8]) -> bool {
