@@ -4,7 +4,7 @@
 //! Invariants: the lines do not depend on where the bytes were split; at most [`LINE_BYTES_MAX`] bytes are
 //! held; a longer line is dropped and told, and the line behind it is intact; whole lines are borrowed.
 
-use memchr::{memchr, memchr2, memrchr};
+use memchr::{memchr2, memrchr};
 
 use super::encoding::{Encoding, MARK_BYTES_MAX, Utf16Reader, detect};
 use crate::model::Problem;
@@ -45,6 +45,9 @@ pub struct LineFramer {
     /// Bytes of the unfinished line on disk, dropped ones included.
     line_bytes: u64,
     is_overlong: bool,
+    /// Whether a carriage return ends a line too, so that a progress bar that is drawn over itself for hours
+    /// is read as it is drawn.
+    ends_at_returns: bool,
     /// Offset of the unfinished line.
     line_offset: u64,
     /// Lines that are finished.
@@ -70,6 +73,15 @@ impl LineFramer {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A framer that ends a line at every carriage return too; the pieces of a line have one number.
+    #[must_use]
+    pub fn ending_at_returns() -> Self {
+        Self {
+            ends_at_returns: true,
+            ..Self::default()
+        }
     }
 
     /// Takes the next bytes; calls back for every line that is finished now.
@@ -130,9 +142,11 @@ impl LineFramer {
 
     fn feed_utf8(&mut self, bytes: &[u8], on_line: &mut impl FnMut(RawLine<'_>)) {
         let mut rest = bytes;
-        while let Some(end) = memchr(b'\n', rest) {
+        let return_byte = if self.ends_at_returns { b'\r' } else { b'\n' };
+        while let Some(end) = memchr2(b'\n', return_byte, rest) {
             let (line, behind) = rest.split_at(end);
             self.end_line(line, 1, on_line);
+            self.n_lines -= u64::from(behind.first() == Some(&b'\r'));
             rest = behind.get(1..).unwrap_or_default();
         }
         self.carry_over(rest, rest.len() as u64);
@@ -142,8 +156,9 @@ impl LineFramer {
         for byte in bytes {
             self.line_bytes = self.line_bytes.saturating_add(1);
             reader.push(*byte, |c| {
-                if c == '\n' {
+                if c == '\n' || (c == '\r' && self.ends_at_returns) {
                     self.end_line(&[], 0, on_line);
+                    self.n_lines -= u64::from(c == '\r');
                 } else {
                     let mut utf8 = [0; 4];
                     self.carry_over(c.encode_utf8(&mut utf8).as_bytes(), 0);
@@ -368,6 +383,22 @@ mod tests {
         };
         let problem = dropped.problem().unwrap();
         assert_eq!((problem.offset, problem.bytes), (Some(7), Some(9)));
+    }
+
+    #[test]
+    fn returns_end_lines_when_asked_and_do_not_count() {
+        let file = b"a\rb\r\nc\r";
+        for size in [1, 2, file.len()] {
+            let mut framer = LineFramer::ending_at_returns();
+            let mut lines = Vec::new();
+            for piece in file.chunks(size) {
+                framer.feed(piece, |line| lines.push(owned(line)));
+            }
+            framer.finish(|line| lines.push(owned(line)));
+            let seen: Vec<(u64, u64)> = lines.iter().map(|l| (l.1, l.2)).collect();
+            assert_eq!(texts(&lines), ["a", "b", "", "c"], "pieces of {size}");
+            assert_eq!(seen, [(0, 1), (2, 1), (4, 1), (5, 2)], "pieces of {size}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) mod record;
 mod row;
 mod trouble;
 mod wall_time;
+pub mod text;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
