@@ -19,9 +19,9 @@ mod real_files;
 #[cfg(test)]
 pub(crate) mod record;
 mod row;
+pub mod text;
 mod trouble;
 mod wall_time;
-pub mod text;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
