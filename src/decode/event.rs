@@ -18,7 +18,7 @@ use super::histogram::{Norm, read_bucket_tensor, read_histogram};
 use super::message::{Data, Event, Plugin, read_event, read_plugin, read_value};
 use super::proto::{Malformed, Wire, for_each_field};
 use super::tensor::Tensor;
-use super::tfrecord::RECORD_BYTES_MAX;
+use super::tfrecord::{FRAME_BYTES, RECORD_BYTES_MAX};
 use super::{Decode, Sink, Tally};
 use crate::model::{Form, Mark, Sample};
 
@@ -123,7 +123,8 @@ impl Visit for Visitor<'_> {
             self.reader.tally.records += 1;
         } else {
             self.reader.tally.skipped += 1;
-            self.report(Fault::Undecodable, offset, payload.len() as u64, || {
+            let record_bytes = (payload.len() + FRAME_BYTES) as u64;
+            self.report(Fault::Undecodable, offset, record_bytes, || {
                 "record that does not decode skipped".to_owned()
             });
         }

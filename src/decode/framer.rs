@@ -7,7 +7,9 @@
 //! Decisions that need bytes not yet there (is the record behind a damaged one intact?) wait for them.
 
 use super::gap::{Cause, Gap, Search, next_header};
-use super::tfrecord::{FOOTER_BYTES, HEADER_BYTES, Header, HeaderReader, mask, masked_crc, split_record};
+use super::tfrecord::{
+    FOOTER_BYTES, FRAME_BYTES, HEADER_BYTES, Header, HeaderReader, mask, masked_crc, split_record,
+};
 
 /// Longest record that is held to be parsed; longer ones are checked and passed over in a stream.
 pub(crate) const HELD_BYTES_MAX: u64 = 16 << 20;
@@ -20,7 +22,6 @@ const SEARCH_BYTES: usize = 64 << 10;
 /// Payload bytes that may be checked in vain while searching, before the search moves by whole records:
 /// keeps the work linear on files made of valid headers only.
 const SEARCH_BUDGET: u64 = 1 << 30;
-const FRAME_BYTES: usize = HEADER_BYTES + FOOTER_BYTES;
 
 /// Receives what is found, in file order.
 pub(crate) trait Visit {

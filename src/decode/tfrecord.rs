@@ -10,6 +10,8 @@
 pub const HEADER_BYTES: usize = 12;
 /// Bytes behind the payload: its checksum.
 pub const FOOTER_BYTES: usize = 4;
+/// Bytes of a record beside its payload.
+pub const FRAME_BYTES: usize = HEADER_BYTES + FOOTER_BYTES;
 /// Longest payload that is believed: the limit of a serialized protobuf message, 2 GiB less one byte.
 pub const RECORD_BYTES_MAX: u64 = i32::MAX as u64;
 
