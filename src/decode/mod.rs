@@ -22,8 +22,21 @@ mod row;
 pub mod text;
 mod trouble;
 mod wall_time;
+mod bulk;
+mod event;
+pub mod event_write;
+mod faults;
+mod framer;
+mod gap;
+mod histogram;
+mod message;
+mod proto;
+mod tensor;
+pub mod tfrecord;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
+
+pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {
