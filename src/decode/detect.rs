@@ -9,7 +9,8 @@ use super::document::DocumentDecoder;
 use super::encoding::{Encoding, Utf16Reader, detect as detect_encoding};
 use super::json::Flattener;
 use super::jsonl::JsonlDecoder;
-use super::{Decode, Sink};
+use super::text::TextDecoder;
+use super::{Decode, EventDecoder, Sink};
 use crate::model::{Mark, Problem, Sample, TextLine};
 
 /// What a file turned out to be.
@@ -27,14 +28,25 @@ pub enum Opened {
 }
 
 /// Makes a decoder of a format that lives elsewhere.
-pub type Maker = fn() -> Box<dyn Decode>;
+type Maker = fn() -> Box<dyn Decode>;
 
 /// Bytes of the head that are looked at; more make no answer surer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
+/// Recognises a file by its first bytes (64 KiB are enough) and its path.
+#[must_use]
+pub fn open(head: &[u8], path: &str) -> Opened {
+    open_with(
+        head,
+        path,
+        || Box::new(EventDecoder::new()),
+        || Box::new(TextDecoder::new()),
+    )
+}
+
 /// Recognises a file by its first bytes and its path, given the makers of the event file decoder and the text
 /// log decoder.
-pub fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
+fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
     let head = head.get(..HEAD_BYTES_MAX).unwrap_or(head);
     if head.iter().all(|b| *b == 0) {
         return Opened::Empty;

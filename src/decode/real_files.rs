@@ -5,22 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::detect::{Opened, open_with};
+use super::Tally;
+use super::detect::{Opened, open};
 use super::record::{Calls, lines_of};
-use super::{Decode, Sink, Tally};
-
-struct Other(&'static str);
-
-impl Decode for Other {
-    fn feed(&mut self, _: &[u8], _: &mut dyn Sink) {}
-    fn finish(&mut self, _: &mut dyn Sink) {}
-    fn tally(&self) -> Tally {
-        Tally::default()
-    }
-    fn format(&self) -> &'static str {
-        self.0
-    }
-}
 
 fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(path);
