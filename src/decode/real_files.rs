@@ -20,12 +20,7 @@ fn shared(path: &str) -> Option<PathBuf> {
 
 fn read(path: &Path) -> (String, Tally, Calls) {
     let bytes = std::fs::read(path).unwrap();
-    let opened = open_with(
-        &bytes,
-        &path.to_string_lossy(),
-        || Box::new(Other("tfevents")),
-        || Box::new(Other("text")),
-    );
+    let opened = open(&bytes, &path.to_string_lossy());
     let mut calls = Calls::default();
     match opened {
         Opened::Decoder(mut decoder) => {
