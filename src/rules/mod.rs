@@ -15,6 +15,8 @@ mod file;
 #[cfg(test)]
 mod golden;
 mod persistence;
+mod problem;
+mod rule;
 mod run;
 mod schema;
 mod set;
