@@ -10,6 +10,12 @@ pub mod csv;
 pub mod detect;
 pub mod document;
 mod encoding;
+pub mod json;
+pub mod jsonl;
+mod key;
+pub mod line;
+pub mod number;
+mod bulk;
 mod event;
 pub mod event_write;
 mod faults;
@@ -33,6 +39,12 @@ pub mod text;
 pub mod tfrecord;
 mod trouble;
 mod wall_time;
+#[cfg(test)]
+pub(crate) mod record;
+mod row;
+mod trouble;
+mod wall_time;
+pub mod text;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 

@@ -1,1 +1,17 @@
-//! (being built)
+//! Tag to meaning: quantity, layer, depth.
+//!
+//! In: the name under which a run logged a number (`optim/grad/module.blocks.8.att_proj.weight.norm`). Out: a
+//! [`Meaning`]: kind, quantity, split, layer with its depth index, role and parameter. Invariant: a pure function
+//! of the tag, so the caller may cache it; a name that is not understood is `Other`, never a guess that a rule
+//! would act upon.
+
+mod guard;
+mod histogram;
+mod layer;
+mod patterns;
+mod split;
+mod tag;
+
+pub use histogram::understand_histogram;
+pub use layer::parse_layer;
+pub use tag::understand;

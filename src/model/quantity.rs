@@ -158,7 +158,7 @@ impl Kind {
 pub struct Meaning {
     /// What it was recognised as.
     pub kind: Kind,
-    /// The quantity that rules name.
+    /// The quantity that rules name: the kind's, or a narrower one where the tag tells more.
     pub quantity: Quantity,
     /// The data it was measured on.
     pub split: Split,
