@@ -25,12 +25,18 @@ pub fn list(set: &RuleSet, width: Option<u16>, out: &mut dyn Write) -> io::Resul
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     match width {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(60)),
+        Some(width) => table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width.max(60)),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
     };
     table.set_header(["RULE", "CHECK", "SEVERITY", "QUANTITIES", "SUMMARY"]);
     for rule in set.all() {
-        let severity = if set.is_enabled(&rule.id) { rule.severity.as_str() } else { "off" };
+        let severity = if set.is_enabled(&rule.id) {
+            rule.severity.as_str()
+        } else {
+            "off"
+        };
         table.add_row([
             rule.id.as_str(),
             rule.check.name,
@@ -43,7 +49,12 @@ pub fn list(set: &RuleSet, width: Option<u16>, out: &mut dyn Write) -> io::Resul
     for line in table.lines() {
         writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(&line).trim_end())?;
     }
-    writeln!(out, "\n{} rules in force, {} off", set.rules.len(), set.disabled.len())
+    writeln!(
+        out,
+        "\n{} rules in force, {} off",
+        set.rules.len(),
+        set.disabled.len()
+    )
 }
 
 /// The rules as JSON: an array of the objects that `show` prints.
@@ -98,7 +109,12 @@ pub fn check(
     match load(sources, base, registry) {
         Ok(set) => {
             let n_rules = set.all().filter(|it| is_from(it, sources)).count();
-            writeln!(out, "{} in {}, no problems", counted(n_rules, "rule"), counted(sources.len(), "file"))?;
+            writeln!(
+                out,
+                "{} in {}, no problems",
+                counted(n_rules, "rule"),
+                counted(sources.len(), "file")
+            )?;
             Ok(ExitStatus::Clean)
         }
         Err(problems) => {
@@ -132,15 +148,29 @@ pub fn test(
         write_problems(&problems, sources, styled, out)?;
         return Ok(ExitStatus::Usage);
     }
-    let covered: Vec<&str> = set.rules.iter().filter(|it| must_cover(it)).map(|it| it.id.as_str()).collect();
+    let covered: Vec<&str> = set
+        .rules
+        .iter()
+        .filter(|it| must_cover(it))
+        .map(|it| it.id.as_str())
+        .collect();
     let report = run_tests(&cases, set, &covered, harness);
     write_test_report(&report, sources.len(), out)?;
-    Ok(if report.is_success() { ExitStatus::Clean } else { ExitStatus::Findings })
+    Ok(if report.is_success() {
+        ExitStatus::Clean
+    } else {
+        ExitStatus::Findings
+    })
 }
 
 fn write_test_report(report: &TestReport, n_files: usize, out: &mut dyn Write) -> io::Result<()> {
     for failure in &report.failures {
-        writeln!(out, "{}: test `{}` failed", failure.origin, printable(&failure.test))?;
+        writeln!(
+            out,
+            "{}: test `{}` failed",
+            failure.origin,
+            printable(&failure.test)
+        )?;
         for what in &failure.what {
             writeln!(out, "  {}", printable(what))?;
         }
@@ -149,7 +179,10 @@ fn write_test_report(report: &TestReport, n_files: usize, out: &mut dyn Write) -
         writeln!(out, "rule `{id}`: no test makes it fire")?;
     }
     for id in &report.never_quiet {
-        writeln!(out, "rule `{id}`: no test shows it quiet on numbers that it looks at")?;
+        writeln!(
+            out,
+            "rule `{id}`: no test shows it quiet on numbers that it looks at"
+        )?;
     }
     let tests = counted(report.n_tests, "test");
     let files = counted(n_files, "file");
@@ -158,7 +191,11 @@ fn write_test_report(report: &TestReport, n_files: usize, out: &mut dyn Write) -
     }
     let n_lacking = report.never_fired.len() + report.never_quiet.len();
     let failed = report.failures.len();
-    writeln!(out, "{tests} in {files}: {failed} failed, {} missing", counted(n_lacking, "test"))
+    writeln!(
+        out,
+        "{tests} in {files}: {failed} failed, {} missing",
+        counted(n_lacking, "test")
+    )
 }
 
 fn write_problems(
@@ -175,14 +212,20 @@ fn write_problems(
 }
 
 fn unknown(set: &RuleSet, id: &str, out: &mut dyn Write) -> io::Result<ExitStatus> {
-    let near = set.nearest(id).map_or_else(String::new, |it| format!(", did you mean `{it}`?"));
+    let near = set
+        .nearest(id)
+        .map_or_else(String::new, |it| format!(", did you mean `{it}`?"));
     writeln!(out, "unknown rule `{}`{near}", printable(id))?;
     Ok(ExitStatus::Usage)
 }
 
 /// Whether one of these sources defines or changes the rule.
 fn is_from(rule: &Rule, sources: &[Source]) -> bool {
-    sources.iter().any(|source| rule.origin.split(", changed in ").any(|it| is_place_in(it, &source.name)))
+    sources.iter().any(|source| {
+        rule.origin
+            .split(", changed in ")
+            .any(|it| is_place_in(it, &source.name))
+    })
 }
 
 fn is_place_in(place: &str, name: &str) -> bool {
@@ -190,18 +233,36 @@ fn is_place_in(place: &str, name: &str) -> bool {
 }
 
 fn counted(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }
 
 fn quantities(rule: &Rule, separator: &str) -> String {
-    rule.quantities.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(separator)
+    rule.quantities
+        .iter()
+        .map(|it| it.as_str())
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 /// What the rule looks at, as keys of a rule file.
 fn selectors(rule: &Rule) -> Vec<(&'static str, String)> {
     let regex = |it: &Option<regex::Regex>| it.as_ref().map_or_else(String::new, ToString::to_string);
-    let splits = rule.splits.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
-    let patterns = rule.patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let splits = rule
+        .splits
+        .iter()
+        .map(|it| it.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let patterns = rule
+        .patterns
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n");
     let all = [
         ("kind", rule.kind.clone()),
         ("quantity", quantities(rule, ", ")),
@@ -232,14 +293,22 @@ fn description(rule: &Rule, set: &RuleSet, shipped: &RuleSet) -> String {
     let mut line = |key: &str, value: &str| {
         for (at, part) in value.lines().enumerate() {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {:<16}{}", if at == 0 { key } else { "" }, printable(part));
+            let _ = writeln!(
+                text,
+                "  {:<16}{}",
+                if at == 0 { key } else { "" },
+                printable(part)
+            );
         }
     };
     line("summary", &rule.summary);
     line("severity", rule.severity.as_str());
     line("family", rule.family.as_str());
     line("origin", &rule.origin);
-    line("check", &format!("{} ({})", rule.check.name, looks_at(rule.check)));
+    line(
+        "check",
+        &format!("{} ({})", rule.check.name, looks_at(rule.check)),
+    );
     line("", rule.check.doc);
     for (key, value) in selectors(rule) {
         line(key, &value);
@@ -248,7 +317,10 @@ fn description(rule: &Rule, set: &RuleSet, shipped: &RuleSet) -> String {
     line("why", &rule.why);
     line("diagnosis", &rule.diagnosis);
     for (at, remedy) in rule.remedy.iter().enumerate() {
-        line(if at == 0 { "remedy" } else { "" }, &format!("{}. {remedy}", at + 1));
+        line(
+            if at == 0 { "remedy" } else { "" },
+            &format!("{}. {remedy}", at + 1),
+        );
     }
     line("false positives", &rule.false_positives);
     text.push_str(&bounds(rule, shipped.find(&rule.id)));
@@ -264,11 +336,22 @@ fn bounds(rule: &Rule, shipped: Option<&Rule>) -> String {
         if value != param.default {
             notes.push(format!("check's default {}", param.default));
         }
-        if let Some(was) = shipped.map(|it| it.params.get(param.name)).filter(|it| *it != value) {
+        if let Some(was) = shipped
+            .map(|it| it.params.get(param.name))
+            .filter(|it| *it != value)
+        {
             notes.push(format!("shipped rule {was}"));
         }
-        let notes = if notes.is_empty() { "default".to_owned() } else { notes.join(", ") };
-        let _ = writeln!(text, "\n  {} = {value}    ({notes}; {} to {})", param.name, param.min, param.max);
+        let notes = if notes.is_empty() {
+            "default".to_owned()
+        } else {
+            notes.join(", ")
+        };
+        let _ = writeln!(
+            text,
+            "\n  {} = {value}    ({notes}; {} to {})",
+            param.name, param.min, param.max
+        );
         let _ = writeln!(text, "      {}", param.doc);
     }
     text

@@ -18,7 +18,7 @@ macro_rules! embedded {
 }
 
 /// The shipped rules, one family per file.
-const RULE_FILES: Embedded = embedded![];
+const RULE_FILES: Embedded = embedded!["rules/dead.toml", "rules/depth.toml", "rules/outlier.toml"];
 
 /// The tests of the shipped rules.
 const TEST_FILES: Embedded = embedded![];
@@ -63,7 +63,10 @@ mod tests {
     use std::path::Path;
 
     use super::{Embedded, RULE_FILES, TEST_FILES, builtin, builtin_sources, load_builtin};
-    use crate::rules::render;
+    use crate::rules::check::registry::CHECKS;
+    use crate::rules::testfile::{SampleHarness, parse_tests, run_tests};
+    use crate::rules::validate::{KEYS, PERSISTENCE_MAX};
+    use crate::rules::{Source, load, render};
 
     /// The TOML files of a directory of the project, by name.
     fn toml_files(directory: &str) -> Vec<String> {
@@ -106,5 +109,49 @@ mod tests {
             );
             assert!(!rule.remedy.is_empty(), "{} has no remedy", rule.id);
         }
+    }
+
+    /// The blocks of a kind in `rules/README.md`.
+    fn examples(kind: &str) -> Vec<Source> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/README.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let opening = format!("```{kind}\n");
+        let blocks = text.split(opening.as_str()).skip(1);
+        blocks
+            .map(|it| Source::new("README.md", it.split("```").next().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_examples_for_authors_are_right() {
+        let files = examples("toml");
+        assert_eq!(files.len(), 1);
+        let set = load(&files, builtin(), CHECKS)
+            .unwrap_or_else(|problems| panic!("{}", render(&problems, &files, false)));
+        assert!(set.is_enabled("team-update-outlier") && !set.is_enabled("faint-layer"));
+        let tests = examples("toml-test");
+        assert_eq!(tests.len(), 1);
+        let cases = parse_tests(&tests[0], builtin())
+            .unwrap_or_else(|problems| panic!("{}", render(&problems, &tests, false)));
+        let report = run_tests(
+            &cases,
+            builtin(),
+            &[],
+            &SampleHarness {
+                rules: &builtin().rules,
+            },
+        );
+        assert!(report.is_success(), "{:?}", report.failures);
+        assert_eq!(report.n_tests, 2);
+    }
+
+    #[test]
+    fn the_document_for_authors_names_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/README.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for key in KEYS {
+            assert!(text.contains(&format!("`{key}`")), "{key}");
+        }
+        assert!(text.contains(&format!("at most {PERSISTENCE_MAX} points")));
     }
 }

@@ -7,8 +7,8 @@ use regex::Regex;
 
 use super::check::{Build, CheckInfo};
 use super::document::{Entry, Node, Span, Table, Value};
-use super::persistence::WINDOW_MAX;
 use super::fields::{advice, flag, integer, number, regex, text, texts, word, wrong_type};
+use super::persistence::WINDOW_MAX;
 use super::problem::Problems;
 use super::suggest::nearest;
 use super::template::placeholders;
@@ -138,7 +138,7 @@ fn read_entry(
     match key {
         "id" | "check" => {}
         "family" => {
-            changes.family = one_word("family", node, &vocabulary(Family::ALL, Family::as_str), problems)
+            changes.family = one_word("family", node, &vocabulary(Family::ALL, Family::as_str), problems);
         }
         "severity" => {
             changes.severity = one_word(

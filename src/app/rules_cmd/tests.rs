@@ -9,7 +9,12 @@ use crate::rules::testfile::{Case, CaseOutcome, Harness};
 use crate::rules::{RuleSet, Source, load};
 
 fn shipped() -> RuleSet {
-    load(&[Source::new("rules/shipped.toml", SHIPPED)], &RuleSet::default(), CHECKS).unwrap()
+    load(
+        &[Source::new("rules/shipped.toml", SHIPPED)],
+        &RuleSet::default(),
+        CHECKS,
+    )
+    .unwrap()
 }
 
 fn changed() -> RuleSet {
@@ -29,8 +34,29 @@ fn list_has_a_line_per_rule() {
     let ((), text) = written(|out| list(&changed(), Some(120), out));
     let words: Vec<Vec<&str>> = text.lines().map(|it| it.split_whitespace().collect()).collect();
     assert_eq!(words[0], ["RULE", "CHECK", "SEVERITY", "QUANTITIES", "SUMMARY"]);
-    assert_eq!(words[1], ["loud-loss", "test-level", "warning", "loss", "{quantity}", "is", "{value}"]);
-    assert_eq!(words[2], ["leaning-layers", "test-lean", "off", "grad_norm", "weight_norm", "leans"]);
+    assert_eq!(
+        words[1],
+        [
+            "loud-loss",
+            "test-level",
+            "warning",
+            "loss",
+            "{quantity}",
+            "is",
+            "{value}"
+        ]
+    );
+    assert_eq!(
+        words[2],
+        [
+            "leaning-layers",
+            "test-lean",
+            "off",
+            "grad_norm",
+            "weight_norm",
+            "leans"
+        ]
+    );
     assert!(text.ends_with("\n1 rules in force, 1 off\n"), "{text}");
 }
 
@@ -57,9 +83,18 @@ fn show_says_bounds_and_where_they_come_from() {
 #[test]
 fn unknown_rules_are_refused_with_the_nearest() {
     let (status, text) = written(|out| show(&shipped(), &shipped(), "loud-los", out));
-    assert_eq!((status, text.as_str()), (ExitStatus::Usage, "unknown rule `loud-los`, did you mean `loud-loss`?\n"));
+    assert_eq!(
+        (status, text.as_str()),
+        (
+            ExitStatus::Usage,
+            "unknown rule `loud-los`, did you mean `loud-loss`?\n"
+        )
+    );
     let (status, text) = written(|out| show_json(&shipped(), "\u{1b}[2J", out));
-    assert_eq!((status, text.as_str()), (ExitStatus::Usage, "unknown rule `\\u{1b}[2J`\n"));
+    assert_eq!(
+        (status, text.as_str()),
+        (ExitStatus::Usage, "unknown rule `\\u{1b}[2J`\n")
+    );
 }
 
 #[test]
@@ -79,13 +114,20 @@ fn json_has_everything() {
 
 #[test]
 fn check_counts_rules_or_names_problems() {
-    let good = [Source::new("a.toml", "[[rule]]\nid = \"loud-loss\"\nlevel = 3\n"), Source::new("b.toml", "")];
+    let good = [
+        Source::new("a.toml", "[[rule]]\nid = \"loud-loss\"\nlevel = 3\n"),
+        Source::new("b.toml", ""),
+    ];
     let (status, text) = written(|out| check(&good, &shipped(), CHECKS, false, out));
-    assert_eq!((status, text.as_str()), (ExitStatus::Clean, "1 rule in 2 files, no problems\n"));
+    assert_eq!(
+        (status, text.as_str()),
+        (ExitStatus::Clean, "1 rule in 2 files, no problems\n")
+    );
     let bad = [Source::new("a.toml", "[[rule]]\nid = \"loud-loss\"\nlevle = 3\n")];
     let (status, text) = written(|out| check(&bad, &shipped(), CHECKS, false, out));
     assert_eq!(status, ExitStatus::Usage);
-    let line = "a.toml:3:1: unknown key `levle` for the check `test-level`, did you mean `level`?\n1 problem\n";
+    let line =
+        "a.toml:3:1: unknown key `levle` for the check `test-level`, did you mean `level`?\n1 problem\n";
     assert!(text.ends_with(line), "{text}");
     assert!(text.contains("3 | levle = 3"), "{text}");
 }
@@ -106,8 +148,14 @@ fn test_reports_failures_and_rules_without_tests() {
         written(|out| test(&sources, &shipped(), &|_| must_cover, &Quiet, false, out))
     };
     let quiet = "[[test]]\nname = \"flat\"\nlines = [\"x\"]\nexpect = []\n";
-    assert_eq!(run(quiet, false), (ExitStatus::Clean, "1 test in 1 file passed\n".to_owned()));
-    let (status, text) = run(&format!("{quiet}[[test]]\nname = \"loud\"\nlines = [\"x\"]\nexpect = {{ rule = \"loud-loss\" }}\n"), true);
+    assert_eq!(
+        run(quiet, false),
+        (ExitStatus::Clean, "1 test in 1 file passed\n".to_owned())
+    );
+    let (status, text) = run(
+        &format!("{quiet}[[test]]\nname = \"loud\"\nlines = [\"x\"]\nexpect = {{ rule = \"loud-loss\" }}\n"),
+        true,
+    );
     assert_eq!(status, ExitStatus::Findings);
     assert_eq!(
         text,

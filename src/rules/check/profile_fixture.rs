@@ -186,7 +186,7 @@ pub(super) fn observations(judged: &[Judged]) -> Vec<&Observation> {
         .iter()
         .filter_map(|it| match &it.judgement {
             Judgement::Bad(observation) => Some(observation),
-            Judgement::Good | Judgement::Abstain => None,
+            Judgement::Good | Judgement::Healed(_) | Judgement::Abstain => None,
         })
         .collect()
 }

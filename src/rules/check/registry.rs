@@ -3,10 +3,23 @@
 //! In: the name that a rule file gives. Out: what the check declares. Invariant: names and, within a check,
 //! parameter names are unique, and every default lies within its range (tested).
 
-use super::CheckInfo;
+use super::{
+    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, masked, non_finite,
+    spike,
+};
 
 /// Every check that a rule can name.
-pub static CHECKS: &[&CheckInfo] = &[];
+pub static CHECKS: &[&CheckInfo] = &[
+    &non_finite::INFO,
+    &masked::INFO,
+    &depth_trend::INFO,
+    &gain::INFO,
+    &gradient_level::INFO,
+    &dead_layer::INFO,
+    &layer_outlier::INFO,
+    &divergence::INFO,
+    &spike::INFO,
+];
 
 /// The check with this name.
 #[must_use]

@@ -424,8 +424,12 @@ fn files_with_mistakes_are_explained() {
             std::fs::read_to_string(&path).unwrap(),
         );
         let found = load(std::slice::from_ref(&source), &shipped(), CHECKS).unwrap_err();
-        let lines: String = found.iter().map(|it| format!("{it}\n")).collect();
-        let shown = format!("{lines}\n{}\n", render(&found, &[source], false).trim_end());
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let shown = format!(
+            "{}\n\n{}\n",
+            lines.join("\n"),
+            render(&found, &[source], false).trim_end()
+        );
         assert_golden(&format!("fixtures/rules/{name}.expected.txt"), &shown);
         n_files += 1;
     }

@@ -7,10 +7,12 @@
 mod case;
 mod compact;
 mod feed;
+mod harness;
 mod parse;
 mod run;
 
 pub use case::{Case, CaseLine, CasePoint, CaseSeries, Event, Expectation, Setting, StepRange};
 pub use compact::{NotationError, VALUES_MAX, expand};
+pub use harness::SampleHarness;
 pub use parse::{POINTS_MAX, parse_tests};
-pub use run::{Failure, Harness, CaseOutcome, TestReport, run_tests};
+pub use run::{CaseOutcome, Failure, Harness, TestReport, run_tests};

@@ -48,7 +48,7 @@ pub fn parse_tests(source: &Source, rules: &RuleSet) -> Result<Vec<Case>, Vec<Ru
     match parse(&source.text) {
         Ok(table) => {
             for (test, header) in tests(&table, &mut problems) {
-                cases.extend(read_case(test, header, rules, &mut problems));
+                cases.push(read_case(test, header, rules, &mut problems));
             }
         }
         Err(errors) => {
@@ -99,7 +99,8 @@ pub(super) fn check_keys(table: &Table, known: &[&str], problems: &mut Problems<
     }
 }
 
-fn read_case(table: &Table, header: &Span, rules: &RuleSet, problems: &mut Problems<'_>) -> Option<Case> {
+/// What a table says; with problems it is not used.
+fn read_case(table: &Table, header: &Span, rules: &RuleSet, problems: &mut Problems<'_>) -> Case {
     check_keys(table, TEST_KEYS, problems);
     let name = required(table, "name", header, problems).and_then(|it| text("name", it, problems));
     let seconds = table
@@ -151,7 +152,7 @@ fn read_case(table: &Table, header: &Span, rules: &RuleSet, problems: &mut Probl
         }
         None => {}
     }
-    Some(case)
+    case
 }
 
 /// The value of a key that must be there.

@@ -18,7 +18,7 @@ fn verdicts(judged: &[Judged]) -> Vec<&'static str> {
         .iter()
         .map(|it| match &it.judgement {
             Judgement::Abstain => "abstain",
-            Judgement::Good => "good",
+            Judgement::Good | Judgement::Healed(_) => "good",
             Judgement::Bad(observation) => observation.kind,
         })
         .collect()

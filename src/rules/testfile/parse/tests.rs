@@ -119,12 +119,12 @@ expect = [
 #[test]
 fn a_profile_is_a_series_per_layer() {
     let all = cases(
-        r##"
+        r#"
 [[test]]
 name = "profile"
 profile = { quantity = "grad_norm", layers = "blocks.#.weight", n = 3, by_depth = "8*0.5", by_step = "1*10", steps = "0..5", every = 2 }
 expect = []
-"##,
+"#,
     );
     assert_eq!(
         fed(&all[0]),

@@ -1,6 +1,6 @@
 //! Tests of the judgement over findings.
 
-use super::{Harness, CaseOutcome, TestReport, run_tests};
+use super::{CaseOutcome, Harness, TestReport, run_tests};
 use crate::model::{Family, Finding, Quantity, Severity};
 use crate::rules::load;
 use crate::rules::problem::Source;
