@@ -18,6 +18,8 @@ use clap::{CommandFactory, Parser};
 use crate::cli::{Cli, Command};
 use crate::exit::ExitStatus;
 
+pub mod simulate;
+
 /// Parses the arguments, runs, and gives the exit status.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -87,7 +87,9 @@ impl StepAxis {
 
 /// The integer that a float is, if any; beyond 2^53 a float is no count.
 pub(crate) fn integer(value: f64) -> Option<i64> {
-    (value.fract() == 0.0 && value.abs() < 9.007_199_254_740_992e15).then_some(value as i64)
+    // Not `fract`, which is a library call: this runs for every row. A NaN is below nothing.
+    let is_count = value.abs() < 9.007_199_254_740_992e15 && (value as i64) as f64 == value;
+    is_count.then_some(value as i64)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Invariant: a record is bulk only when all of it, by its own field lengths, is one such value; when in doubt
 //! it is not.
 
-use super::proto::{Wire, read_varint};
+use super::proto::read_varint;
 use super::tensor::is_text_dtype;
 
 /// Bytes behind the bulk value that are passed over with it: small fields of the event itself.
@@ -91,12 +91,12 @@ type Field<'a> = Option<(Claim<'a>, u64)>;
 /// One field, if it is length-delimited with the start of its content, and the bytes behind it, if they are there.
 fn next_claim(message: &[u8]) -> Option<(Field<'_>, Option<&[u8]>)> {
     let (key, rest) = read_varint(message).ok()?;
-    if key & 7 != 2 {
-        let mut fields = super::proto::Fields::new(message);
-        return match fields.next()?.ok()? {
-            (_, Wire::Group) => None,
-            _ => Some((None, Some(fields.rest()))),
-        };
+    match key & 7 {
+        0 => return Some((None, Some(read_varint(rest).ok()?.1))),
+        1 => return Some((None, rest.get(8..))),
+        2 => {}
+        5 => return Some((None, rest.get(4..))),
+        _ => return None,
     }
     let (length, content) = read_varint(rest).ok()?;
     let start = (message.len() - content.len()) as u64;

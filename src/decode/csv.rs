@@ -11,6 +11,7 @@
 mod header;
 mod split;
 
+use super::key::Keys;
 use super::line::{LINE_BYTES_MAX, LineFramer, RawLine};
 use super::number::{Number, parse_all, parse_plain};
 use super::row::Rows;
@@ -193,6 +194,52 @@ impl Table {
         self.tally.skipped = self.tally.skipped.saturating_add(1);
         self.trouble.lost(offset, bytes, what, sink);
     }
+}
+
+/// Whether lines without blank ones among them are the beginning of a table: a header of names, and rows with
+/// as many cells, numbers among them. Without rows, or with a single column, only where a table `is_expected`.
+/// The last line need not fit unless it `is_ended`.
+pub(super) fn looks_like_a_table(lines: &[&[u8]], is_ended: bool, is_expected: bool) -> bool {
+    let mut lines = lines
+        .iter()
+        .map(|line| trimmed(line))
+        .skip_while(|line| line.starts_with(b"#"));
+    let Some(first) = lines.next() else {
+        return false;
+    };
+    let mut keys = Keys::default();
+    let (header, is_named) = Header::first(first, b"", &mut keys);
+    let has_columns = header.n_columns() > 1 && !first.starts_with(b"|");
+    if !is_named || !(has_columns || is_expected && header.n_columns() == 1) {
+        return false;
+    }
+    let (mut n_rows, mut n_fitting) = (0_usize, 0_usize);
+    let mut lines = lines.peekable();
+    while let Some(line) = lines.next() {
+        let is_fitting = is_row(line, &header);
+        let is_unfinished = lines.peek().is_none() && !is_ended;
+        n_rows += usize::from(is_fitting || !is_unfinished);
+        n_fitting += usize::from(is_fitting);
+    }
+    if n_rows == 0 {
+        is_expected && header.has_axis(&keys)
+    } else {
+        n_fitting * 5 >= n_rows * 4
+    }
+}
+
+fn is_row(line: &[u8], header: &Header) -> bool {
+    let mut cells = Cells::new(line, header.delimiter);
+    let (mut n_cells, mut n_numbers) = (0, 0);
+    while let Some(cell) = cells.next_cell() {
+        n_cells += usize::from(!(n_cells == header.n_columns() && cells.is_at_end() && cell.is_empty()));
+        let is_number = match cell {
+            Cell::Number(_) => true,
+            Cell::Text(text) => parse_all(&text).is_some(),
+        };
+        n_numbers += usize::from(is_number);
+    }
+    n_cells == header.n_columns() && n_numbers > 0
 }
 
 /// The row without blanks and carriage returns at its end (tabs stay, they may be empty cells) and without the

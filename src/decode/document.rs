@@ -178,15 +178,12 @@ impl Document {
         }
     }
 
-    /// The latest values are a row of their own only where the document has no rows or lists.
+    /// The latest values are a row of their own only where the document has no rows or lists, and says a step
+    /// or an epoch: a configuration does not.
     fn end_root(&mut self, sink: &mut dyn Sink) {
-        let has_columns = !self.columns.is_empty();
+        let is_latest = self.n_rows_of_root == 0 && !self.is_trainer_state && !self.columns.is_log();
         self.end_columns(sink);
-        if self.n_rows_of_root == 0
-            && !has_columns
-            && !self.is_trainer_state
-            && self.latest.emit(self.root_offset, sink)
-        {
+        if is_latest && self.latest.is_placed() && self.latest.emit(self.root_offset, sink) {
             self.tally.records = self.tally.records.saturating_add(1);
         }
         self.latest.start();

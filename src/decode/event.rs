@@ -12,18 +12,19 @@ use std::collections::HashMap;
 
 use super::bulk::is_bulk_event;
 use super::faults::{Fault, Faults};
-use super::framer::{Cause, Framer, Gap, Visit};
+use super::framer::{Framer, Visit};
+use super::gap::{Cause, Gap};
 use super::histogram::{Norm, read_bucket_tensor, read_histogram};
-use super::proto::{Fields, Malformed, Wire};
+use super::message::{Data, Event, Plugin, read_event, read_plugin, read_value};
+use super::proto::{Malformed, Wire, for_each_field};
 use super::tensor::Tensor;
-use super::tfrecord::RECORD_BYTES_MAX;
+use super::tfrecord::{FRAME_BYTES, RECORD_BYTES_MAX};
 use super::{Decode, Sink, Tally};
 use crate::model::{Form, Mark, Sample};
 
 /// Tags whose plugin is remembered: TF1 writers name it only in the first event of a tag.
 const N_REMEMBERED_TAGS_MAX: usize = 1 << 16;
 const SESSION_START: u64 = 1;
-const DATA_CLASS_SCALAR: u64 = 1;
 
 /// Decodes one event file.
 #[derive(Debug)]
@@ -111,14 +112,6 @@ struct EventReader {
     plugins: HashMap<Box<[u8]>, Plugin>,
 }
 
-/// What a tensor's plugin makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plugin {
-    Scalars,
-    Histograms,
-    Foreign,
-}
-
 struct Visitor<'a> {
     reader: &'a mut EventReader,
     sink: &'a mut dyn Sink,
@@ -126,14 +119,14 @@ struct Visitor<'a> {
 
 impl Visit for Visitor<'_> {
     fn record(&mut self, offset: u64, payload: &[u8]) {
-        match self.event(offset, payload) {
-            Ok(()) => self.reader.tally.records += 1,
-            Err(Malformed) => {
-                self.reader.tally.skipped += 1;
-                self.report(Fault::Undecodable, offset, payload.len() as u64, || {
-                    "record that does not decode skipped".to_owned()
-                });
-            }
+        if let Ok(()) = self.event(offset, payload) {
+            self.reader.tally.records += 1;
+        } else {
+            self.reader.tally.skipped += 1;
+            let record_bytes = (payload.len() + FRAME_BYTES) as u64;
+            self.report(Fault::Undecodable, offset, record_bytes, || {
+                "record that does not decode skipped".to_owned()
+            });
         }
     }
 
@@ -194,40 +187,12 @@ fn describe(gap: &Gap) -> String {
     format!("{reason}: {bytes} bytes, {until}")
 }
 
-/// The parts of an event that matter, in any order on the wire.
-#[derive(Default)]
-struct Event<'a> {
-    wall_time: f64,
-    step: i64,
-    summary: Option<&'a [u8]>,
-    has_more_summaries: bool,
-    session: Option<&'a [u8]>,
-}
-
 /// When and where a value was logged.
 #[derive(Clone, Copy)]
 struct Moment {
     step: i64,
     wall_time: Option<f64>,
     offset: u64,
-}
-
-/// The parts of a `Summary.Value` that matter.
-#[derive(Default)]
-struct Value<'a> {
-    tag: &'a [u8],
-    old_tag: &'a [u8],
-    metadata: Option<&'a [u8]>,
-    data: Data<'a>,
-}
-
-#[derive(Default, Clone, Copy)]
-enum Data<'a> {
-    #[default]
-    None,
-    Simple(f32),
-    Histogram(&'a [u8]),
-    Tensor(&'a [u8]),
 }
 
 impl Visitor<'_> {
@@ -245,20 +210,22 @@ impl Visitor<'_> {
         if !event.has_more_summaries {
             return self.summary(summary, moment);
         }
-        for field in Fields::new(payload) {
-            if let (5, Wire::Bytes(summary)) = field? {
+        for_each_field(payload, |number, wire| {
+            if let (5, Wire::Bytes(summary)) = (number, wire) {
                 self.summary(summary, moment)?;
             }
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 
     fn session(&mut self, event: &Event<'_>) -> Result<(), Malformed> {
-        for field in Fields::new(event.session.unwrap_or_default()) {
-            if let (1, Wire::Varint(SESSION_START)) = field? {
+        for_each_field(event.session.unwrap_or_default(), |number, wire| {
+            if let (1, Wire::Varint(SESSION_START)) = (number, wire) {
                 self.sink.mark(Mark::SessionStart { step: event.step });
             }
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -275,11 +242,12 @@ impl Visitor<'_> {
 
     #[inline]
     fn summary(&mut self, summary: &[u8], moment: Moment) -> Result<(), Malformed> {
-        for field in Fields::new(summary) {
-            if let (1, Wire::Bytes(value)) = field? {
+        for_each_field(summary, |number, wire| {
+            if let (1, Wire::Bytes(value)) = (number, wire) {
                 self.value(value, moment)?;
             }
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -373,65 +341,6 @@ impl EventReader {
             self.plugins.insert(tag.into(), plugin);
         }
     }
-}
-
-#[inline]
-fn read_event(payload: &[u8]) -> Result<Event<'_>, Malformed> {
-    let mut event = Event::default();
-    for field in Fields::new(payload) {
-        match field? {
-            (1, Wire::Fixed64(bytes)) => event.wall_time = f64::from_le_bytes(bytes),
-            (2, Wire::Varint(step)) => event.step = step as i64,
-            (5, Wire::Bytes(summary)) => event.has_more_summaries = event.summary.replace(summary).is_some(),
-            (7, Wire::Bytes(session)) => event.session = Some(session),
-            _ => {}
-        }
-    }
-    Ok(event)
-}
-
-#[inline]
-fn read_value(message: &[u8]) -> Result<Value<'_>, Malformed> {
-    let mut value = Value::default();
-    for field in Fields::new(message) {
-        match field? {
-            (1, Wire::Bytes(tag)) => value.tag = tag,
-            (2, Wire::Fixed32(bytes)) => value.data = Data::Simple(f32::from_le_bytes(bytes)),
-            (5, Wire::Bytes(histogram)) => value.data = Data::Histogram(histogram),
-            (7, Wire::Bytes(tag)) => value.old_tag = tag,
-            (8, Wire::Bytes(tensor)) => value.data = Data::Tensor(tensor),
-            (9, Wire::Bytes(metadata)) => value.metadata = Some(metadata),
-            // Obsolete histogram, image, audio: one of them takes the place of the others.
-            (3 | 4 | 6, Wire::Bytes(_)) => value.data = Data::None,
-            _ => {}
-        }
-    }
-    Ok(value)
-}
-
-/// The plugin that a `SummaryMetadata` names; `None` when it names none.
-fn read_plugin(metadata: &[u8]) -> Result<Option<Plugin>, Malformed> {
-    let (mut name, mut data_class) = (&[][..], 0);
-    for field in Fields::new(metadata) {
-        match field? {
-            (1, Wire::Bytes(plugin_data)) => {
-                for field in Fields::new(plugin_data) {
-                    if let (1, Wire::Bytes(plugin_name)) = field? {
-                        name = plugin_name;
-                    }
-                }
-            }
-            (4, Wire::Varint(class)) => data_class = class,
-            _ => {}
-        }
-    }
-    Ok(match name {
-        b"" => None,
-        b"histograms" => Some(Plugin::Histograms),
-        b"scalars" => Some(Plugin::Scalars),
-        _ if data_class == DATA_CLASS_SCALAR => Some(Plugin::Scalars),
-        _ => Some(Plugin::Foreign),
-    })
 }
 
 #[cfg(test)]

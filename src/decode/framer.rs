@@ -1,4 +1,4 @@
-//! Cuts a byte stream into TFRecords and survives damage.
+//! Cuts a byte stream into `TFRecords` and survives damage.
 //!
 //! In: the bytes of a file, in pieces of any size. Out: calls on a [`Visit`]: whole records with valid
 //! checksums, and the gaps between them. Invariant: the calls depend on the bytes, not on how they were split;
@@ -6,7 +6,10 @@
 //!
 //! Decisions that need bytes not yet there (is the record behind a damaged one intact?) wait for them.
 
-use super::tfrecord::{FOOTER_BYTES, HEADER_BYTES, Header, HeaderReader, mask, masked_crc, split_record};
+use super::gap::{Cause, Gap, Search, next_header};
+use super::tfrecord::{
+    FOOTER_BYTES, FRAME_BYTES, HEADER_BYTES, Header, HeaderReader, mask, masked_crc, split_record,
+};
 
 /// Longest record that is held to be parsed; longer ones are checked and passed over in a stream.
 pub(crate) const HELD_BYTES_MAX: u64 = 16 << 20;
@@ -19,7 +22,6 @@ const SEARCH_BYTES: usize = 64 << 10;
 /// Payload bytes that may be checked in vain while searching, before the search moves by whole records:
 /// keeps the work linear on files made of valid headers only.
 const SEARCH_BUDGET: u64 = 1 << 30;
-const FRAME_BYTES: usize = HEADER_BYTES + FOOTER_BYTES;
 
 /// Receives what is found, in file order.
 pub(crate) trait Visit {
@@ -31,31 +33,6 @@ pub(crate) trait Visit {
     fn passed_over(&mut self, offset: u64, bytes: u64, is_bulk: bool);
     /// Bytes that are not a valid record.
     fn gap(&mut self, gap: &Gap);
-}
-
-/// Bytes that could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gap {
-    pub(crate) offset: u64,
-    pub(crate) bytes: u64,
-    pub(crate) cause: Cause,
-    /// No valid record follows.
-    pub(crate) is_last: bool,
-    /// It is exactly one record: the framing is intact.
-    pub(crate) is_one_record: bool,
-    /// Nothing but zeros.
-    pub(crate) is_blank: bool,
-}
-
-/// What was wrong at the start of a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    Zeros,
-    LengthChecksum,
-    PayloadChecksum,
-    TooLong(u64),
-    /// The record seemed to reach past the end of the file, yet valid records stand in it.
-    Unfinished,
 }
 
 #[derive(Debug)]
@@ -73,41 +50,6 @@ struct Passing {
     left: u64,
     crc: u32,
     is_bulk: bool,
-}
-
-/// The search for the next valid record.
-#[derive(Debug, Clone, Copy)]
-struct Search {
-    start: u64,
-    cause: Cause,
-    /// End of the damaged record as far as its header tells.
-    record_end: u64,
-    /// End of the last non-zero byte that was passed.
-    nonzero_end: u64,
-}
-
-impl Search {
-    /// Whether nothing but zeros stands where the record's checksum should: the rest was never written.
-    fn is_unwritten(&self) -> bool {
-        self.nonzero_end.saturating_add(FOOTER_BYTES as u64) <= self.record_end
-    }
-
-    fn gap_until(&self, end: u64, is_last: bool) -> Gap {
-        Gap {
-            offset: self.start,
-            bytes: end.saturating_sub(self.start),
-            cause: self.cause,
-            is_last,
-            is_one_record: self.cause == Cause::PayloadChecksum && end == self.record_end,
-            is_blank: self.nonzero_end == self.start,
-        }
-    }
-
-    fn pass(&mut self, position: u64, bytes: &[u8]) {
-        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
-            self.nonzero_end = position + last as u64 + 1;
-        }
-    }
 }
 
 enum Step {
@@ -473,15 +415,6 @@ impl Framer {
         self.search_budget = self.search_budget.saturating_sub(record_bytes as u64);
         if self.search_budget > 0 { 1 } else { record_bytes }
     }
-}
-
-/// The next place from `at` on where a header can stand: the upper half of the length is zero, the header is not.
-fn next_header(bytes: &[u8], at: usize) -> Option<usize> {
-    let windows = bytes.get(at..)?.windows(HEADER_BYTES);
-    let found = windows
-        .into_iter()
-        .position(|window| matches!(window, [_, _, _, _, 0, 0, 0, 0, a, b, c, d] if (a | b | c | d) != 0));
-    found.map(|found| at + found)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! Source: `tensorboard/compat/proto/histogram.proto` (fields that are 0 are absent on the wire) and
 //! `tensorboard/plugins/histogram/summary_v2.py`.
 
-use super::proto::{Fields, Malformed, Wire};
+use super::proto::{Malformed, Wire, for_each_field};
 use super::tensor::Tensor;
 use crate::model::Form;
 
@@ -31,17 +31,18 @@ struct Histogram<'a> {
 /// The norm of a `HistogramProto`: exact from `sum_squares`, estimated from the buckets when it is missing.
 pub(crate) fn read_histogram(message: &[u8]) -> Result<Norm, Malformed> {
     let mut histogram = Histogram::default();
-    for field in Fields::new(message) {
-        match field? {
-            (1, Wire::Fixed64(bytes)) => histogram.min = f64::from_le_bytes(bytes),
-            (2, Wire::Fixed64(bytes)) => histogram.max = f64::from_le_bytes(bytes),
-            (3, Wire::Fixed64(bytes)) => histogram.n_elements = f64::from_le_bytes(bytes),
-            (5, Wire::Fixed64(bytes)) => histogram.sum_squares = f64::from_le_bytes(bytes),
+    for_each_field(message, |number, wire| {
+        match (number, wire) {
+            (1, Wire::Fixed64(bits)) => histogram.min = f64::from_bits(bits),
+            (2, Wire::Fixed64(bits)) => histogram.max = f64::from_bits(bits),
+            (3, Wire::Fixed64(bits)) => histogram.n_elements = f64::from_bits(bits),
+            (5, Wire::Fixed64(bits)) => histogram.sum_squares = f64::from_bits(bits),
             (6, Wire::Bytes(limits)) => histogram.limits = limits,
             (7, Wire::Bytes(counts)) => histogram.counts = counts,
             _ => {}
         }
-    }
+        Ok(())
+    })?;
     histogram.norm()
 }
 

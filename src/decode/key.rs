@@ -125,26 +125,29 @@ const STEP_NAMES: &[&str] = &[
     "iteration",
     "iter",
     "iter_num",
-    "iterations",
     "global_iter",
     "global_iteration",
     "num_updates",
     "n_updates",
     "update",
-    "updates",
     "_step",
     "training_iteration",
-    "steps",
-    "num_steps",
-    "batch",
-    "batch_idx",
     "total_timesteps",
     "time/total_timesteps",
     "timesteps_total",
     "num_env_steps_sampled_lifetime",
     "Progress/kimg",
     "Progress/tick",
+    "iterations",
+    "updates",
+    "steps",
+    "num_steps",
+    "batch",
+    "batch_idx",
 ];
+
+/// Rank of the first name that a configuration uses too (`"steps": 1000`, `"batch": 32`).
+pub(crate) const FIRST_UNSURE_STEP: u8 = 23;
 
 const TIME_NAMES: &[&str] = &[
     "_timestamp",
@@ -176,9 +179,7 @@ fn role(name: &str) -> Role {
         return Role::Time(rank);
     }
     match lower.as_str() {
-        "epoch" | "train/epoch" | "current_epoch" | "trainer/epoch" | "epochs" | "progress/epoch" => {
-            Role::Epoch
-        }
+        "epoch" | "train/epoch" | "current_epoch" | "trainer/epoch" | "progress/epoch" => Role::Epoch,
         "total_steps" | "max_steps" | "max_iters" | "total_iters" | "max_iter" | "total_iterations"
         | "train_iters" => Role::Planned,
         "split" | "mode" | "phase" | "stage" | "type" | "kind" | "subset" | "event" => Role::Split,
@@ -212,7 +213,7 @@ fn is_run_level(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEY_BYTES_MAX, KEYS_MAX, Keys, Role, role};
+    use super::{FIRST_UNSURE_STEP, KEY_BYTES_MAX, KEYS_MAX, Keys, Role, STEP_NAMES, role};
 
     #[test]
     fn a_name_keeps_its_number_in_any_order() {
@@ -237,6 +238,14 @@ mod tests {
         assert!(keys.intern("k7").is_some());
         assert_eq!(keys.n_refused(), 1);
         assert_eq!(Keys::default().intern(&"x".repeat(KEY_BYTES_MAX + 1)), None);
+    }
+
+    #[test]
+    fn names_of_configurations_are_the_last_ones() {
+        assert_eq!(
+            STEP_NAMES.get(usize::from(FIRST_UNSURE_STEP)),
+            Some(&"iterations")
+        );
     }
 
     #[test]

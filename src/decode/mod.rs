@@ -5,7 +5,9 @@
 //! no declared length is trusted; memory does not grow with the file.
 
 mod axis;
+mod bulk;
 pub mod csv;
+pub mod detect;
 pub mod document;
 mod encoding;
 pub mod json;
@@ -18,10 +20,25 @@ mod event;
 pub mod event_write;
 mod faults;
 mod framer;
+mod gap;
 mod histogram;
+pub mod json;
+pub mod jsonl;
+mod key;
+pub mod line;
+mod message;
+pub mod number;
 mod proto;
+#[cfg(test)]
+mod real_files;
+#[cfg(test)]
+pub(crate) mod record;
+mod row;
 mod tensor;
+pub mod text;
 pub mod tfrecord;
+mod trouble;
+mod wall_time;
 #[cfg(test)]
 pub(crate) mod record;
 mod row;

@@ -8,114 +8,87 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The payload of one field.
+/// The payload of one field; fixed-size numbers as their bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Wire<'a> {
     Varint(u64),
-    Fixed64([u8; 8]),
+    Fixed64(u64),
     Bytes(&'a [u8]),
-    /// Start or end of a group; its inner fields follow as fields of their own between the two.
-    Group,
-    Fixed32([u8; 4]),
+    Fixed32(u32),
 }
 
-/// Iterates over the fields of one message; nothing follows an error.
-#[derive(Debug, Clone)]
-pub(crate) struct Fields<'a> {
-    rest: &'a [u8],
-    /// Groups that are open; fields inside them are not the message's own.
-    open_groups: u32,
-}
-
-impl<'a> Fields<'a> {
-    pub(crate) fn new(message: &'a [u8]) -> Self {
-        Self {
-            rest: message,
-            open_groups: 0,
-        }
-    }
-
-    /// The bytes behind the last field that was returned.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    #[inline]
-    fn field(&mut self) -> Result<(u32, Wire<'a>), Malformed> {
-        let key = self.varint()?;
+/// Calls `take` with number and payload of each field, in order, until it fails.
+///
+/// A closure and not an iterator: an item that travels through memory halves the speed of the decoder.
+#[inline]
+pub(crate) fn for_each_field<'a>(
+    message: &'a [u8],
+    mut take: impl FnMut(u32, Wire<'a>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let mut rest = message;
+    let mut open_groups = 0_u32;
+    while !rest.is_empty() {
+        let (key, behind) = read_varint(rest)?;
+        let (wire, behind) = match key & 7 {
+            0 => {
+                let (value, behind) = read_varint(behind)?;
+                (Wire::Varint(value), behind)
+            }
+            1 => {
+                let (bytes, behind) = behind.split_first_chunk::<8>().ok_or(Malformed)?;
+                (Wire::Fixed64(u64::from_le_bytes(*bytes)), behind)
+            }
+            2 => {
+                let (length, behind) = read_varint(behind)?;
+                let length = usize::try_from(length).map_err(|_| Malformed)?;
+                let (bytes, behind) = behind.split_at_checked(length).ok_or(Malformed)?;
+                (Wire::Bytes(bytes), behind)
+            }
+            5 => {
+                let (bytes, behind) = behind.split_first_chunk::<4>().ok_or(Malformed)?;
+                (Wire::Fixed32(u32::from_le_bytes(*bytes)), behind)
+            }
+            group => {
+                open_groups = move_group_depth(open_groups, group)?;
+                rest = behind;
+                continue;
+            }
+        };
         let number = u32::try_from(key >> 3).map_err(|_| Malformed)?;
         if number == 0 {
             return Err(Malformed);
         }
-        let wire = match key & 7 {
-            0 => Wire::Varint(self.varint()?),
-            1 => Wire::Fixed64(self.chunk()?),
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-                let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
-                self.rest = rest;
-                Wire::Bytes(bytes)
-            }
-            3 => {
-                self.open_groups = self.open_groups.checked_add(1).ok_or(Malformed)?;
-                Wire::Group
-            }
-            4 => {
-                self.open_groups = self.open_groups.checked_sub(1).ok_or(Malformed)?;
-                Wire::Group
-            }
-            5 => Wire::Fixed32(self.chunk()?),
-            _ => return Err(Malformed),
-        };
-        Ok((number, wire))
-    }
-
-    #[inline]
-    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (chunk, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed)?;
-        self.rest = rest;
-        Ok(*chunk)
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Result<u64, Malformed> {
-        let (value, rest) = read_varint(self.rest)?;
-        self.rest = rest;
-        Ok(value)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u32, Wire<'a>), Malformed>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.rest.is_empty() {
-                let is_complete = self.open_groups == 0;
-                self.open_groups = 0;
-                return (!is_complete).then_some(Err(Malformed));
-            }
-            match self.field() {
-                Ok((_, Wire::Group)) => {}
-                Ok(_) if self.open_groups > 0 => {}
-                Ok(field) => return Some(Ok(field)),
-                Err(error) => {
-                    self.rest = &[];
-                    self.open_groups = 0;
-                    return Some(Err(error));
-                }
-            }
+        rest = behind;
+        // Fields inside a group are not the message's own.
+        if open_groups == 0 {
+            take(number, wire)?;
         }
     }
+    if open_groups == 0 { Ok(()) } else { Err(Malformed) }
+}
+
+/// Groups opened so far after a group starts (wire type 3) or ends (4).
+#[cold]
+fn move_group_depth(open_groups: u32, wire_type: u64) -> Result<u32, Malformed> {
+    match wire_type {
+        3 => open_groups.checked_add(1),
+        4 => open_groups.checked_sub(1),
+        _ => None,
+    }
+    .ok_or(Malformed)
 }
 
 /// Reads one varint of at most ten bytes; bits beyond the 64th are dropped, as other readers do.
 #[inline]
 pub(crate) fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    if let [byte @ 0..0x80, rest @ ..] = bytes {
-        return Ok((u64::from(*byte), rest));
+    match bytes {
+        [byte @ 0..0x80, rest @ ..] => Ok((u64::from(*byte), rest)),
+        [low, high @ 0..0x80, rest @ ..] => Ok((u64::from(*high) << 7 | u64::from(low & 0x7f), rest)),
+        _ => read_long_varint(bytes),
     }
+}
+
+fn read_long_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -128,10 +101,15 @@ pub(crate) fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, Malformed, Wire, read_varint};
+    use super::{Malformed, Wire, for_each_field, read_varint};
 
     fn all(message: &[u8]) -> Result<Vec<(u32, Wire<'_>)>, Malformed> {
-        Fields::new(message).collect()
+        let mut fields = Vec::new();
+        for_each_field(message, |number, wire| {
+            fields.push((number, wire));
+            Ok(())
+        })?;
+        Ok(fields)
     }
 
     #[test]
@@ -152,8 +130,8 @@ mod tests {
         let expected = vec![
             (1, Wire::Varint(7)),
             (2, Wire::Bytes(b"hi")),
-            (3, Wire::Fixed32([1, 2, 3, 4])),
-            (4, Wire::Fixed64([1, 2, 3, 4, 5, 6, 7, 8])),
+            (3, Wire::Fixed32(0x0403_0201)),
+            (4, Wire::Fixed64(0x0807_0605_0403_0201)),
         ];
         assert_eq!(all(&message), Ok(expected));
     }

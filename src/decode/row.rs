@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::Sink;
 use super::axis::{StepAxis, integer};
 use super::json::{Buckets, Scalar};
-use super::key::{Key, Keys, Role};
+use super::key::{FIRST_UNSURE_STEP, Key, Keys, Role};
 use super::number::{Number, parse_all};
 use super::wall_time;
 use crate::model::{Form, Mark, Sample};
@@ -157,6 +157,12 @@ impl Rows {
         };
         self.emit_cells(&head, &place, sink);
         true
+    }
+
+    /// Whether the row at hand says where it stands (a step or an epoch), as a configuration does not.
+    pub(crate) fn is_placed(&self) -> bool {
+        let head = self.head();
+        head.epoch.is_some() || head.step.is_some_and(|(rank, _)| rank < FIRST_UNSURE_STEP)
     }
 
     fn head(&self) -> Head {

@@ -4,7 +4,7 @@
 //! the shape states and the bytes hold; a tensor where the two differ has no value.
 //! Source: `tensorboard/compat/proto/{tensor,tensor_shape,types}.proto`.
 
-use super::proto::{Fields, Malformed, Wire, read_varint};
+use super::proto::{Malformed, Wire, for_each_field, read_varint};
 
 /// Dimensions that are kept; more than enough to tell a bucket matrix from anything else.
 const N_DIMS_KEPT: usize = 2;
@@ -198,34 +198,37 @@ impl<'a> Tensor<'a> {
             dims: [1; N_DIMS_KEPT],
             has_more: false,
         };
-        for field in Fields::new(message) {
-            match field? {
+        for_each_field(message, |number, wire| {
+            match (number, wire) {
                 (1, Wire::Varint(dtype)) => tensor.dtype = dtype,
                 (2, Wire::Bytes(shape)) => tensor.read_shape(shape)?,
                 (4, Wire::Bytes(content)) => tensor.content = content,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         Ok(tensor)
     }
 
     fn read_shape(&mut self, shape: &[u8]) -> Result<(), Malformed> {
-        for field in Fields::new(shape) {
-            let (2, Wire::Bytes(dim)) = field? else {
-                continue;
+        for_each_field(shape, |number, wire| {
+            let (2, Wire::Bytes(dim)) = (number, wire) else {
+                return Ok(());
             };
             let mut size = 0;
-            for field in Fields::new(dim) {
-                if let (1, Wire::Varint(value)) = field? {
+            for_each_field(dim, |number, wire| {
+                if let (1, Wire::Varint(value)) = (number, wire) {
                     size = value;
                 }
-            }
+                Ok(())
+            })?;
             match self.dims.get_mut(self.rank) {
                 Some(kept) => *kept = size,
                 None => self.has_more |= size != 1,
             }
             self.rank = self.rank.saturating_add(1);
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -287,12 +290,13 @@ impl<'a> Tensor<'a> {
             }
             return Ok(());
         }
-        for field in Fields::new(self.message) {
-            match field? {
+        for_each_field(self.message, |number, wire| {
+            match (number, wire) {
                 (number, wire) if number == element.value_field() => each_value(element, wire, &mut take)?,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         Ok(())
     }
 }
@@ -300,8 +304,8 @@ impl<'a> Tensor<'a> {
 /// The elements of one occurrence of a value field, packed or not.
 fn each_value(element: Element, wire: Wire<'_>, take: &mut impl FnMut(f64)) -> Result<(), Malformed> {
     match (element, wire) {
-        (Element::F32, Wire::Fixed32(bytes)) => take(f64::from(f32::from_le_bytes(bytes))),
-        (Element::F64, Wire::Fixed64(bytes)) => take(f64::from_le_bytes(bytes)),
+        (Element::F32, Wire::Fixed32(bits)) => take(f64::from(f32::from_bits(bits))),
+        (Element::F64, Wire::Fixed64(bits)) => take(f64::from_bits(bits)),
         (Element::F32 | Element::F64 | Element::F8(_), Wire::Bytes(packed)) => {
             for bytes in exact_chunks(packed, element.content_bytes())? {
                 take(element.value(little_endian(bytes)));

@@ -1,15 +1,17 @@
-//! The TFRecord framing: what a record looks like on disk.
+//! The `TFRecord` framing: what a record looks like on disk.
 //!
 //! In: header bytes, or a payload to be framed. Out: the verdict on a header, or the framed record.
 //! Invariant: a length is believed only when its checksum holds and it is within [`RECORD_BYTES_MAX`].
 //!
 //! A record is `u64` little-endian length, `u32` masked CRC-32C of those 8 bytes, the payload, `u32` masked
-//! CRC-32C of the payload (tensorflow/core/lib/io/record_writer.h).
+//! CRC-32C of the payload (`tensorflow/core/lib/io/record_writer.h`).
 
 /// Bytes before the payload: length and its checksum.
 pub const HEADER_BYTES: usize = 12;
 /// Bytes behind the payload: its checksum.
 pub const FOOTER_BYTES: usize = 4;
+/// Bytes of a record beside its payload.
+pub const FRAME_BYTES: usize = HEADER_BYTES + FOOTER_BYTES;
 /// Longest payload that is believed: the limit of a serialized protobuf message, 2 GiB less one byte.
 pub const RECORD_BYTES_MAX: u64 = i32::MAX as u64;
 
@@ -18,7 +20,7 @@ const MEMO_SLOTS: usize = 64;
 
 /// What twelve bytes at a record boundary are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Header {
+pub(crate) enum Header {
     /// A payload of this many bytes follows.
     Length(u64),
     /// The checksum holds, but no writer makes records of this length.
@@ -29,15 +31,13 @@ pub enum Header {
     Bad,
 }
 
-/// The CRC-32C of `bytes`, rotated and offset as TFRecord stores it.
-#[must_use]
-pub fn masked_crc(bytes: &[u8]) -> u32 {
+/// The CRC-32C of `bytes`, rotated and offset as `TFRecord` stores it.
+pub(crate) fn masked_crc(bytes: &[u8]) -> u32 {
     mask(crc32c::crc32c(bytes))
 }
 
 /// Masks a plain CRC-32C.
-#[must_use]
-pub fn mask(crc: u32) -> u32 {
+pub(crate) fn mask(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(MASK_DELTA)
 }
 
@@ -51,8 +51,7 @@ pub fn write_record(out: &mut Vec<u8>, payload: &[u8]) {
 }
 
 /// Splits the first record of `bytes`, whose header said `length`, into payload and stored checksum.
-#[must_use]
-pub fn split_record(bytes: &[u8], length: usize) -> Option<(&[u8], u32)> {
+pub(crate) fn split_record(bytes: &[u8], length: usize) -> Option<(&[u8], u32)> {
     let (payload, behind) = bytes.get(HEADER_BYTES..)?.split_at_checked(length)?;
     let stored = behind.first_chunk::<FOOTER_BYTES>()?;
     Some((payload, u32::from_le_bytes(*stored)))
@@ -60,14 +59,13 @@ pub fn split_record(bytes: &[u8], length: usize) -> Option<(&[u8], u32)> {
 
 /// Reads headers, and remembers the checksums of lengths seen before: a file has few different ones.
 #[derive(Debug)]
-pub struct HeaderReader {
+pub(crate) struct HeaderReader {
     verified: [(u64, u32); MEMO_SLOTS],
 }
 
 impl HeaderReader {
     /// A reader that has verified nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let zero_length_crc = masked_crc(&[0; 8]);
         Self {
             verified: [(0, zero_length_crc); MEMO_SLOTS],
@@ -76,7 +74,7 @@ impl HeaderReader {
 
     /// Judges the bytes at a record boundary.
     #[inline]
-    pub fn read(&mut self, header: &[u8; HEADER_BYTES]) -> Header {
+    pub(crate) fn read(&mut self, header: &[u8; HEADER_BYTES]) -> Header {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *header;
         let length_bytes = [a, b, c, d, e, f, g, h];
         let length = u64::from_le_bytes(length_bytes);

@@ -119,6 +119,12 @@ impl MatrixChain {
         &mut self.layers
     }
 
+    /// Format in which results are stored.
+    #[must_use]
+    pub fn format(&self) -> NumberFormat {
+        self.format
+    }
+
     /// Number of inputs.
     #[must_use]
     pub fn inputs(&self) -> usize {

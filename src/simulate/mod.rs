@@ -16,6 +16,8 @@ mod scalar;
 mod scaled;
 mod shortcut;
 mod spec;
+mod train;
+mod writer;
 
 pub use activation::Activation;
 pub use dense::{DenseLayer, LayerNorms, LayerPass, MatrixChain};
@@ -28,3 +30,5 @@ pub use scalar::{Fate, LAYERS_MAX, LossPass, Regime, RoundedLayer, ScalarChain, 
 pub use scaled::Scaled;
 pub use shortcut::simulate_norms;
 pub use spec::{ChainSpec, Init, MATRIX_LAYERS_MAX, WIDTH_MAX};
+pub use train::{BadBatch, Batches, LayerRecord, Sgd, StepRecord, Trainer, width_one};
+pub use writer::{LogFormat, Row, RunWriter, START_TIME, as_logged, row_of};

@@ -1,1 +1,53 @@
-//! (being built)
+//! Files to bytes. Knows files, not formats.
+//!
+//! In: the paths a user gave. Out: [`Discovery`], the runs found in them with their files in a stable order, and
+//! [`BlockReader`], which reads one of these files at a time. Invariants: nothing is ever written, locked or left
+//! open; what cannot be read is a [`Problem`], and the rest is read.
+
+mod discover;
+mod group;
+mod names;
+mod read;
+mod walk;
+
+use std::path::PathBuf;
+
+pub use discover::discover;
+pub use read::{BLOCK_BYTES, Block, BlockReader};
+pub use walk::{MAX_DEPTH, MAX_FILES};
+
+use crate::model::Problem;
+
+/// A run and the files it wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFiles {
+    /// Path of the run's directory relative to the root that was given, `.` for the root itself; with several
+    /// roots the root as given stands before it. Parts are joined by `/`.
+    pub name: String,
+    /// The path that was given.
+    pub root: PathBuf,
+    /// Its streams, ordered by rank and path.
+    pub streams: Vec<StreamFiles>,
+}
+
+/// Files that are read as one sequence of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFiles {
+    /// The rank that wrote it, where directory or file names tell several apart.
+    pub rank: Option<u32>,
+    /// One file, or all event files of a directory, by name.
+    pub files: Vec<PathBuf>,
+    /// Whether they are TensorBoard event files (by name).
+    pub is_event_files: bool,
+}
+
+/// What was found in the paths given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Discovery {
+    /// The runs, by root in the order given and then by name.
+    pub runs: Vec<RunFiles>,
+    /// Paths that could not be walked.
+    pub problems: Vec<Problem>,
+    /// Files seen, logs or not.
+    pub n_files_seen: u64,
+}

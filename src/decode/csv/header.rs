@@ -71,6 +71,12 @@ impl Header {
         self.columns.len()
     }
 
+    /// Whether a column says where rows stand.
+    pub(super) fn has_axis(&self, keys: &Keys) -> bool {
+        let role = |column: &Option<u32>| column.and_then(|id| keys.get(id)).map(|key| key.role);
+        self.columns.iter().filter_map(role).any(is_axis)
+    }
+
     /// Where `;` separates cells, the comma is free to be the decimal sign.
     pub(super) fn has_decimal_comma(&self) -> bool {
         self.delimiter == b';'

@@ -30,6 +30,9 @@ const EPOCH_LISTS: [&str; 2] = ["epochs", "epoch"];
 const TIME_LISTS: [&str; 4] = ["timestamps", "timestamp", "wall_time", "times"];
 const VALUE_LISTS: [&str; 2] = ["values", "value"];
 
+/// Words in the names of lists that make a document a log even without a list of steps.
+const LOG_WORDS: [&str; 4] = ["loss", "grad", "norm", "acc"];
+
 #[derive(Debug)]
 struct Column {
     path: String,
@@ -75,8 +78,13 @@ impl Column {
 }
 
 impl Columns {
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+    /// Whether the lists are a log: one holds steps or epochs, or one has a name that only logs have.
+    pub(super) fn is_log(&self) -> bool {
+        self.all.iter().any(|column| {
+            let (part, path) = column.part();
+            let lower = path.to_ascii_lowercase();
+            part != Part::Values || LOG_WORDS.iter().any(|word| lower.contains(word))
+        })
     }
 
     /// Forgets all lists.
@@ -109,7 +117,11 @@ impl Columns {
 
     /// Hands all values on in the order of their steps, then forgets them. Returns the number of steps.
     pub(super) fn emit(&mut self, offset: u64, sink: &mut dyn Sink) -> u64 {
+        let is_log = self.is_log();
         let columns = std::mem::take(self).all;
+        if !is_log {
+            return 0;
+        }
         let mut points = Vec::new();
         let mut times = Vec::with_capacity(columns.len());
         let (mut has_ordinals, mut has_epochs) = (false, false);

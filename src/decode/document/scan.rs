@@ -123,7 +123,17 @@ impl Scanner {
     }
 
     fn scan(&mut self, bytes: &[u8], on_unit: &mut impl FnMut(Unit<'_>)) {
-        for byte in bytes {
+        let mut rest = bytes;
+        while let Some((byte, behind)) = rest.split_first() {
+            if let Mode::Row { .. } = self.mode
+                && let n_plain @ 1.. = self.plain_bytes(rest)
+            {
+                let (plain, special) = rest.split_at(n_plain);
+                self.hold(plain);
+                self.offset = self.offset.saturating_add(n_plain as u64);
+                rest = special;
+                continue;
+            }
             match self.mode {
                 Mode::Dead => return,
                 Mode::Between => self.between(*byte, on_unit),
@@ -132,11 +142,21 @@ impl Scanner {
                 Mode::Word => self.word(*byte, on_unit),
                 Mode::Row { depth, is_text } => self.row(*byte, depth, is_text, on_unit),
             }
+            rest = behind;
             self.offset = self.offset.saturating_add(1);
             if self.offset > DOCUMENT_BYTES_MAX {
                 self.die("document is longer than 256 MiB, the rest is not read", on_unit);
             }
         }
+    }
+
+    /// How many bytes of a row follow that neither open nor close anything.
+    fn plain_bytes(&self, bytes: &[u8]) -> usize {
+        if self.is_escaped {
+            return 0;
+        }
+        let is_special = |b: &u8| matches!(b, b'"' | b'\\' | b'{' | b'}' | b'[' | b']');
+        bytes.iter().position(is_special).unwrap_or(bytes.len())
     }
 
     fn die(&mut self, what: &'static str, on_unit: &mut impl FnMut(Unit<'_>)) {
@@ -184,7 +204,7 @@ impl Scanner {
                     depth: 1,
                     is_text: false,
                 });
-                self.hold(byte);
+                self.hold(&[byte]);
             }
             b'{' | b'[' if self.stack.len() >= DEPTH_MAX => self.die("nesting too deep", on_unit),
             b'{' | b'[' => {
@@ -197,12 +217,12 @@ impl Scanner {
             }
             b'"' => {
                 self.start_unit(Mode::Text);
-                self.hold(byte);
+                self.hold(&[byte]);
             }
             b'}' | b']' | b',' | b':' => self.die("expected a value", on_unit),
             _ => {
                 self.start_unit(Mode::Word);
-                self.hold(byte);
+                self.hold(&[byte]);
             }
         }
     }
@@ -214,25 +234,24 @@ impl Scanner {
         self.unit_offset = self.offset;
     }
 
-    fn hold(&mut self, byte: u8) {
-        self.unit_bytes = self.unit_bytes.saturating_add(1);
-        if self.unit.len() < UNIT_BYTES_MAX {
-            self.unit.push(byte);
-        }
+    fn hold(&mut self, bytes: &[u8]) {
+        self.unit_bytes = self.unit_bytes.saturating_add(bytes.len() as u64);
+        let room = UNIT_BYTES_MAX.saturating_sub(self.unit.len());
+        self.unit.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     fn text(&mut self, byte: u8, on_unit: &mut impl FnMut(Unit<'_>)) {
         let is_end = byte == b'"' && !self.is_escaped;
         self.is_escaped = byte == b'\\' && !self.is_escaped;
         if self.mode == Mode::Text {
-            self.hold(byte);
+            self.hold(&[byte]);
             if is_end {
                 self.end_unit(on_unit);
             }
         } else if is_end {
             self.enter_key(on_unit);
         } else {
-            self.hold(byte);
+            self.hold(&[byte]);
         }
     }
 
@@ -257,12 +276,12 @@ impl Scanner {
                 }
             }
             b'{' | b'[' | b'"' | b':' => self.die("unexpected character in a number", on_unit),
-            _ => self.hold(byte),
+            _ => self.hold(&[byte]),
         }
     }
 
     fn row(&mut self, byte: u8, depth: usize, is_text: bool, on_unit: &mut impl FnMut(Unit<'_>)) {
-        self.hold(byte);
+        self.hold(&[byte]);
         let is_quote = byte == b'"' && !self.is_escaped;
         self.is_escaped = is_text && byte == b'\\' && !self.is_escaped;
         let depth = match byte {

@@ -115,6 +115,10 @@ fn pretty_printed_rows_one_after_the_other_are_rows() {
 #[test]
 fn a_configuration_with_lists_of_objects_is_no_log() {
     assert!(read("{\"layers\": [{\"units\": 5}], \"name\": \"net\"}").is_empty());
+    assert!(
+        read("{\"learning_rate\": 0.1, \"epochs\": 10, \"betas\": [0.9, 0.95], \"hidden\": [64, 64]}")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn damage_ends_the_reading_and_keeps_what_was_read() {
         ),
         (
             "[{\"step\":1,\"loss\":2},{\"step\":}]",
-            "problem at 22, 9 bytes: not a value at byte 8 of the value",
+            "problem at 21, 9 bytes: not a value at byte 8 of the value",
         ),
     ] {
         assert_eq!(read(text), ["1 loss=2", expected], "{text}");

@@ -13,7 +13,7 @@ fn packed(values: &[f64]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// min, max, num, sum_squares; limits; counts.
+/// min, max, num, `sum_squares`; limits; counts.
 fn histogram(fields: [f64; 4], limits: &[f64], counts: &[f64]) -> Result<Norm, Malformed> {
     let [min, max, n_elements, sum_squares] = fields;
     let message = [

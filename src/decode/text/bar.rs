@@ -39,7 +39,8 @@ pub(super) struct Bar<'a> {
 
 /// Reads a bar: `Epoch 0:  45%|####    | 123/400 [00:10<00:20, 12.3it/s, loss=0.23]`.
 pub(super) fn parse(text: &str) -> Option<Bar<'_>> {
-    let percent = memchr::memmem::find(text.as_bytes(), b"%|")?;
+    let percent =
+        memchr::memchr_iter(b'%', text.as_bytes()).find(|at| text.as_bytes().get(at + 1) == Some(&b'|'))?;
     let head = text.get(..percent)?;
     let desc = head.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end();
     let drawn = text.get(percent + 2..)?;

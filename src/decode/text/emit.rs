@@ -148,7 +148,10 @@ impl Emitter {
         let mut layer = std::mem::take(&mut self.layer);
         layer.clear();
         for pair in Pairs::of(text) {
-            if pair.total.is_some() && pair.key.ends_with("iteration") && (must.is_some() || taken.n_points > 0) {
+            if pair.total.is_some()
+                && pair.key.ends_with("iteration")
+                && (must.is_some() || taken.n_points > 0)
+            {
                 taken.glued_at = Some(pair.from);
                 break;
             }
@@ -161,12 +164,14 @@ impl Emitter {
                 taken.has_must |= ends_with_word(key, must.word);
                 taken.has_witness |= key == must.witness;
             }
-            match norm::kind(key) {
-                Some(kind) if !layer.is_empty() => {
-                    self.layer_point(sink, (kind, &layer), step, pair.number, place)
-                }
-                _ if !layer.is_empty() && is_layer_key(key) => continue,
-                _ => self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place),
+            if layer.is_empty() {
+                self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place);
+            } else if is_layer_key(key) {
+                continue;
+            } else if let Some(kind) = norm::kind(key) {
+                self.layer_point(sink, (kind, &layer), step, pair.number, place);
+            } else {
+                self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place);
             }
             taken.n_points += 1;
         }

@@ -172,16 +172,33 @@ fn is_validation(text: &str) -> bool {
 /// Signs that a line of numbers does not have.
 fn looks_like_code(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let has_code_byte = bytes
-        .iter()
-        .any(|b| matches!(b, b'{' | b'}' | b';' | b'"' | b'\'' | b'\\' | b'$' | b'!'));
-    let is_comment = text.starts_with(['#', '/', '>', '<', '@']);
-    let is_compared = ["==", "+=", "->", " # "].iter().any(|sign| text.contains(sign));
-    let is_call = bytes.windows(3).any(|w| {
-        matches!(w, [before, b'(', after]
-            if (before.is_ascii_alphabetic() || *before == b'_') && (after.is_ascii_alphabetic() || matches!(*after, b'_' | b')')))
-    });
-    has_code_byte || is_comment || is_compared || is_call
+    if matches!(bytes.first(), Some(b'#' | b'/' | b'>' | b'<' | b'@') | None) {
+        return true;
+    }
+    let is_name = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+    let mut before = b' ';
+    let mut rest = bytes;
+    while let [byte, tail @ ..] = rest {
+        let after = tail.first().copied().unwrap_or(b' ');
+        let is_sign = match byte {
+            b'{' | b'}' | b';' | b'"' | b'\'' | b'\\' | b'$' | b'!' => true,
+            // `==`, `+=`
+            b'=' => after == b'=' || before == b'+',
+            // `->`
+            b'>' => before == b'-',
+            // ` # a comment`
+            b'#' => before == b' ' && after == b' ',
+            // `range(n)`, `item()`, but not `48.87GiB(51.44%)`
+            b'(' => is_name(before) && (is_name(after) || after == b')'),
+            _ => false,
+        };
+        if is_sign {
+            return true;
+        }
+        before = *byte;
+        rest = tail;
+    }
+    false
 }
 
 #[cfg(test)]

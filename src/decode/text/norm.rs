@@ -4,6 +4,10 @@
 //! Out: the layer and its norms under canonical names. Invariant: a line is a layer line only if every word
 //! behind the name is accounted for, so that prose which mentions a norm is none.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::decode::number::{self, Number};
 
 /// Spellings, blanks and dashes as `_`, lower case, and the canonical word.
@@ -90,7 +94,9 @@ const NO_LAYERS: [&str; 24] = [
 
 /// The canonical word for a key, if it is a norm.
 pub(super) fn kind(key: &str) -> Option<&'static str> {
-    if !(3..=16).contains(&key.len()) {
+    let is_candidate = (3..=14).contains(&key.len())
+        && key.ends_with(|c: char| matches!(c.to_ascii_lowercase(), 'm' | '|' | '2' | 'd' | 't' | 'g' | 'w'));
+    if !is_candidate {
         return None;
     }
     let found = SPELLINGS.iter().find(|(spelling, _)| is_same(spelling, key));
@@ -110,9 +116,14 @@ fn is_same(spelling: &str, key: &str) -> bool {
 pub(super) struct LayerLine<'a> {
     /// The name, or its number when the line only says `layer 3`.
     pub name: Name<'a>,
-    /// The text from the first norm word on.
-    pub norms: &'a str,
+    /// Its norms in the order of the line.
+    pub norms: [Option<(&'static str, Number)>; N_NORMS_MAX],
 }
+
+/// Most norms of one layer in a line.
+const N_NORMS_MAX: usize = 6;
+
+static NORM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("orm"));
 
 /// How a line names its layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,15 +137,24 @@ pub(super) enum Name<'a> {
 /// Reads a line as one layer with its norms.
 pub(super) fn layer_line(text: &str, is_indented: bool) -> Option<LayerLine<'_>> {
     let bytes = text.as_bytes();
-    memchr::memchr(b'|', bytes)
-        .or_else(|| memchr::memmem::find(bytes, b"norm"))
-        .or_else(|| memchr::memmem::find(bytes, b"Norm"))?;
-    let start = Norms::of(text).find_map(|norm| norm.kind.map(|_| norm.start))?;
-    let (name, norms) = (text.get(..start)?, text.get(start..)?);
-    let name = clean_name(name, is_indented)?;
-    Norms::of(norms)
-        .all(|norm| norm.is_accounted_for())
-        .then_some(LayerLine { name, norms })
+    memchr::memchr(b'|', bytes).or_else(|| NORM.find(bytes))?;
+    let mut norms = [None; N_NORMS_MAX];
+    let mut free = norms.iter_mut();
+    let mut name = None;
+    for norm in Norms::of(text) {
+        if norm.kind.is_some() && name.is_none() {
+            name = Some(clean_name(text.get(..norm.start)?, is_indented)?);
+        }
+        if name.is_some() && !norm.is_accounted_for() {
+            return None;
+        }
+        if let Some(found) = norm.kind.zip(norm.number)
+            && let Some(slot) = free.next()
+        {
+            *slot = Some(found);
+        }
+    }
+    Some(LayerLine { name: name?, norms })
 }
 
 /// Takes index, bullets and the word `layer` off a name.
@@ -174,11 +194,11 @@ fn clean_name(raw: &str, is_indented: bool) -> Option<Name<'_>> {
 
 /// One word with the number behind it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Norm {
+struct Norm {
     /// Which norm; `None` for other words.
-    pub kind: Option<&'static str>,
+    kind: Option<&'static str>,
     /// The number directly behind the word.
-    pub number: Option<Number>,
+    number: Option<Number>,
     has_sign: bool,
     start: usize,
 }
@@ -191,13 +211,13 @@ impl Norm {
 
 /// Iterator over the words of a text.
 #[derive(Debug, Clone)]
-pub(super) struct Norms<'a> {
+struct Norms<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Norms<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+    fn of(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
@@ -265,7 +285,7 @@ impl Iterator for Norms<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Name, Norms, layer_line};
+    use super::{Name, layer_line};
 
     fn read(text: &str) -> Option<(String, Vec<(&'static str, f64)>)> {
         let line = layer_line(text.trim(), text.starts_with(' '))?;
@@ -273,8 +293,11 @@ mod tests {
             Name::Path(path) => path.to_owned(),
             Name::Number(number) => format!("#{number}"),
         };
-        let norms = Norms::of(line.norms)
-            .filter_map(|n| Some((n.kind?, n.number?.value)))
+        let norms = line
+            .norms
+            .into_iter()
+            .flatten()
+            .map(|(kind, number)| (kind, number.value))
             .collect();
         Some((name, norms))
     }

@@ -76,7 +76,9 @@ fn strip_piece(text: &str, is_inside: bool) -> Option<(&str, Option<f64>)> {
         b'I' | b'W' | b'E' | b'F' if glog(text).is_some() => glog(text).map(|rest| (rest, None)),
         b'r' | b'R' if rank_word(text).is_some() => rank_word(text).map(|rest| (rest, None)),
         // Without a date before it only a line that begins with the level has one.
-        _ => level(text, if is_inside { N_TOKENS_MAX } else { 1 }).map(|rest| (rest, None)),
+        _ if is_inside => level(text, N_TOKENS_MAX).map(|rest| (rest, None)),
+        b'I' | b'W' | b'D' | b'E' | b'C' | b'i' | b'T' => level(text, 1).map(|rest| (rest, None)),
+        _ => None,
     }
 }
 
@@ -179,6 +181,9 @@ fn level(text: &str, n_tokens: usize) -> Option<&str> {
         let len = rest.iter().take_while(|b| !is_token_end(**b)).count();
         let token = rest.get(..len).filter(|t| !t.is_empty() && !t.contains(&b'='))?;
         at += len;
+        if matches!(token, b"step" | b"iter" | b"iteration" | b"epoch" | b"loss") {
+            return None;
+        }
         if LEVELS.iter().any(|word| word.as_bytes() == token) {
             let rest = text.get(at..)?;
             return Some(logger_name(rest.trim_start_matches([']', ')', ' ', '\t'])));

@@ -117,8 +117,13 @@ impl Dicts {
         if !Pairs::of(text).any(|p| has_metric_word(p.key) || p.key == "learning_rate") {
             return Dict::No;
         }
-        let own = Pairs::of(text)
-            .find(|p| STEP_KEYS.contains(&p.key))
+        // Most dicts have no step; a look at the bytes spares reading all numbers twice.
+        let may_have_step = ["step", "iter", "num_updates"]
+            .iter()
+            .any(|word| text.contains(word));
+        let own = may_have_step
+            .then(|| Pairs::of(text).find(|p| STEP_KEYS.contains(&p.key)))
+            .flatten()
             .map(|p| p.number.value as i64);
         if let Some(step) = own {
             n_points += emitter.fields(sink, text, step, &NAMING, None, place).n_points;

@@ -8,15 +8,18 @@ use super::bar::{self, Bars};
 use super::block::{self, Block, Boxed, Columns, Epochs};
 use super::emit::{Emitter, Naming, Place};
 use super::keyvalue;
-use super::norm::{self, Name, Norms};
+use super::norm::{self, Name};
 use super::prefix::{self, Message};
 use super::python_dict::{self, Dict, Dicts};
 use super::scan::Pairs;
-use super::table::TABLE;
+use super::table::{BY_FIRST_BYTE, TABLE};
 use super::template::{Head, StepFrom, Template, match_head};
 use crate::decode::line::{RawLine, segments};
 use crate::decode::{Sink, Tally};
 use crate::model::{Mark, TextLine};
+
+/// Name of the format that the guarded fallback reads.
+const KEYVALUE_NAME: &str = "text-keyvalue";
 
 /// State of the reading of one file.
 #[derive(Debug, Default)]
@@ -151,6 +154,7 @@ impl Reader {
         let before = self.records;
         let is_read = self.epoch(message.text, place, sink)
             || self.known(message, place, sink)
+            || (self.last_name == Some(KEYVALUE_NAME) && self.any_record(message.text, place, sink))
             || self.structured(message, place, sink)
             || self.any_record(message.text, place, sink);
         if is_read && self.records > before {
@@ -179,18 +183,32 @@ impl Reader {
         if message.is_indented && self.indented(message, place, sink) {
             return true;
         }
-        let entries = || TABLE.iter().enumerate();
-        let read = |(at, entry): (usize, &'static Template)| Some((at, entry, entry.matches(message.text)?));
-        // Entries of one format may overlap; those of different formats do not.
-        let name = TABLE.get(self.sticky).map(|entry| entry.name);
-        let found = entries()
-            .filter(|(_, entry)| Some(entry.name) == name)
-            .find_map(read)
-            .or_else(|| entries().find_map(read));
-        let Some((at, entry, head)) = found else {
+        let Some((at, entry, head)) = self.find(message.text) else {
             return false;
         };
         self.record(at, entry, &head, message.text, place, sink)
+    }
+
+    /// The entry for a message: those of the format that was read last are asked first. Entries of one format
+    /// may overlap, those of different formats do not.
+    fn find(&self, text: &str) -> Option<(usize, &'static Template, Head)> {
+        let first = text.bytes().next()?;
+        let candidates = BY_FIRST_BYTE.get(usize::from(first)).copied().unwrap_or_default();
+        let name = TABLE.get(self.sticky).map(|entry| entry.name);
+        for is_sticky in [true, false] {
+            let mut rest = candidates;
+            while rest != 0 {
+                let at = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                let Some(entry) = TABLE.get(at).filter(|e| (Some(e.name) == name) == is_sticky) else {
+                    continue;
+                };
+                if let Some(head) = entry.matches(text) {
+                    return Some((at, entry, head));
+                }
+            }
+        }
+        None
     }
 
     /// Lines that belong to a record above them.
@@ -367,11 +385,9 @@ impl Reader {
             }
         };
         let mut n_points = 0;
-        for norm in Norms::of(line.norms) {
-            if let Some((kind, number)) = norm.kind.zip(norm.number) {
-                self.emitter.layer_point(sink, (kind, layer), step, number, place);
-                n_points += 1;
-            }
+        for (kind, number) in line.norms.into_iter().flatten() {
+            self.emitter.layer_point(sink, (kind, layer), step, number, place);
+            n_points += 1;
         }
         self.count_more(n_points);
         true
@@ -392,7 +408,7 @@ impl Reader {
             ..Naming::default()
         };
         let taken = self.emitter.fields(sink, text, record.step, &naming, None, place);
-        self.count("text-keyvalue", taken.n_points);
+        self.count(KEYVALUE_NAME, taken.n_points);
         true
     }
 }

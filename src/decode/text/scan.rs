@@ -70,7 +70,7 @@ enum Class {
     Open,
 }
 
-fn class(byte: u8) -> Class {
+const fn class_of(byte: u8) -> Class {
     match byte {
         b' ' | b'\t' => Class::Blank,
         b':' | b'=' => Class::Assign,
@@ -79,6 +79,21 @@ fn class(byte: u8) -> Class {
         b'(' => Class::Open,
         _ => Class::Word,
     }
+}
+
+/// The class of every byte.
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Word; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = class_of(byte as u8);
+        byte += 1;
+    }
+    classes
+};
+
+fn class(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Word)
 }
 
 /// What a token that looks like a number turned out to be.

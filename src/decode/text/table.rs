@@ -3,9 +3,30 @@
 //! In: nothing. Out: the entries. Invariant: every sample gives exactly the points that stand beside it, which
 //! one test holds for all entries; an entry that is more special stands before the more general one.
 
+use std::sync::LazyLock;
+
 use super::template::{Must, PLAIN, StepFrom, Template};
 
-/// All entries; the first that matches reads the line.
+/// For every first byte of a message the entries whose heads may begin so, as a set of bits.
+///
+/// A line that nobody knows is refused by one look-up; this is what keeps source code and sampled text cheap.
+pub(super) static BY_FIRST_BYTE: LazyLock<[u64; 256]> = LazyLock::new(|| {
+    let mut entries = [0; 256];
+    for (at, entry) in TABLE.iter().enumerate() {
+        for first in entry.heads.iter().filter_map(|head| head.bytes().next()) {
+            // A head that begins with a hole begins with a digit in the line.
+            let firsts = if first == b'<' { b'0'..=b'9' } else { first..=first };
+            for byte in firsts {
+                for case in [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
+                    entries[usize::from(case)] |= 1 << at;
+                }
+            }
+        }
+    }
+    entries
+});
+
+/// All entries, at most 64; the first that matches reads the line.
 pub(super) const TABLE: &[Template] = &[
     // Megatron-LM, Megatron-DeepSpeed: training_log() in megatron/training/training.py. A NaN loss is not
     // printed at all, and a skipped iteration neither.

@@ -78,7 +78,6 @@ fn every_entry_shows_a_line_that_it_reads() {
     }
 }
 
-
 /// The points of one tag.
 fn series(log: &Log, tag: &str) -> Vec<(i64, f64)> {
     let points = log.points.iter().filter(|p| p.0 == tag);
@@ -106,7 +105,10 @@ fn hugging_face() -> String {
 #[test]
 fn hugging_face_steps_come_from_the_bar_behind_the_line() {
     let (log, decoder) = read(&hugging_face());
-    assert_eq!(format!("{:?}", series(&log, "loss")), "[(10, 2.5), (20, 1.141), (30, NaN)]");
+    assert_eq!(
+        format!("{:?}", series(&log, "loss")),
+        "[(10, 2.5), (20, 1.141), (30, NaN)]"
+    );
     assert_eq!(series(&log, "grad_norm"), [(10, 10.5), (20, 20.5), (30, 30.5)]);
     assert_eq!(series(&log, "eval_loss"), [(30, 1.25)]);
     assert!(series(&log, "train_loss").is_empty());
@@ -116,7 +118,9 @@ fn hugging_face_steps_come_from_the_bar_behind_the_line() {
 
 #[test]
 fn dicts_without_a_bar_have_ordinals_and_say_so() {
-    let (log, _) = read("{'loss': 2.5, 'epoch': 0.1}\n{'loss': 0.0, 'grad_norm': nan, 'epoch': 0.2}\n{'eval_loss': 3.0}\n");
+    let (log, _) = read(
+        "{'loss': 2.5, 'epoch': 0.1}\n{'loss': 0.0, 'grad_norm': nan, 'epoch': 0.2}\n{'eval_loss': 3.0}\n",
+    );
     assert_eq!(series(&log, "loss"), [(0, 2.5), (1, 0.0)]);
     assert!(series(&log, "grad_norm")[0].1.is_nan());
     assert_eq!(series(&log, "eval_loss"), [(1, 3.0)]);
@@ -125,14 +129,18 @@ fn dicts_without_a_bar_have_ordinals_and_say_so() {
 
 #[test]
 fn dicts_that_were_buffered_apart_from_the_bar_have_ordinals() {
-    let (log, _) = read("  0%|   | 0/100 [00:00<?, ?it/s]\r 90%|## | 90/100 [00:09<00:01, 9it/s]\n{'loss': 3.0}\n{'loss': 2.0}\n{'loss': 1.0}\n");
+    let (log, _) = read(
+        "  0%|   | 0/100 [00:00<?, ?it/s]\r 90%|## | 90/100 [00:09<00:01, 9it/s]\n{'loss': 3.0}\n{'loss': 2.0}\n{'loss': 1.0}\n",
+    );
     assert_eq!(series(&log, "loss"), [(0, 3.0), (1, 2.0), (2, 1.0)]);
     assert_eq!(log.marks, ["OrdinalSteps"]);
 }
 
 #[test]
 fn a_dict_over_several_lines_is_one_record() {
-    let (log, _) = read("\n{'gradient_norm': 0.5,\n 'loss': 2.1,\n 'param_norm': 3000.1,\n 'step': 10}\nother\n{'a': 1,\nbroken\n");
+    let (log, _) = read(
+        "\n{'gradient_norm': 0.5,\n 'loss': 2.1,\n 'param_norm': 3000.1,\n 'step': 10}\nother\n{'a': 1,\nbroken\n",
+    );
     assert_eq!(series(&log, "loss"), [(10, 2.1)]);
     assert_eq!(series(&log, "gradient_norm"), [(10, 0.5)]);
     assert_eq!(log.points.len(), 3);
@@ -149,7 +157,11 @@ fn keras_bars_give_the_end_of_each_epoch() {
     assert_eq!(format!("{:?}", series(&log, "loss")), "[(0, 0.2731), (1, NaN)]");
     assert_eq!(series(&log, "val_loss"), [(0, 0.35), (1, 6.4679e-4)]);
     assert_eq!(log.marks, ["PlannedSteps(3)", "EpochSteps"]);
-    assert!(log.lines.iter().any(|l| l.0 == "Batch 5: Invalid loss, terminating training" && l.2 == 5));
+    assert!(
+        log.lines
+            .iter()
+            .any(|l| l.0 == "Batch 5: Invalid loss, terminating training" && l.2 == 5)
+    );
     assert_eq!(decoder.format(), "text-keras");
 }
 
@@ -174,7 +186,10 @@ fn lightning_bars_count_on_over_epochs() {
         Epoch 0:  50%|##  | 5/10 [00:00<00:01, 9.9it/s, v_num=0, train_loss=2.0]\rEpoch 0: 100%|####| 10/10 [00:01<00:00, 9.9it/s, v_num=0, train_loss=1.5]\n\
         Epoch 1:  50%|##  | 5/10 [00:00<00:01, 9.9it/s, v_num=0, train_loss=nan]\n";
     let (log, decoder) = read(text);
-    assert_eq!(format!("{:?}", series(&log, "train_loss")), "[(5, 2.0), (10, 1.5), (15, NaN)]");
+    assert_eq!(
+        format!("{:?}", series(&log, "train_loss")),
+        "[(5, 2.0), (10, 1.5), (15, NaN)]"
+    );
     assert_eq!(decoder.format(), "text-progress-bar");
 }
 
@@ -187,10 +202,15 @@ fn tables_of_ultralytics_and_fastai_count_epochs() {
     let (log, _) = read(text);
     assert_eq!(series(&log, "box_loss"), [(1, 1.125)]);
     assert_eq!(log.points.len(), 2);
-    let (log, decoder) = read("epoch     train_loss  valid_loss  accuracy  time\n0         0.500000    0.400000    0.900000  00:10\n1         nan         0.300000    0.950000  00:10\n");
+    let (log, decoder) = read(
+        "epoch     train_loss  valid_loss  accuracy  time\n0         0.500000    0.400000    0.900000  00:10\n1         nan         0.300000    0.950000  00:10\n",
+    );
     assert_eq!(series(&log, "valid_loss"), [(0, 0.4), (1, 0.3)]);
     assert!(series(&log, "train_loss")[1].1.is_nan());
-    assert_eq!((log.marks.as_slice(), decoder.format()), (&["EpochSteps".to_owned()][..], "text-columns"));
+    assert_eq!(
+        (log.marks.as_slice(), decoder.format()),
+        (&["EpochSteps".to_owned()][..], "text-columns")
+    );
 }
 
 #[test]
@@ -204,13 +224,18 @@ fn boxed_tables_have_sections_and_their_own_step() {
     assert!(series(&log, "train/explained_variance")[0].1.is_nan());
     assert_eq!(decoder.format(), "text-boxed-table");
     let (log, _) = read("--------\n| loss | 1.0 |\n--------\n--------\n| loss | 2.0 |\n--------\n");
-    assert_eq!((series(&log, "loss"), log.marks), (vec![(0, 1.0), (1, 2.0)], vec!["OrdinalSteps".to_owned()]));
+    assert_eq!(
+        (series(&log, "loss"), log.marks),
+        (vec![(0, 1.0), (1, 2.0)], vec!["OrdinalSteps".to_owned()])
+    );
 }
 
 #[test]
 fn a_step_that_is_printed_with_three_digits_goes_on_as_before() {
     let table = |step: &str| format!("--------\n| loss | 1.0 |\n| step | {step} |\n--------\n");
-    let text: String = ["9990", "1e+04", "1e+04", "1e+04", "1.01e+04"].map(table).concat();
+    let text: String = ["9990", "1e+04", "1e+04", "1e+04", "1.01e+04"]
+        .map(table)
+        .concat();
     let text = table("9980") + &text;
     let steps: Vec<i64> = series(&read(&text).0, "loss").into_iter().map(|p| p.0).collect();
     assert_eq!(steps, [9980, 9990, 10_000, 10_010, 10_020, 10_030]);
@@ -218,10 +243,23 @@ fn a_step_that_is_printed_with_three_digits_goes_on_as_before() {
 
 #[test]
 fn a_missing_loss_is_told_once_the_loss_was_seen() {
-    let line = |n: i64, loss: &str| format!(" iteration {n}/ 100 | consumed samples: 1 |{loss} loss scale: 1.0 | grad norm: nan | number of skipped iterations:   0 | number of nan iterations:   0 |\n");
-    let text = [line(1, ""), line(2, " lm loss: 3.0E+00 |"), line(3, ""), line(4, " lm loss: 2.0E+00 |")].concat();
+    let line = |n: i64, loss: &str| {
+        format!(
+            " iteration {n}/ 100 | consumed samples: 1 |{loss} loss scale: 1.0 | grad norm: nan | number of skipped iterations:   0 | number of nan iterations:   0 |\n"
+        )
+    };
+    let text = [
+        line(1, ""),
+        line(2, " lm loss: 3.0E+00 |"),
+        line(3, ""),
+        line(4, " lm loss: 2.0E+00 |"),
+    ]
+    .concat();
     let (log, _) = read(&(text + " iteration 5/ 100 | consumed samples: 1 | learning"));
-    assert_eq!(log.marks, ["PlannedSteps(100)", "FieldMissing { tag: \"lm loss\", step: 3 }"]);
+    assert_eq!(
+        log.marks,
+        ["PlannedSteps(100)", "FieldMissing { tag: \"lm loss\", step: 3 }"]
+    );
     assert_eq!(series(&log, "lm loss"), [(2, 3.0), (4, 2.0)]);
     assert_eq!(series(&log, "grad norm").len(), 4);
 }
@@ -241,7 +279,9 @@ fn glued_lines_of_two_ranks_give_no_wrong_number() {
                 _ => "0",
             };
             // A number cut at a digit boundary is a shorter prefix of the true one; that cannot be seen.
-            let is_prefix = expected.starts_with(&value.to_string()) || expected.parse() == Ok(*value) || cut < first.len() && expected.starts_with(&format!("{value:.1}"));
+            let is_prefix = expected.starts_with(&value.to_string())
+                || expected.parse() == Ok(*value)
+                || cut < first.len() && expected.starts_with(&format!("{value:.1}"));
             assert!(is_prefix, "cut at {cut}: {tag} {step} {value}");
         }
         assert!(log.points.iter().all(|p| p.1 == 10 || p.1 == 20), "cut at {cut}");
@@ -280,7 +320,10 @@ rank 0 sample 3: Hello, I'm a language model, and the loss of 3 steps was 5 in m
     let (log, decoder) = read(preamble);
     assert_eq!(shown(&log.points), Vec::<String>::new());
     assert_eq!(decoder.format(), "text");
-    assert_eq!(log.lines.len(), preamble.lines().filter(|l| !l.trim().is_empty()).count());
+    assert_eq!(
+        log.lines.len(),
+        preamble.lines().filter(|l| !l.trim().is_empty()).count()
+    );
 }
 
 /// One of everything that keeps state.
@@ -309,13 +352,20 @@ fn every_byte_split_gives_equal_calls() {
     let bytes = mixed();
     let whole = format!("{:?}", read_pieces([&bytes[..]]).0);
     for size in [1, 2, 3, 7, 64, 1000] {
-        assert_eq!(format!("{:?}", read_pieces(bytes.chunks(size)).0), whole, "pieces of {size}");
+        assert_eq!(
+            format!("{:?}", read_pieces(bytes.chunks(size)).0),
+            whole,
+            "pieces of {size}"
+        );
     }
     let bytes = stateful();
     let whole = format!("{:?}", read_pieces([&bytes[..]]).0);
     for cut in 0..bytes.len() {
         let (left, right) = bytes.split_at(cut);
-        assert!(format!("{:?}", read_pieces([left, right]).0) == whole, "cut at {cut}");
+        assert!(
+            format!("{:?}", read_pieces([left, right]).0) == whole,
+            "cut at {cut}"
+        );
     }
 }
 
@@ -351,7 +401,14 @@ fn an_overlong_line_is_told_and_the_rest_is_read() {
     let mut bytes = vec![b'x'; crate::decode::line::LINE_BYTES_MAX + 1];
     bytes.extend_from_slice(b"\nstep=1 loss=2.5\n");
     let (log, decoder) = read_pieces(bytes.chunks(4096));
-    assert_eq!((log.problems.len(), decoder.tally().skipped, decoder.tally().records), (1, 1, 1));
+    assert_eq!(
+        (
+            log.problems.len(),
+            decoder.tally().skipped,
+            decoder.tally().records
+        ),
+        (1, 1, 1)
+    );
     assert_eq!(series(&log, "loss"), [(1, 2.5)]);
 }
 
@@ -359,7 +416,14 @@ fn an_overlong_line_is_told_and_the_rest_is_read() {
 fn places_times_and_resolutions_are_those_of_the_line() {
     let (log, _) = read("first\n1970-01-01 00:01:00,5 - trainer - INFO - step=3 loss=8.5479e+06\n");
     assert_eq!(log.places, [(6, Some(60.5), 100.0)]);
-    assert_eq!(log.lines[1], ("1970-01-01 00:01:00,5 - trainer - INFO - step=3 loss=8.5479e+06".to_owned(), 6, 2));
+    assert_eq!(
+        log.lines[1],
+        (
+            "1970-01-01 00:01:00,5 - trainer - INFO - step=3 loss=8.5479e+06".to_owned(),
+            6,
+            2
+        )
+    );
 }
 /// The shared data directory beside the checkout, if it is there.
 fn shared(path: &str) -> Option<std::path::PathBuf> {
@@ -407,20 +471,54 @@ fn logs_of_the_corpus_have_as_many_loss_steps_as_their_truth() {
 fn published_logs_are_read() {
     let Some(logs) = shared("reallogs") else { return };
     for (path, format, tag, n_points) in [
-        ("modded_nanogpt/2024-10-10_Muon.txt", "text-modded-nanogpt", "train_loss", 6200),
+        (
+            "modded_nanogpt/2024-10-10_Muon.txt",
+            "text-modded-nanogpt",
+            "train_loss",
+            6200,
+        ),
         ("modded_nanogpt/2024-06-06_AdamW.log", "text-llmc", "trl", 9536),
         ("llmc/2024-10-13_llmc_main.log", "text-llmc", "norm", 19560),
-        ("megatron_deepspeed/meg_ds_3d_ds_on.out", "text-megatron", "lm-loss", 49),
-        ("megatron/meg_gpt2_base_n4_overflow.out", "text-megatron", "lm loss", 19),
-        ("olmo/olmo1b_reproduce_train.log", "text-olmo", "optim/total_grad_norm", 2003),
-        ("fairseq/mlperf05_transformer_result_0.txt", "text-fairseq", "gnorm", 5),
-        ("baselines_table/kernel_diffusion_log.txt", "text-boxed-table", "grad_norm", 4736),
+        (
+            "megatron_deepspeed/meg_ds_3d_ds_on.out",
+            "text-megatron",
+            "lm-loss",
+            49,
+        ),
+        (
+            "megatron/meg_gpt2_base_n4_overflow.out",
+            "text-megatron",
+            "lm loss",
+            19,
+        ),
+        (
+            "olmo/olmo1b_reproduce_train.log",
+            "text-olmo",
+            "optim/total_grad_norm",
+            2003,
+        ),
+        (
+            "fairseq/mlperf05_transformer_result_0.txt",
+            "text-fairseq",
+            "gnorm",
+            5,
+        ),
+        (
+            "baselines_table/kernel_diffusion_log.txt",
+            "text-boxed-table",
+            "grad_norm",
+            4736,
+        ),
         ("stylegan/sprite_log.txt", "text-stylegan", "kimg", 81),
         ("wandb/nanogpt_output.log", "text-nanogpt", "loss", 134),
     ] {
         let bytes = std::fs::read(logs.join(path)).unwrap();
         let (log, decoder) = read_pieces([&bytes[..]]);
-        assert_eq!((decoder.format(), series(&log, tag).len()), (format, n_points), "{path}");
+        assert_eq!(
+            (decoder.format(), series(&log, tag).len()),
+            (format, n_points),
+            "{path}"
+        );
     }
 }
 

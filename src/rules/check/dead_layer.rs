@@ -74,6 +74,8 @@ const PATIENCE_LOGS: u64 = 20;
 const UNDECIDED_LOGS: u64 = 10;
 /// Logs with a gradient that make a life; with fewer, a run of zeros must last for `PATIENCE_LOGS`.
 const LIVED_LOGS: u64 = 5;
+/// Profiles after a NaN in which zeros that begin are its work: a ReLU turns NaN into zero in some frameworks.
+const NEAR_NAN_LOGS: u64 = 3;
 /// A printed zero is a zero only beside numbers this many times the printed resolution.
 const RESOLUTION_MARGIN: f64 = 1e3;
 /// Vanishing is graded from layer to layer; a faint layer stands below a gap.
@@ -89,6 +91,8 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
         faint_logs: get("faint_logs") as u32,
         lives: Vec::new(),
         n_profiles: 0,
+        nonfinite_since: None,
+        nonfinite_profile: None,
         scratch: Vec::new(),
     })
 }
@@ -100,18 +104,22 @@ struct Life {
     zeros: u64,
     zero_run: u32,
     faint_run: u32,
+    /// The present run of zeros began beside a NaN: poison, not death.
+    is_poisoned: bool,
     /// Largest norm so far.
     peak: f64,
 }
 
 impl Life {
-    fn add(&mut self, norm: f64) {
+    fn add(&mut self, norm: f64, is_near_nan: bool) {
         self.logs += 1;
         if norm == 0.0 {
+            self.is_poisoned |= is_near_nan && self.zero_run == 0;
             self.zeros += 1;
             self.zero_run = self.zero_run.saturating_add(1);
         } else {
             self.zero_run = 0;
+            self.is_poisoned = false;
             self.peak = self.peak.max(norm);
         }
     }
@@ -144,6 +152,9 @@ struct DeadLayer {
     /// Parallel to the slots of the profile.
     lives: Vec<Life>,
     n_profiles: u64,
+    /// First step with a NaN as known so far, and the number of the profile that learnt of it.
+    nonfinite_since: Option<i64>,
+    nonfinite_profile: Option<u64>,
     scratch: Vec<f64>,
 }
 
@@ -159,14 +170,21 @@ struct Survey {
 }
 
 impl DeadLayer {
-    fn remember(&mut self, profile: &Profile<'_>) {
+    fn remember(&mut self, profile: &Profile<'_>, context: &Context<'_>) {
         self.n_profiles += 1;
+        if context.facts.nonfinite_since != self.nonfinite_since {
+            self.nonfinite_since = context.facts.nonfinite_since;
+            self.nonfinite_profile = self.nonfinite_since.map(|_| self.n_profiles);
+        }
+        let is_near_nan = self
+            .nonfinite_profile
+            .is_some_and(|it| self.n_profiles - it < NEAR_NAN_LOGS);
         if self.lives.len() < profile.slots.len() {
             self.lives.resize(profile.slots.len(), Life::default());
         }
         for (life, norm) in self.lives.iter_mut().zip(profile.values) {
             if let Some(norm) = norm {
-                life.add(*norm);
+                life.add(*norm, is_near_nan);
             }
         }
     }
@@ -182,7 +200,7 @@ impl DeadLayer {
                 let (Some(life), Some(slot)) = (self.lives.get(place), profile.slots.get(place)) else {
                     continue;
                 };
-                if life.logs == 0 {
+                if life.logs == 0 || life.is_poisoned {
                     continue;
                 }
                 survey.n_judged += 1;
@@ -234,19 +252,22 @@ impl DeadLayer {
             return;
         }
         let bound = self.faint_ratio * median(&mut self.scratch).unwrap_or(0.0);
-        let next = self
-            .scratch
-            .iter()
-            .copied()
-            .filter(|norm| *norm >= bound)
-            .fold(f64::INFINITY, f64::min);
+        let (mut largest_faint, mut next) = (0.0_f64, f64::INFINITY);
+        for norm in &self.scratch {
+            if *norm < bound {
+                largest_faint = largest_faint.max(*norm);
+            } else {
+                next = next.min(*norm);
+            }
+        }
+        let has_gap = largest_faint * FAINT_GAP < next;
         for member in &group.members {
             let place = *member as usize;
             let norm = profile.values.get(place).copied().flatten().unwrap_or(0.0);
             let Some(life) = self.lives.get_mut(place) else {
                 continue;
             };
-            let is_faint = norm > 0.0 && norm < bound && norm * FAINT_GAP < next;
+            let is_faint = has_gap && norm > 0.0 && norm < bound;
             life.faint_run = if is_faint {
                 life.faint_run.saturating_add(1)
             } else {
@@ -320,7 +341,7 @@ impl ProfileCheck for DeadLayer {
             });
             return;
         }
-        self.remember(profile);
+        self.remember(profile, context);
         let survey = self.survey(profile);
         let dead = self.dead(&survey, context);
         let undecided = if dead.is_some() {
@@ -502,6 +523,18 @@ mod tests {
     fn after_a_nan_nothing_is_said() {
         let mut check = build(&INFO, &[]);
         repeat(check.as_mut(), &learning(), &net(&LIVE), 30);
+        let mut zeroed = learning();
+        zeroed.facts.nonfinite_since = Some(29);
+        assert!(
+            kinds(&repeat(check.as_mut(), &zeroed, &net(&DEAD), 30)).is_empty(),
+            "zeros that a NaN left"
+        );
+        repeat(check.as_mut(), &zeroed, &net(&LIVE), 30);
+        assert_eq!(
+            kinds(&repeat(check.as_mut(), &zeroed, &net(&DEAD), 30)),
+            ["dead"],
+            "an old NaN explains nothing"
+        );
         let poisoned = net(&[0.0, 0.0, 0.0, 0.0, f64::NAN, f64::NAN, f64::NAN]);
         assert!(kinds(&repeat(check.as_mut(), &learning(), &poisoned, 30)).is_empty());
     }
@@ -514,7 +547,7 @@ mod tests {
             kinds(&repeat(build(&INFO, &[]).as_mut(), &stuck(), &faint, 10)),
             ["faint"]
         );
-        let graded: Vec<f64> = (0..14).map(|k| 4.2_f64.powi(k) * 1e-9).collect();
+        let graded: Vec<f64> = (0..40).map(|k| 4.2_f64.powi(k) * 1e-22).collect();
         assert!(kinds(&repeat(build(&INFO, &[]).as_mut(), &stuck(), &net(&graded), 30)).is_empty());
         // Memorised data: tiny in every layer.
         assert!(

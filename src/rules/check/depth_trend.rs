@@ -44,11 +44,12 @@ const PARAMS: &[ParamInfo] = &[
               have up to 20x the gradient of late ones in the first steps, 6x later.",
     },
     ParamInfo {
-        name: "total_ratio_max",
-        default: 1e300,
+        name: "steep_ratio",
+        default: 1e3,
         min: 1.0,
         max: 1e300,
-        doc: "Total factors from here on are another rule's business: neither for nor against this one.",
+        doc: "Total factor from which a profile counts by itself. A smaller one counts only when 5 of the last 8 \
+              profiles were out of bounds: the slopes of two batches correlate by .07 to .6 only.",
     },
     ParamInfo {
         name: "critical_ratio",
@@ -105,8 +106,11 @@ const PARAMS: &[ParamInfo] = &[
 
 /// Above this many layers the quadratic fit works on evenly thinned layers: 4560 pairs, about 40 microseconds.
 const FIT_LAYERS_MAX: usize = 96;
-/// Layers from which the geometric and the power-law shape can be told apart (.82 to 1.00 right at 16).
-const SHAPE_LAYERS_MIN: usize = 16;
+/// Layers from which the geometric and the power-law shape can be told apart: right in .99 of linear and `ReLU`
+/// chains and .92 of tanh chains at 32, but in .07 of tanh chains at 16, where the input's transient bends them.
+const SHAPE_LAYERS_MIN: usize = 32;
+/// Of the last eight profiles, those that must be out of bounds before one that is not steep counts.
+const MILD_PROFILES: u32 = 5;
 /// Kendall's tau for short stacks: at most one swapped pair in five layers, none in four.
 const SHORT_TAU: f64 = 0.8;
 /// Loss gone and level fallen so far that vanished gradients are convergence, not trouble.
@@ -124,7 +128,7 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
 struct Bounds {
     per_layer: f64,
     total: f64,
-    total_max: f64,
+    steep: f64,
     critical: f64,
     tau: f64,
     layers: usize,
@@ -134,11 +138,31 @@ struct Bounds {
     walk_z: f64,
 }
 
+/// What is remembered of one subject.
+#[derive(Debug, Clone, Copy, Default)]
+struct Memory {
+    /// Median `ln norm` of the first usable profile, to recognise convergence.
+    start_level: Option<f64>,
+    /// One bit for each of the last eight judged profiles, the latest lowest: out of bounds or not.
+    recent: u8,
+}
+
+/// What one profile shows by itself; `total` is the `ln` of the total ratio.
+#[derive(Debug, Clone, Copy)]
+enum Assessment {
+    Unusable,
+    InBounds,
+    OutOfBounds {
+        fit: PairFit,
+        total: f64,
+        n_usable: usize,
+    },
+}
+
 struct DepthTrend {
     bounds: Bounds,
     subjects: Subjects,
-    /// Median `ln norm` of each subject's first usable profile, to recognise convergence.
-    start_levels: Vec<Option<f64>>,
+    memories: Vec<Memory>,
     view: DepthView,
     sibling: DepthView,
     scratch: Vec<f64>,
@@ -151,7 +175,7 @@ impl DepthTrend {
             bounds: Bounds {
                 per_layer: get("ratio_per_layer").ln(),
                 total: get("total_ratio").ln(),
-                total_max: get("total_ratio_max").ln(),
+                steep: get("steep_ratio").ln(),
                 critical: get("critical_ratio").ln(),
                 tau: get("tau"),
                 layers: get("layers") as usize,
@@ -161,7 +185,7 @@ impl DepthTrend {
                 walk_z: get("walk_z"),
             },
             subjects: Subjects::default(),
-            start_levels: Vec::new(),
+            memories: Vec::new(),
             view: DepthView::default(),
             sibling: DepthView::default(),
             scratch: Vec::new(),
@@ -198,6 +222,32 @@ impl DepthTrend {
         Some((fit, span))
     }
 
+    /// One profile by itself.
+    fn assess(&mut self, profile: &Profile<'_>, group: &Group) -> Assessment {
+        let Some(bound) = self.total_bound(profile, group) else {
+            return Assessment::Unusable;
+        };
+        // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
+        if self.view.log_range() < bound {
+            return Assessment::InBounds;
+        }
+        let n_usable = self.view.n_usable();
+        let Some((fit, span)) = self.fit() else {
+            return Assessment::Unusable;
+        };
+        let total = fit.slope.abs() * span;
+        let is_short = n_usable < self.bounds.layers;
+        let tau = if is_short {
+            self.bounds.tau.max(SHORT_TAU)
+        } else {
+            self.bounds.tau
+        };
+        if total < bound || fit.slope.abs() < self.bounds.per_layer || fit.tau.abs() < tau {
+            return Assessment::InBounds;
+        }
+        Assessment::OutOfBounds { fit, total, n_usable }
+    }
+
     fn judge(
         &mut self,
         profile: &Profile<'_>,
@@ -206,67 +256,44 @@ impl DepthTrend {
         context: &Context<'_>,
     ) -> Judgement {
         self.view.read(profile, group);
-        let Some(bound) = self.total_bound(profile, group) else {
-            return Judgement::Abstain;
+        let assessment = self.assess(profile, group);
+        let level = self.view.median_log(&mut self.scratch);
+        let memory = self.remember(subject, &assessment, level);
+        let (fit, total, n_usable) = match assessment {
+            Assessment::Unusable => return Judgement::Abstain,
+            Assessment::InBounds => return Judgement::Good,
+            Assessment::OutOfBounds { fit, total, n_usable } => (fit, total, n_usable),
         };
-        let start_level = self.start_level(subject);
-        // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
-        if self.view.log_range() < bound {
-            return Judgement::Good;
-        }
-        let n_usable = self.view.n_usable();
-        let Some((fit, span)) = self.fit() else {
-            return Judgement::Abstain;
-        };
-        let total = fit.slope.abs() * span;
-        let tau_bound = if n_usable < self.bounds.layers {
-            self.bounds.tau.max(SHORT_TAU)
-        } else {
-            self.bounds.tau
-        };
-        if total < bound || fit.slope.abs() < self.bounds.per_layer || fit.tau.abs() < tau_bound {
-            return Judgement::Good;
-        }
-        if total >= self.bounds.total_max {
-            return Judgement::Abstain;
-        }
         let kind = kind_of(profile.quantity, fit.slope);
-        if kind == "vanishing" && self.has_converged(start_level, context) {
+        if kind == "vanishing" && has_converged(memory.start_level, level, context) {
             return Judgement::Abstain;
+        }
+        if total < self.bounds.steep && memory.recent.count_ones() < MILD_PROFILES {
+            return Judgement::Good;
         }
         let doubts = u32::from(self.is_power_law(n_usable, total))
             + u32::from(self.bias_disagrees(profile, group, fit));
-        let mut observation = self.observation(profile, group, kind, &fit, total);
-        if let Some(severity) = severity(total >= self.bounds.critical, doubts) {
-            observation = observation.severity(severity);
-        }
-        Judgement::Bad(observation)
-    }
-
-    fn start_level(&mut self, subject: u32) -> Option<f64> {
-        let place = subject as usize;
-        if self.start_levels.len() <= place {
-            self.start_levels.resize(place + 1, None);
-        }
-        let known = self.start_levels.get(place).copied().flatten();
-        known.or_else(|| {
-            let level = self.view.median_log(&mut self.scratch);
-            if let Some(kept) = self.start_levels.get_mut(place) {
-                *kept = level;
-            }
-            level
+        let observation = self.observation(profile, group, kind, &fit, total);
+        Judgement::Bad(match severity(total >= self.bounds.critical, doubts) {
+            Some(severity) => observation.severity(severity),
+            None => observation,
         })
     }
 
-    /// Memorised data leave gradients of rounding size in all layers: nothing is wrong with that.
-    fn has_converged(&mut self, start_level: Option<f64>, context: &Context<'_>) -> bool {
-        let level = self.view.median_log(&mut self.scratch);
-        match (start_level, level) {
-            (Some(start), Some(now)) => {
-                start - now >= CONVERGED_LOG_DROP && context.facts.loss.fell_share() >= CONVERGED_LOSS_SHARE
-            }
-            _ => false,
+    fn remember(&mut self, subject: u32, assessment: &Assessment, level: Option<f64>) -> Memory {
+        let place = subject as usize;
+        if self.memories.len() <= place {
+            self.memories.resize(place + 1, Memory::default());
         }
+        let Some(memory) = self.memories.get_mut(place) else {
+            return Memory::default();
+        };
+        let is_out = matches!(assessment, Assessment::OutOfBounds { .. });
+        if !matches!(assessment, Assessment::Unusable) {
+            memory.start_level = memory.start_level.or(level);
+            memory.recent = memory.recent << 1 | u8::from(is_out);
+        }
+        *memory
     }
 
     /// Healthy power laws over depth (pre-norm residual nets, a chain with w = 1 and biases) reach a total ratio
@@ -350,7 +377,18 @@ impl ProfileCheck for DepthTrend {
 
     fn rewind(&mut self, _step: i64) {
         // A restart continues the same net: its start levels stay.
+        for memory in &mut self.memories {
+            memory.recent = 0;
+        }
     }
+}
+
+/// Memorised data leave gradients of rounding size in all layers: nothing is wrong with that.
+fn has_converged(start_level: Option<f64>, level: Option<f64>, context: &Context<'_>) -> bool {
+    start_level
+        .zip(level)
+        .is_some_and(|(start, now)| start - now >= CONVERGED_LOG_DROP)
+        && context.facts.loss.fell_share() >= CONVERGED_LOSS_SHARE
 }
 
 /// `ln` of the total ratio that healthy nets of this depth and width stay below: slope drift c/m plus z

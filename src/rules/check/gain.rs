@@ -4,13 +4,13 @@
 //! In a chain the signal over n layers is multiplied by the product of the gains, and the gain of a layer goes
 //! with its Frobenius norm: |W| / sqrt(m) for m x m. Without biases all weight gradients share that product, so
 //! their slope over depth is flat and only their level moves with it.
-//! Invariant: weight norms alone never raise more than an `info`. In a net with normalisation layers the weights
+//! Invariant: weight norms alone say nothing. In a net with normalisation layers the weights
 //! may grow at will, and gradients go against them as 1/|W|; only gradients whose level follows the product say
 //! that the chain is real.
 
 use super::depth_view::{DepthView, Subjects, median_width};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
-use crate::model::{Family, Group, Profile, Quantity, Severity};
+use crate::model::{Family, Group, Profile, Quantity};
 use crate::rules::Rule;
 use crate::stats::median;
 
@@ -21,7 +21,7 @@ pub static INFO: CheckInfo = CheckInfo {
     kinds: &["vanishing", "exploding"],
     params: PARAMS,
     doc: "Sum over the layers of ln(weight norm), against the first profile; where the log tells the numbers of \
-          elements, also sum of ln(|W| / sqrt m) by itself. A warning when the level of the gradients agrees.",
+          elements, also sum of ln(|W| / sqrt m) by itself. Counts only when the level of the gradients agrees.",
     build: Build::Profile(build),
 };
 
@@ -33,6 +33,14 @@ const PARAMS: &[ParamInfo] = &[
         max: 1e300,
         doc: "Product of the gains over all layers, up or down. At the start it wanders by exp(sqrt(n/2)/m) only: \
               1.06 for 32 layers of width 64, where gradients wander by 1.6.",
+    },
+    ParamInfo {
+        name: "agreement",
+        default: 1e4,
+        min: 1.0,
+        max: 1e300,
+        doc: "Factor by which the median gradient norm must have moved the same way since the start for a \
+              warning, as in gradient-level.",
     },
     ParamInfo {
         name: "layers",
@@ -66,6 +74,7 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
     let get = |name| rule.params.get(name);
     Box::new(Gain {
         ln_factor: get("factor").ln(),
+        ln_agreement: get("agreement").ln(),
         layers: get("layers") as usize,
         huge: get("huge").ln(),
         tiny: get("tiny").ln(),
@@ -87,6 +96,7 @@ struct Start {
 
 struct Gain {
     ln_factor: f64,
+    ln_agreement: f64,
     layers: usize,
     huge: f64,
     tiny: f64,
@@ -140,16 +150,21 @@ impl Gain {
         let drift = log_product - start.log_product;
         if drift.abs() >= self.ln_factor {
             let moved = gradients.zip(start.gradients).map(|(now, then)| now - then);
-            let agrees = moved.is_some_and(|moved| moved * drift.signum() >= self.ln_factor);
+            let agrees = moved.is_some_and(|moved| moved * drift.signum() >= self.ln_agreement);
             let learns = context.facts.loss.fell_share() >= LEARNT_SHARE;
-            return self.bad(group, drift, agrees && !learns, "since the start");
+            let is_sick = agrees && !learns;
+            return if is_sick {
+                self.bad(group, drift, "since the start")
+            } else {
+                Judgement::Good
+            };
         }
         let implied = self.implied(profile, group, log_product);
         let has_extreme_level = gradients.is_some_and(|level| {
             (implied > 0.0 && level >= self.huge) || (implied < 0.0 && level <= self.tiny)
         });
         if implied.abs() >= self.ln_factor && has_extreme_level {
-            return self.bad(group, implied, true, "from the shapes");
+            return self.bad(group, implied, "from the shapes");
         }
         Judgement::Good
     }
@@ -181,18 +196,14 @@ impl Gain {
         median(&mut self.scratch)
     }
 
-    fn bad(&self, group: &Group, log_gain: f64, agrees: bool, since: &'static str) -> Judgement {
+    fn bad(&self, group: &Group, log_gain: f64, since: &'static str) -> Judgement {
         let kind = if log_gain > 0.0 { "exploding" } else { "vanishing" };
         let bound = self.ln_factor * log_gain.signum();
         let observation = Observation::new(kind, log_gain.exp(), bound.exp())
             .slots(group.members.clone())
             .word("role", group.role.clone())
             .word("since", since);
-        Judgement::Bad(if agrees {
-            observation
-        } else {
-            observation.severity(Severity::Info)
-        })
+        Judgement::Bad(observation)
     }
 }
 
@@ -223,9 +234,9 @@ fn is_vector(profile: &Profile<'_>, group: &Group) -> bool {
 #[cfg(test)]
 mod tests {
     use super::INFO;
-    use crate::model::{Quantity, Severity};
+    use crate::model::Quantity;
     use crate::rules::check::ProfileCheck;
-    use crate::rules::check::profile_fixture::{Net, World, build, kinds, observations};
+    use crate::rules::check::profile_fixture::{Net, World, build, kinds};
 
     fn weights(norm: f64) -> Net {
         Net::weights(Quantity::WeightNorm, &[norm; 20])
@@ -237,56 +248,37 @@ mod tests {
             .latest(Net::weights(Quantity::GradNorm, &[gradient; 20]))
     }
 
-    fn severity(check: &mut dyn ProfileCheck, world: &World, net: &Net) -> Option<Option<Severity>> {
-        observations(&world.show(check, net, 9))
-            .first()
-            .map(|it| it.severity)
+    fn says(check: &mut dyn ProfileCheck, world: &World, net: &Net) -> Vec<&'static str> {
+        kinds(&world.show(check, net, 9))
     }
 
     #[test]
-    fn drift_is_an_info_until_the_gradients_agree() {
+    fn drift_counts_when_the_gradients_follow_it() {
         // 1000 over 20 layers is 1.4125 per layer.
         let mut check = build(&INFO, &[]);
-        assert_eq!(severity(check.as_mut(), &beside(1.0), &weights(8.0)), None);
-        assert_eq!(
-            severity(check.as_mut(), &beside(1.0), &weights(8.0 * 1.411)),
-            None,
-            "below the bound"
+        let mut says = |gradient: f64, norm: f64| says(check.as_mut(), &beside(gradient), &weights(norm));
+        assert!(says(1.0, 8.0).is_empty());
+        assert!(says(2e4, 8.0 * 1.411).is_empty(), "below the bound");
+        assert!(
+            says(0.1, 8.0 * 1.42).is_empty(),
+            "normalised: gradients go against the weights"
         );
-        assert_eq!(
-            severity(check.as_mut(), &beside(0.1), &weights(8.0 * 1.42)),
-            Some(Some(Severity::Info))
-        );
-        assert_eq!(
-            severity(check.as_mut(), &beside(2e3), &weights(8.0 * 1.42)),
-            Some(None)
-        );
-        assert_eq!(
-            kinds(&beside(1e-4).show(check.as_mut(), &weights(8.0 / 1.42), 9)),
-            ["vanishing"]
-        );
-        assert_eq!(
-            severity(check.as_mut(), &beside(1e-4), &weights(8.0 / 1.42)),
-            Some(None)
-        );
-        assert_eq!(
-            severity(check.as_mut(), &beside(1.0), &weights(8.0)),
-            None,
-            "recovers"
-        );
+        assert!(says(0.9e4, 8.0 * 1.42).is_empty(), "gradients below their bound");
+        assert_eq!(says(1.1e4, 8.0 * 1.42), ["exploding"]);
+        assert_eq!(says(9e-5, 8.0 / 1.42), ["vanishing"]);
+        assert!(says(1.0, 8.0).is_empty(), "recovers");
     }
 
     #[test]
-    fn weights_that_grow_while_the_loss_falls_are_an_info() {
+    fn weights_that_grow_while_the_loss_falls_are_quiet() {
         let mut check = build(&INFO, &[]);
-        let learning = World::default()
-            .losses(&[2.3, 2.3, 2.3, 0.5, 0.5, 0.5, 0.5])
-            .latest(Net::weights(Quantity::GradNorm, &[1.0; 20]));
-        severity(check.as_mut(), &learning, &weights(8.0));
-        assert_eq!(
-            severity(check.as_mut(), &learning, &weights(80.0)),
-            Some(Some(Severity::Info))
-        );
+        let learning = |gradient: f64| {
+            World::default()
+                .losses(&[2.3, 2.3, 2.3, 0.5, 0.5, 0.5, 0.5])
+                .latest(Net::weights(Quantity::GradNorm, &[gradient; 20]))
+        };
+        assert!(says(check.as_mut(), &learning(1.0), &weights(8.0)).is_empty());
+        assert!(says(check.as_mut(), &learning(1e5), &weights(80.0)).is_empty());
     }
 
     #[test]
@@ -308,28 +300,28 @@ mod tests {
         let mut check = build(&INFO, &[]);
         let mut norms = vec![8.0; 20];
         norms[3] = f64::NAN;
-        assert_eq!(
-            severity(
+        assert!(
+            says(
                 check.as_mut(),
                 &beside(1.0),
                 &Net::weights(Quantity::WeightNorm, &norms)
-            ),
-            None
+            )
+            .is_empty()
         );
-        severity(check.as_mut(), &beside(1.0), &weights(8.0));
+        assert!(says(check.as_mut(), &beside(1.0), &weights(8.0)).is_empty());
         norms.fill(1e9);
         norms[3] = 0.0;
-        assert_eq!(
-            severity(
+        assert!(
+            says(
                 check.as_mut(),
-                &beside(1.0),
+                &beside(1e9),
                 &Net::weights(Quantity::WeightNorm, &norms)
-            ),
-            None
+            )
+            .is_empty()
         );
         let shallow = |norm| Net::weights(Quantity::WeightNorm, &[norm; 3]);
         let mut check = build(&INFO, &[]);
-        severity(check.as_mut(), &beside(1.0), &shallow(1.0));
-        assert_eq!(severity(check.as_mut(), &beside(1e9), &shallow(1e9)), None);
+        assert!(says(check.as_mut(), &beside(1.0), &shallow(1.0)).is_empty());
+        assert!(says(check.as_mut(), &beside(1e9), &shallow(1e9)).is_empty());
     }
 }

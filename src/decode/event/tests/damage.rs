@@ -284,7 +284,9 @@ proptest! {
         cuts in vec(any::<usize>(), 0..8),
     ) {
         let mut file = file_of_steps(0..20);
-        damages.iter().for_each(|damage| apply(&mut file, damage));
+        for damage in &damages {
+            apply(&mut file, damage);
+        }
         let calls = decode(&file);
         for point in &calls.points {
             prop_assert!((0..20).contains(&point.step));
@@ -315,7 +317,9 @@ proptest! {
         // The damage is inside the checksum: what the message says is what the writer wrote.
         let mut events = super::all_events();
         for event in &mut events {
-            damages.iter().for_each(|damage| apply(event, damage));
+            for damage in &damages {
+                apply(event, damage);
+            }
         }
         events.push(scalar(77));
         let calls = decode(&file_of(&events));

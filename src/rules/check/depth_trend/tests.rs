@@ -5,12 +5,13 @@ use crate::model::{DepthOrder, Quantity, Severity};
 use crate::rules::check::profile_fixture::{Net, Noise, World, build, geometric, kinds, observations};
 use crate::rules::check::{Judged, Judgement};
 
-fn judge_in(world: &World, net: &Net) -> Vec<Judged> {
-    world.show(build(&INFO, &[]).as_mut(), net, 0)
-}
-
+/// What the check says of the fifth profile like this one.
 fn judge(net: &Net) -> Vec<Judged> {
-    judge_in(&World::default(), net)
+    let mut check = build(&INFO, &[]);
+    for step in 0..4 {
+        World::default().show(check.as_mut(), net, step);
+    }
+    World::default().show(check.as_mut(), net, 4)
 }
 
 fn verdicts(judged: &[Judged]) -> Vec<&'static str> {
@@ -103,6 +104,27 @@ fn bounds_are_met_exactly_at_the_total_ratio() {
 }
 
 #[test]
+fn a_steep_profile_counts_at_once_and_a_mild_one_with_four_others() {
+    let world = World::default();
+    let mut check = build(&INFO, &[]);
+    let flat = Net::weights(Quantity::GradNorm, &[1.0; 12]);
+    let mild = Net::weights(Quantity::GradNorm, &geometric(1.0, 1.7, 12)); // x342 in total
+    let steep = Net::weights(Quantity::GradNorm, &geometric(1.0, 2.0, 12)); // x2048
+    let mut show = |net: &Net| verdicts(&world.show(check.as_mut(), net, 0));
+    assert_eq!(show(&steep), ["vanishing"]);
+    for _ in 0..3 {
+        assert_eq!(show(&mild), ["good"]);
+    }
+    for _ in 0..3 {
+        assert_eq!(show(&flat), ["good"]);
+    }
+    assert_eq!(show(&mild), ["vanishing"], "five of the last eight");
+    assert_eq!(show(&mild), ["vanishing"], "five of the last eight");
+    assert_eq!(show(&flat), ["good"]);
+    assert_eq!(show(&mild), ["good"], "the early ones are forgotten");
+}
+
+#[test]
 fn short_stacks_need_a_larger_ratio() {
     let gradients = |ratio, n| judge(&Net::weights(Quantity::GradNorm, &geometric(1.0, ratio, n)));
     assert_eq!(verdicts(&gradients(1e5, 3)), <[&str; 0]>::default());
@@ -175,7 +197,7 @@ fn one_bad_layer_is_not_a_trend_and_recovery_is_good_again() {
 
 #[test]
 fn power_laws_are_one_level_lower_until_they_pass_n_squared() {
-    let power = |exponent: f64| -> Vec<f64> { (1..=32).map(|k| f64::powf(f64::from(k), exponent)).collect() };
+    let power = |exponent: f64| -> Vec<f64> { (1..=40).map(|k| f64::powf(f64::from(k), exponent)).collect() };
     let mild = judge(&Net::weights(Quantity::GradNorm, &power(3.0)));
     assert_eq!(observations(&mild)[0].severity, Some(Severity::Info));
     let wild = judge(&Net::weights(Quantity::GradNorm, &power(6.0)));
@@ -258,7 +280,6 @@ fn healthy(ensemble: &str, n: usize, m: f64, noise: &mut Noise) -> Vec<f64> {
 }
 
 fn false_alarms(ensemble: &str, n: usize, m: f64, seeds: u64, is_width_known: bool) -> usize {
-    let mut check = build(&INFO, &[]);
     let world = World::default();
     let mut alarms = 0;
     for seed in 0..seeds {
@@ -267,6 +288,7 @@ fn false_alarms(ensemble: &str, n: usize, m: f64, seeds: u64, is_width_known: bo
         if is_width_known {
             net = net.elements(m * m);
         }
+        let mut check = build(&INFO, &[("steep_ratio", 1.0)]);
         alarms += kinds(&world.show(check.as_mut(), &net, seed as i64)).len();
     }
     alarms

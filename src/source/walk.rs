@@ -1,0 +1,189 @@
+//! Directory trees to the files in them that may be logs.
+//!
+//! In: one directory. Out: a [`Folder`] for each directory that holds such files, in order of path. Invariants:
+//! symlinks are followed, but a directory is never entered below itself; depth and number of files are bounded;
+//! what cannot be read is a problem and the rest is walked.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::names::{may_be_log, may_hold_logs};
+use crate::model::Problem;
+
+/// Directories deeper than this below a root are not entered.
+pub const MAX_DEPTH: usize = 64;
+
+/// Files beyond this number are not looked at.
+pub const MAX_FILES: u64 = 1_000_000;
+
+/// A file that may be a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogFile {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+/// A directory with files that may be logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Folder {
+    /// Names of the directories from the root to here; empty for the root.
+    pub(super) parts: Vec<String>,
+    /// By name.
+    pub(super) files: Vec<LogFile>,
+}
+
+/// A walk under way.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) folders: Vec<Folder>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) n_files: u64,
+    max_files: u64,
+}
+
+/// A directory's identity, which a symlink cannot change.
+type DirectoryId = (u64, u64);
+
+impl Walk {
+    pub(super) fn new(max_files: u64) -> Self {
+        Self {
+            folders: Vec::new(),
+            problems: Vec::new(),
+            n_files: 0,
+            max_files,
+        }
+    }
+
+    /// Walks the tree under `root`.
+    pub(super) fn tree(&mut self, root: &Path) {
+        self.directory(root, &mut Vec::new(), &mut Vec::new());
+    }
+
+    fn directory(&mut self, path: &Path, parts: &mut Vec<String>, ancestors: &mut Vec<DirectoryId>) {
+        let entries = match self.enter(path, ancestors) {
+            Ok(entries) => entries,
+            Err(what) => return self.problems.push(problem(path, what)),
+        };
+        let (files, directories) = self.sort_out(path, entries);
+        if !files.is_empty() {
+            self.folders.push(Folder {
+                parts: parts.clone(),
+                files,
+            });
+        }
+        if parts.len() >= MAX_DEPTH && !directories.is_empty() {
+            self.problems.push(problem(
+                path,
+                format!("directories below depth {MAX_DEPTH} are not entered"),
+            ));
+        } else {
+            for name in directories {
+                parts.push(name.to_string_lossy().into_owned());
+                self.directory(&path.join(&name), parts, ancestors);
+                parts.pop();
+            }
+        }
+        ancestors.pop();
+    }
+
+    /// Lists a directory and puts it on the list of ancestors.
+    fn enter(&self, path: &Path, ancestors: &mut Vec<DirectoryId>) -> Result<Vec<fs::DirEntry>, String> {
+        let metadata = fs::metadata(path).map_err(|it| words_for(&it))?;
+        let id = (metadata.dev(), metadata.ino());
+        if ancestors.contains(&id) {
+            return Err("symlink loop cut: the directory is one of those it lies in".to_owned());
+        }
+        let mut entries: Vec<fs::DirEntry> = Vec::new();
+        for entry in fs::read_dir(path).map_err(|it| words_for(&it))? {
+            if self.n_files + entries.len() as u64 >= self.max_files {
+                break;
+            }
+            entries.push(entry.map_err(|it| words_for(&it))?);
+        }
+        entries.sort_by_key(fs::DirEntry::file_name);
+        ancestors.push(id);
+        Ok(entries)
+    }
+
+    fn sort_out(
+        &mut self,
+        path: &Path,
+        entries: Vec<fs::DirEntry>,
+    ) -> (Vec<LogFile>, Vec<std::ffi::OsString>) {
+        let (mut files, mut directories) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let name = entry.file_name();
+            match self.kind_of(&entry, &name) {
+                Some(EntryKind::Directory) => directories.push(name),
+                Some(EntryKind::File) => {
+                    let name = name.to_string_lossy().into_owned();
+                    files.push(LogFile {
+                        name,
+                        path: entry.path(),
+                    });
+                }
+                None => {}
+            }
+        }
+        if self.n_files >= self.max_files && !self.problems.iter().any(|it| it.what.starts_with("more than"))
+        {
+            let what = format!("more than {} files: the rest is not looked at", self.max_files);
+            self.problems.push(problem(path, what));
+        }
+        (files, directories)
+    }
+
+    /// What an entry is, if it is of interest. Pipes, sockets and devices are not.
+    fn kind_of(&mut self, entry: &fs::DirEntry, name: &OsStr) -> Option<EntryKind> {
+        let name = name.to_string_lossy();
+        let mut file_type = entry.file_type().ok()?;
+        if file_type.is_symlink() {
+            if !may_hold_logs(&name) {
+                return None;
+            }
+            match fs::metadata(entry.path()) {
+                Ok(target) => file_type = target.file_type(),
+                // A link that leads nowhere is no lost log; one that leads to itself deserves a line.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+                Err(error) => {
+                    self.problems.push(problem(&entry.path(), words_for(&error)));
+                    return None;
+                }
+            }
+        }
+        if file_type.is_dir() {
+            return may_hold_logs(&name).then_some(EntryKind::Directory);
+        }
+        if !file_type.is_file() {
+            return None;
+        }
+        self.n_files += 1;
+        may_be_log(&name).then_some(EntryKind::File)
+    }
+}
+
+enum EntryKind {
+    File,
+    Directory,
+}
+
+pub(super) fn problem(path: &Path, what: impl Into<String>) -> Problem {
+    Problem::path(path.to_string_lossy(), what)
+}
+
+/// The error number of a symlink that leads to itself; the standard library has no stable name for it.
+const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
+
+/// An error of the operating system as a fragment that fits a problem.
+pub(super) fn words_for(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        _ if error.raw_os_error() == Some(ELOOP) => "symlink loop cut: the link leads to itself".to_owned(),
+        _ => error.to_string().to_lowercase(),
+    }
+}
