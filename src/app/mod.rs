@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod feed;
+pub mod follow;
 pub mod pipeline;
 pub mod rule_harness;
 pub mod rule_set;
