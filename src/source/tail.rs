@@ -235,13 +235,14 @@ impl Tail {
         if self.back_off.is_waiting() {
             return Polled::Idle;
         }
+        let poll_bytes_max = pool.poll_bytes_max();
         let mut turn = Turn {
             pool,
             on,
-            bytes_left: POLL_BYTES_MAX,
+            bytes_left: poll_bytes_max,
         };
         let looked = self.look(&mut turn);
-        let has_read = turn.bytes_left < POLL_BYTES_MAX;
+        let has_read = turn.bytes_left < poll_bytes_max;
         self.release_when_idle(has_read);
         match looked {
             Ok(Reached::Limit) => {

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use super::POLL_BYTES_MAX;
 use crate::source::read::BLOCK_BYTES;
 
 /// Descriptors that are held between polls. Well below the usual limit of 1024 per process.
@@ -18,6 +19,7 @@ pub struct TailPool {
     /// Held once by the pool and once by each held file.
     count: Arc<()>,
     held_max: usize,
+    poll_bytes_max: u64,
 }
 
 /// An open file and its place in the count.
@@ -37,11 +39,20 @@ impl TailPool {
     /// A pool that holds `held_max` descriptors at most.
     #[must_use]
     pub fn new(held_max: usize) -> Self {
+        Self::with_sizes(held_max, BLOCK_BYTES, POLL_BYTES_MAX)
+    }
+
+    pub(super) fn with_sizes(held_max: usize, block_bytes: usize, poll_bytes_max: u64) -> Self {
         Self {
-            buffer: vec![0; BLOCK_BYTES],
+            buffer: vec![0; block_bytes],
             count: Arc::new(()),
             held_max,
+            poll_bytes_max,
         }
+    }
+
+    pub(super) fn poll_bytes_max(&self) -> u64 {
+        self.poll_bytes_max
     }
 
     /// Descriptors that are held now.
