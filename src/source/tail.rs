@@ -14,15 +14,15 @@
 //! fingerprint's bytes as they were cannot be told from no change.
 
 mod back_off;
+mod look;
 mod pool;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,7 @@ use super::walk::words_for;
 use crate::model::Problem;
 
 use back_off::BackOff;
+use look::{Seen, Stamp, find_sibling, is_absence, open_if, read_some};
 use pool::Held;
 
 pub use pool::{HELD_FILES_MAX, TailPool};
@@ -41,13 +42,6 @@ pub const POLL_BYTES_MAX: u64 = 8 << 20;
 
 /// Polls without news after which a file's descriptor is given back.
 pub const IDLE_POLLS_HELD: u32 = 5;
-
-/// Entries of a directory among which a renamed file is looked for.
-const SIBLINGS_MAX: usize = 10_000;
-
-/// A file that changed this shortly before it was looked at may change again without a new time: some file systems
-/// keep whole seconds (FAT two). Its content is checked once more.
-const TIME_GRAIN: Duration = Duration::from_secs(2);
 
 /// What became of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,22 +112,6 @@ pub struct Tail {
     held: Option<Held>,
     n_idle: u32,
     back_off: BackOff,
-}
-
-/// What `stat` tells about content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    id: FileId,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    stamp: Stamp,
-    /// The stamp was so young that another change may hide behind it.
-    is_fresh: bool,
 }
 
 /// One poll: where bytes go and how many may.
@@ -267,7 +245,7 @@ impl Tail {
     fn look(&mut self, turn: &mut Turn<'_>) -> Result<Reached, Problem> {
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) => metadata,
-            Err(error) if is_absence(&error) => return self.absent(turn),
+            Err(error) if is_absence(&error) => return Ok(self.absent(turn)),
             Err(error) => return Err(self.problem(&error)),
         };
         refuse_endless(&self.path, self.offset(), &metadata)?;
@@ -410,7 +388,7 @@ impl Tail {
     }
 
     /// Nothing stands at the path: what is left of the file that stood there is read.
-    fn absent(&mut self, turn: &mut Turn<'_>) -> Result<Reached, Problem> {
+    fn absent(&mut self, turn: &mut Turn<'_>) -> Reached {
         let held = self.held.take().map(|it| it.file);
         let is_news = !self.is_gone;
         let find = || find_sibling(&self.path, self.followed?);
@@ -420,7 +398,7 @@ impl Tail {
                 Ok(Reached::End) => self.hold(old, turn),
                 Ok(Reached::Limit) => {
                     self.hold(old, turn);
-                    return Ok(Reached::Limit);
+                    return Reached::Limit;
                 }
                 Err(error) => (turn.on)(Change::Failed(self.problem(&error))),
             }
@@ -430,7 +408,7 @@ impl Tail {
             self.is_gone = true;
             (turn.on)(Change::Gone);
         }
-        Ok(Reached::End)
+        Reached::End
     }
 
     fn hold(&mut self, file: File, turn: &Turn<'_>) {
@@ -458,12 +436,11 @@ impl Tail {
             });
         }
         let opened;
-        let file = match &self.held {
-            Some(held) => &held.file,
-            None => {
-                opened = open_if(&self.path, self.followed?)?;
-                &opened
-            }
+        let file = if let Some(held) = &self.held {
+            &held.file
+        } else {
+            opened = open_if(&self.path, self.followed?)?;
+            &opened
         };
         self.print.earlier(file, offset).ok().flatten()
     }
@@ -473,72 +450,6 @@ impl Tail {
         Problem {
             offset,
             ..Problem::path(self.path.to_string_lossy(), words_for(error))
-        }
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            id: FileId::of(metadata),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether the last change was less than [`TIME_GRAIN`] ago, or in the future of this machine's clock.
-    fn is_fresh(&self) -> bool {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = since_epoch.map_or(0, |it| it.as_secs());
-        let changed = u64::try_from(self.changed.0).unwrap_or(0);
-        now <= changed.saturating_add(TIME_GRAIN.as_secs())
-    }
-}
-
-impl Seen {
-    fn of(metadata: &Metadata) -> Self {
-        let stamp = Stamp::of(metadata);
-        Self {
-            stamp,
-            is_fresh: stamp.is_fresh(),
-        }
-    }
-}
-
-/// A directory of the path that is gone, or that became a file, leaves no file either.
-fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-/// The file `id` under another name in the same directory.
-fn find_sibling(path: &Path, id: FileId) -> Option<File> {
-    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let entries = fs::read_dir(directory.unwrap_or(Path::new("."))).ok()?;
-    let is_it = |entry: &fs::DirEntry| {
-        entry.ino() == id.ino && entry.file_type().is_ok_and(|it| it.is_file())
-    };
-    let found = entries.take(SIBLINGS_MAX).flatten().find(is_it)?;
-    open_if(&found.path(), id)
-}
-
-/// Opens the file if it is the one meant.
-fn open_if(path: &Path, id: FileId) -> Option<File> {
-    let is_it = |it: &Metadata| it.is_file() && FileId::of(it) == id;
-    fs::metadata(path).ok().filter(is_it)?;
-    let file = File::open(path).ok()?;
-    file.metadata().ok().filter(is_it)?;
-    Some(file)
-}
-
-fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, offset) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
         }
     }
 }

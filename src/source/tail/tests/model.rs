@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::source::identity::HEAD_BYTES_MAX;
 use crate::source::tail::{Change, Cursor, Polled, Tail, TailPool};
 
 const N_SEQUENCES: u64 = 2000;
@@ -80,9 +81,11 @@ fn complete(bytes: &[u8]) -> usize {
 impl World {
     fn new(seed: u64, dir: &Path) -> Self {
         let mut random = Random(seed);
-        let header = match random.below(3) {
+        let header = match random.below(4) {
             0 => String::new(),
             1 => "step,loss\n".to_owned(),
+            // Beyond what is hashed of the start: only the bytes before the offset tell generations apart.
+            2 => format!("arguments {}\n", "option=value ".repeat(400)),
             _ => format!("step,loss,{}\n", "column,".repeat(20)),
         };
         Self {
@@ -107,11 +110,13 @@ impl World {
         for _ in 0..1 + self.random.below(4) {
             self.n_lines += 1;
             let padding = match self.random.below(12) {
-                0 => 3000,
-                1..4 => 150,
+                0 => 800,
+                1..4 => 40,
                 _ => self.random.below(9),
             };
-            text += &format!("{},{}\n", self.n_lines, "x".repeat(padding));
+            // The end of one long line must not look like that of another.
+            let number = format!("{},", self.n_lines);
+            text += &format!("{number}{}\n", number.repeat(padding));
         }
         let partial = self.random.below(3) == 0;
         text.truncate(text.len() - usize::from(partial) * (1 + self.random.below(3)).min(text.len()));
@@ -153,7 +158,11 @@ impl World {
     }
 
     fn come_back(&mut self) {
-        let last = self.renamed.iter().next_back().map(|(path, file)| (path.clone(), *file));
+        let last = self
+            .renamed
+            .iter()
+            .next_back()
+            .map(|(path, file)| (path.clone(), *file));
         let newest = self.generations.len().wrapping_sub(1);
         match (self.random.below(4), last) {
             (0, Some((path, file))) if file.generation == newest => {
@@ -227,7 +236,12 @@ impl World {
         }
         self.note("append to renamed");
         let nth = self.random.below(n as u64);
-        let (path, file) = self.renamed.iter().nth(nth).map(|(path, file)| (path.clone(), *file)).unwrap();
+        let (path, file) = self
+            .renamed
+            .iter()
+            .nth(nth)
+            .map(|(path, file)| (path.clone(), *file))
+            .unwrap();
         let text = self.text();
         append(&path, &text);
         self.generations[file.generation].extend(text);
@@ -264,7 +278,9 @@ impl World {
             3 => {
                 self.note("truncate, refill equal");
                 content = self.new_content();
-                content.extend(vec![b'y'; old.len().saturating_sub(content.len())]);
+                while content.len() < old.len() {
+                    content.extend(self.text());
+                }
                 content.truncate(old.len());
             }
             _ => {
@@ -294,6 +310,11 @@ impl World {
     fn overwrite(&mut self, file: ModelFile) {
         self.note("overwrite in place");
         let mut content = self.new_content();
+        // Behind a long header that is the same, an overwrite shows when it reaches the old end.
+        let is_shown = self.header.len() < HEAD_BYTES_MAX;
+        while !is_shown && content.len() <= self.generations[file.generation].len() {
+            content.extend(self.text());
+        }
         let open = OpenOptions::new().write(true).open(&self.path).unwrap();
         open.write_all_at(&content, 0).unwrap();
         let old = &self.generations[file.generation];
@@ -332,7 +353,8 @@ impl World {
 
     /// What the reader must have handed on after a look to the end.
     fn looked(&mut self) {
-        let is_alive = |it: &ModelFile| self.at_path == Some(*it) || self.renamed.values().any(|file| file == it);
+        let is_alive =
+            |it: &ModelFile| self.at_path == Some(*it) || self.renamed.values().any(|file| file == it);
         // A file that has left its path is not looked for again before another one stands there.
         let may_be_out_of_sight = self.was_gone && self.at_path.is_none();
         if let Some(file) = self.followed.filter(is_alive).filter(|_| !may_be_out_of_sight) {
@@ -403,7 +425,9 @@ impl Reader {
     }
 
     fn restart(&mut self, world: &mut World) {
-        let Some((saved, n_bytes)) = &self.saved else { return };
+        let Some((saved, n_bytes)) = &self.saved else {
+            return;
+        };
         world.note("restart");
         self.tail = Tail::resume(serde_json::from_str(saved).unwrap());
         self.pieces.last_mut().unwrap().truncate(*n_bytes);
@@ -422,7 +446,8 @@ fn check(world: &World, reader: &Reader) {
     for (content, n) in world.generations.iter().zip(&world.must_read) {
         let wanted = &content[..*n];
         let is_read = reader.pieces.iter().any(|it| it.starts_with(wanted));
-        assert!(is_read, "lost: {:?}", String::from_utf8_lossy(wanted));
+        let end = wanted.get(n.saturating_sub(60)..).map(String::from_utf8_lossy);
+        assert!(is_read, "lost of {n} bytes: {end:?}");
     }
 }
 
