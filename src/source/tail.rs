@@ -10,7 +10,8 @@
 //! content up to the offset goes on, whatever its inode. The file that was followed is read to its end first when
 //! it was renamed: by its descriptor if that is still held, else by its inode in the same directory. Of several
 //! rotations between two polls only the first and the last file can be found, and what was written before a
-//! copy-and-truncate and after the last poll is in the copy only. A rewrite that leaves size, times and the
+//! copy-and-truncate and after the last poll is in the copy only. While nothing stands at the path, what is added to
+//! the renamed file is read as long as its descriptor is held, and again when another file takes the path. A rewrite that leaves size, times and the
 //! fingerprint's bytes as they were cannot be told from no change.
 
 mod back_off;
