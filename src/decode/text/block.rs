@@ -150,7 +150,7 @@ impl Boxed {
     }
 }
 
-/// The indented lines under a header with the step (OLMo, Composer).
+/// The indented lines under a header with the step (`OLMo`, Composer).
 #[derive(Debug, Default)]
 pub(super) struct Block {
     open: Option<Open>,

@@ -31,23 +31,31 @@ pub(super) struct Naming {
 }
 
 /// Keys that count or place the line itself.
-const AXIS_KEYS: [&str; 17] = [
+const AXIS_KEYS: [&str; 25] = [
     "step",
     "steps",
     "iter",
     "iters",
     "iteration",
+    "iterations",
     "it",
     "epoch",
+    "epochs",
     "ep",
-    "global_step",
+    "update",
     "batch",
+    "batch_idx",
+    "global_step",
+    "global step",
+    "train_step",
+    "train step",
+    "training step",
+    "train epoch",
     "num_updates",
     "train_num_updates",
     "valid_num_updates",
     "eta",
     "rank",
-    "date",
     "v_num",
 ];
 
@@ -231,7 +239,14 @@ fn is_layer_key(key: &str) -> bool {
 
 /// Whether a key counts steps or epochs rather than being a metric.
 pub(super) fn is_axis(key: &str) -> bool {
-    AXIS_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key))
+    // A look at the first letter spares most keys the list.
+    let may_be = key.bytes().next().is_some_and(|b| {
+        matches!(
+            b.to_ascii_lowercase(),
+            b's' | b'i' | b'e' | b'u' | b'b' | b'g' | b't' | b'n' | b'v' | b'r'
+        )
+    });
+    may_be && AXIS_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key))
 }
 
 fn renamed<'a>(key: &'a str, naming: &Naming) -> &'a str {

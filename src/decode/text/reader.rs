@@ -153,8 +153,8 @@ impl Reader {
     fn message(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) {
         let before = self.records;
         let is_read = self.epoch(message.text, place, sink)
-            || self.known(message, place, sink)
             || (self.last_name == Some(KEYVALUE_NAME) && self.any_record(message.text, place, sink))
+            || self.known(message, place, sink)
             || self.structured(message, place, sink)
             || self.any_record(message.text, place, sink);
         if is_read && self.records > before {
@@ -331,7 +331,7 @@ impl Reader {
                 }
             }
             Some((_, tag)) if !taken.has_must && taken.has_witness => {
-                sink.mark(Mark::FieldMissing { tag, step })
+                sink.mark(Mark::FieldMissing { tag, step });
             }
             _ => {}
         }

@@ -25,7 +25,7 @@ pub(super) struct Pair<'a> {
 const KEY_BYTES_MAX: usize = 200;
 
 /// Longest unit glued to a number (`samples/s`).
-const UNIT_BYTES_MAX: usize = 10;
+const UNIT_BYTES_MAX: usize = 11;
 
 /// Units that may stand between a number and the next key, apart from both by blanks.
 const UNITS: [&str; 18] = [
@@ -153,9 +153,9 @@ impl<'a> Pairs<'a> {
         let Some(rest) = self.text.as_bytes().get(self.at..) else {
             return Token::Word;
         };
-        let is_letter = rest.first().is_some_and(u8::is_ascii_alphabetic)
-            || (rest.first() == Some(&b'-') && rest.get(1).is_some_and(u8::is_ascii_alphabetic));
-        if is_letter && !self.may_be_a_word_for_a_number(rest) {
+        let unsigned = rest.strip_prefix(b"-").unwrap_or(rest);
+        let is_letter = unsigned.first().is_some_and(u8::is_ascii_alphabetic);
+        if is_letter && !(starts_like_a_number(unsigned) && self.may_be_a_word_for_a_number(rest)) {
             return Token::Word;
         }
         let Some(number) = number::with_suffix(rest) else {
@@ -184,6 +184,22 @@ impl<'a> Pairs<'a> {
     }
 }
 
+/// A quick look at a word: `nan`, `inf`, `tensor(..)`, `array(..)`, `np.float32(..)` and their like.
+fn starts_like_a_number(word: &[u8]) -> bool {
+    let Some([a, b, c]) = word.first_chunk() else {
+        return false;
+    };
+    let head = [
+        a.to_ascii_lowercase(),
+        b.to_ascii_lowercase(),
+        c.to_ascii_lowercase(),
+    ];
+    matches!(
+        &head,
+        b"nan" | b"inf" | b"ten" | b"tor" | b"arr" | b"dev" | b"np." | b"jnp"
+    ) || word.starts_with(b"numpy")
+}
+
 /// `1.2345E` is a number whose exponent was cut off where two lines were glued together.
 fn without_lost_exponent(number: Number, rest: &[u8]) -> (Number, &[u8]) {
     let cut = number.used.saturating_sub(1);
@@ -198,11 +214,6 @@ fn token_behind(number: Number, behind: &[u8], at: usize) -> Token {
     let end = at + number.used;
     let is_digit = |i: usize| behind.get(i).is_some_and(u8::is_ascii_digit);
     match behind.first() {
-        None => Token::Number {
-            number,
-            total: None,
-            end,
-        },
         Some(b':' | b'.' | b'-' | b'/') if is_digit(1) && behind.first() != Some(&b'/') => Token::Noise,
         Some(b'-') if behind.get(1).is_some_and(u8::is_ascii_alphabetic) => Token::Word,
         Some(b'.' | b'_') => Token::Word,
@@ -216,7 +227,7 @@ fn token_behind(number: Number, behind: &[u8], at: usize) -> Token {
             },
             None => Token::Word,
         },
-        Some(_) => Token::Number {
+        _ => Token::Number {
             number,
             total: None,
             end,
@@ -287,16 +298,15 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Pair<'a>> {
-        let mut starts_token = true;
         while let Some(byte) = self.byte(self.at) {
             match class(byte) {
                 Class::Blank | Class::Assign | Class::Soft => self.at += 1,
                 Class::Reset => self.reset(self.at + 1),
                 Class::Open => self.skip_parenthesis(),
-                Class::Word if starts_token && is_dash(self.text.as_bytes(), self.at) => {
-                    self.reset(self.at + 1)
+                Class::Word if byte == b'-' && is_dash(self.text.as_bytes(), self.at) => {
+                    self.reset(self.at + 1);
                 }
-                Class::Word if starts_token && may_start_number(byte) => match self.token() {
+                Class::Word if may_start_number(byte) => match self.token() {
                     Token::Number { number, total, end } => {
                         let from = self.key_from;
                         let pair = key_of(self.key_text()).map(|(key, label)| Pair {
@@ -318,7 +328,6 @@ impl<'a> Iterator for Pairs<'a> {
                 },
                 Class::Word => self.skip_word(),
             }
-            starts_token = true;
         }
         None
     }
@@ -351,16 +360,19 @@ fn is_dash(bytes: &[u8], at: usize) -> bool {
 
 /// The key in the text between two numbers, and the text-valued pair before it.
 fn key_of(raw: &str) -> Option<(&str, Option<(&str, &str)>)> {
-    let is_soft = |c: char| {
+    let bytes = raw.as_bytes();
+    let is_soft = |byte: &u8| {
         matches!(
-            c,
-            ' ' | '\t' | ':' | '=' | '"' | '\'' | '[' | '(' | '<' | '>' | '`' | '~'
-        )
+            class(*byte),
+            Class::Blank | Class::Assign | Class::Soft | Class::Open
+        ) || *byte == b'~'
     };
-    let key = raw
-        .trim_end_matches(is_soft)
-        .trim_start_matches(|c: char| is_soft(c) || matches!(c, '-' | '*' | '#' | '+'));
-    let (key, label) = match key.rfind([':', '=']) {
+    let end = bytes.iter().rposition(|b| !is_soft(b))? + 1;
+    let start = bytes
+        .iter()
+        .position(|b| !is_soft(b) && !matches!(*b, b'-' | b'*' | b'#' | b'+'))?;
+    let key = raw.get(start..end)?;
+    let (key, label) = match key.as_bytes().iter().rposition(|b| class(*b) == Class::Assign) {
         Some(at) => split_label(key, at),
         None => (key, None),
     };
@@ -392,7 +404,10 @@ fn split_label(key: &str, at: usize) -> (&str, Option<(&str, &str)>) {
 }
 
 fn without_unit(key: &str) -> &str {
-    match key.split_once(' ') {
+    let Some(at) = memchr::memchr(b' ', key.as_bytes()).filter(|at| *at <= UNIT_BYTES_MAX) else {
+        return key;
+    };
+    match key.split_at_checked(at) {
         Some((unit, rest)) if UNITS.contains(&unit) => rest.trim_start(),
         _ => key,
     }
