@@ -5,7 +5,7 @@
 
 use super::emit::{Emitter, Naming, Place, is_axis};
 use super::keyvalue::has_metric_word;
-use super::scan::integer;
+use super::token::integer;
 use crate::decode::Sink;
 use crate::decode::number::{self, Number};
 

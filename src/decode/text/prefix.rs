@@ -6,7 +6,7 @@
 //! Times without a zone are read as UTC: only differences between them are used. glog and absl prefixes
 //! (`I1123 18:34:55.8 7 file.py:48]`) have no year and so give no time.
 
-use super::scan::integer;
+use super::token::integer;
 
 /// A line without its prefix.
 #[derive(Debug, Clone, Copy, PartialEq)]
