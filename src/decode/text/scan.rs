@@ -59,6 +59,8 @@ pub(super) struct Pairs<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Word,
+    /// A part of a word that may be the start of a number.
+    Start,
     Blank,
     Assign,
     /// Ends a pair.
@@ -75,6 +77,9 @@ const fn class_of(byte: u8) -> Class {
         b'|' | b',' | b';' | b']' | b')' | b'{' | b'}' => Class::Reset,
         b'"' | b'\'' | b'[' | b'<' | b'>' | b'`' => Class::Soft,
         b'(' => Class::Open,
+        b'0'..=b'9' | b'-' | b'+' | b'.' => Class::Start,
+        // nan, inf, tensor(..), torch.tensor(..), array(..), Array(..), DeviceArray(..), jnp.array(..)
+        b'n' | b'N' | b'i' | b'I' | b't' | b'a' | b'A' | b'D' | b'j' => Class::Start,
         _ => Class::Word,
     }
 }
@@ -128,12 +133,6 @@ impl<'a> Pairs<'a> {
         }
     }
 
-    fn skip_word(&mut self) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let len = rest.iter().take_while(|b| class(**b) == Class::Word).count();
-        self.at += len.max(1);
-    }
-
     fn token(&self) -> Token {
         let Some(rest) = self.text.as_bytes().get(self.at..) else {
             return Token::Word;
@@ -169,42 +168,62 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Pair<'a>> {
-        while let Some(byte) = self.byte(self.at) {
-            match class(byte) {
-                Class::Blank | Class::Assign | Class::Soft => self.at += 1,
-                Class::Reset => self.reset(self.at + 1),
-                Class::Open => self.skip_parenthesis(),
-                Class::Word if byte == b'-' && is_dash(self.text.as_bytes(), self.at) => {
-                    self.reset(self.at + 1);
-                }
-                Class::Word if may_start_number(byte) => match self.token() {
-                    Token::Number { number, total, end } => {
-                        let from = self.key_from;
-                        let pair = key_of(self.key_text()).map(|(key, label)| Pair {
-                            key,
-                            number,
-                            total,
-                            label,
-                            from,
-                        });
-                        self.reset(end);
-                        if pair.is_some() {
-                            return pair;
-                        }
-                    }
-                    Token::Noise => {
-                        self.skip_noise();
-                    }
-                    Token::Word => self.skip_word(),
-                },
-                Class::Word => self.skip_word(),
+        let bytes = self.text.as_bytes();
+        loop {
+            self.skip_plain(bytes);
+            let byte = self.byte(self.at)?;
+            if class(byte) == Class::Open {
+                self.skip_parenthesis();
+            } else if byte == b'-' && is_dash(bytes, self.at) {
+                self.reset(self.at + 1);
+            } else if let Some(pair) = self.take_token() {
+                return Some(pair);
             }
         }
-        None
     }
 }
 
-impl Pairs<'_> {
+impl<'a> Pairs<'a> {
+    /// Goes on to the next byte that needs a thought: a parenthesis or what may be a number. This loop sees
+    /// most bytes of a log, so it works on locals.
+    fn skip_plain(&mut self, bytes: &[u8]) {
+        let mut at = self.at;
+        while let Some(byte) = bytes.get(at) {
+            match class(*byte) {
+                Class::Start | Class::Open => break,
+                Class::Word => at += word_bytes(bytes, at),
+                Class::Reset => {
+                    at += 1;
+                    self.key_from = at;
+                }
+                Class::Blank | Class::Assign | Class::Soft => at += 1,
+            }
+        }
+        self.at = at;
+    }
+
+    /// The number here with its key, if it is one and has one; else goes on behind it.
+    fn take_token(&mut self) -> Option<Pair<'a>> {
+        match self.token() {
+            Token::Number { number, total, end } => {
+                let from = self.key_from;
+                let key = key_of(self.key_text());
+                self.reset(end);
+                let (key, label) = key?;
+                return Some(Pair {
+                    key,
+                    number,
+                    total,
+                    label,
+                    from,
+                });
+            }
+            Token::Noise => self.skip_noise(),
+            Token::Word => self.at += word_bytes(self.text.as_bytes(), self.at),
+        }
+        None
+    }
+
     fn skip_noise(&mut self) {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let len = rest
@@ -215,11 +234,13 @@ impl Pairs<'_> {
     }
 }
 
-fn may_start_number(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'0'..=b'9' | b'-' | b'+' | b'.' | b'n' | b'N' | b'i' | b'I' | b't' | b'a' | b'A' | b'D' | b'j'
-    )
+/// Length of the word at `at`, at least one.
+fn word_bytes(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let len = rest
+        .iter()
+        .position(|b| !matches!(class(*b), Class::Word | Class::Start));
+    len.unwrap_or(rest.len()).max(1)
 }
 
 /// A dash between blanks separates cells (Keras).
