@@ -62,6 +62,9 @@ const AXIS_KEYS: [&str; 25] = [
 /// Keys whose text value or number names a layer.
 const LAYER_KEYS: [&str; 6] = ["layer", "param", "parameter", "module", "name", "block"];
 
+/// Longest path of a layer.
+const LAYER_BYTES_MAX: usize = 200;
+
 /// State of the points of one file.
 #[derive(Debug, Default)]
 pub(super) struct Emitter {
@@ -172,7 +175,9 @@ impl Emitter {
                 taken.has_must |= ends_with_word(key, must.word);
                 taken.has_witness |= key == must.witness;
             }
-            if layer.is_empty() {
+            if let Some(named) = norm::of_key(key) {
+                self.layer_point(sink, named, step, pair.number, place);
+            } else if layer.is_empty() {
                 self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place);
             } else if is_layer_key(key) {
                 continue;
@@ -222,6 +227,7 @@ impl Emitter {
 fn note_layer(pair: &Pair<'_>, layer: &mut String) {
     if let Some((key, value)) = pair.label
         && is_layer_key(key)
+        && value.len() <= LAYER_BYTES_MAX
     {
         layer.clear();
         layer.push_str(value);

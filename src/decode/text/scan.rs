@@ -77,9 +77,10 @@ const fn class_of(byte: u8) -> Class {
         b'|' | b',' | b';' | b']' | b')' | b'{' | b'}' => Class::Reset,
         b'"' | b'\'' | b'[' | b'<' | b'>' | b'`' => Class::Soft,
         b'(' => Class::Open,
-        b'0'..=b'9' | b'-' | b'+' | b'.' => Class::Start,
-        // nan, inf, tensor(..), torch.tensor(..), array(..), Array(..), DeviceArray(..), jnp.array(..)
-        b'n' | b'N' | b'i' | b'I' | b't' | b'a' | b'A' | b'D' | b'j' => Class::Start,
+        // Digits and signs; nan, inf, tensor(..), torch.tensor(..), array(..), DeviceArray(..), jnp.array(..).
+        b'0'..=b'9' | b'-' | b'+' | b'.' | b'n' | b'N' | b'i' | b'I' | b't' | b'a' | b'A' | b'D' | b'j' => {
+            Class::Start
+        }
         _ => Class::Word,
     }
 }
