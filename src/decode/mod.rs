@@ -36,6 +36,7 @@ mod wall_time;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
+pub use detect::{Opened, open};
 pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
