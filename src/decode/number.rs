@@ -18,6 +18,16 @@ pub struct Number {
     pub used: usize,
 }
 
+impl Number {
+    /// The resolution where numbers are printed as short as possible (JSON, CSV, `%g`): a whole number with
+    /// at most one decimal (`0`, `0.0`, `16.0`) is exact there and says nothing about decimals.
+    #[must_use]
+    pub fn resolution_of_shortest(&self) -> f64 {
+        let is_whole = self.resolution >= 0.1 && self.value.fract() == 0.0;
+        if is_whole { 0.0 } else { self.resolution }
+    }
+}
+
 /// More significant digits than this are full precision: `%.9g` is what a float32 needs to survive printing.
 const DIGITS_OF_A_FLOAT32: u32 = 9;
 
@@ -266,13 +276,13 @@ fn exponent(bytes: &[u8]) -> (i32, usize) {
 /// `mantissa * 10^power` when both factors are exact in f64, so that one rounding is the right one
 /// (Clinger, How to read floating point numbers accurately, 1990).
 fn exact_product(digits: &Digits, power: i32) -> Option<f64> {
-    let is_exact = digits.n_significant <= 15 && power.unsigned_abs() <= 22;
-    is_exact.then(|| {
+    let exact = POWERS_OF_TEN.get(power.unsigned_abs() as usize)?;
+    (digits.n_significant <= 15).then(|| {
         let mantissa = digits.mantissa as f64;
         if power < 0 {
-            mantissa / 10_f64.powi(-power)
+            mantissa / exact
         } else {
-            mantissa * 10_f64.powi(power)
+            mantissa * exact
         }
     })
 }
@@ -291,12 +301,18 @@ fn slow_value(text: &[u8]) -> Option<f64> {
     fast_float2::parse(plain.get(..len)?).ok()
 }
 
-/// A power of ten, correctly rounded where the other factor is exact.
+/// The powers of ten that are exact in f64.
+const POWERS_OF_TEN: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// A power of ten, correctly rounded where its reciprocal is exact.
 fn power_of_ten(power: i32) -> f64 {
-    if power < 0 {
-        1.0 / 10_f64.powi(-power)
-    } else {
-        10_f64.powi(power)
+    match POWERS_OF_TEN.get(power.unsigned_abs() as usize) {
+        Some(exact) if power < 0 => 1.0 / exact,
+        Some(exact) => *exact,
+        None => 10_f64.powi(power),
     }
 }
 
