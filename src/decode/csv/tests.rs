@@ -170,7 +170,7 @@ fn tabs_make_a_tsv() {
 #[test]
 fn marks_of_encodings_and_holes_do_no_harm() {
     assert_eq!(
-        read("\u{feff}step,loss\n1,2\n\0\0\0\n\0\02,1\n"),
+        read("\u{feff}step,loss\n1,2\n\0\0\0\n\0\u{0}2,1\n"),
         ["1 loss=2", "2 loss=1"]
     );
 }
