@@ -129,10 +129,8 @@ fn quoted_cells_may_hold_anything() {
 
 #[test]
 fn a_quote_that_never_ends_costs_its_line_only() {
-    let mut text = String::from("step,note,loss\n1,\"oops,2\n");
-    for step in 2..100 {
-        text += &format!("{step},ok,1\n");
-    }
+    let rows: Vec<String> = (2..100).map(|step| format!("{step},ok,1\n")).collect();
+    let text = format!("step,note,loss\n1,\"oops,2\n{}", rows.concat());
     let calls = lines_of(&record(&mut CsvDecoder::new(), &[text.as_bytes()]));
     assert_eq!(calls[0], "problem at 15, 9 bytes: line 2: quote does not end");
     assert_eq!((calls.len(), calls[98].as_str()), (99, "99 loss=1"));
