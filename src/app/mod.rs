@@ -1,5 +1,6 @@
 //! The only place that joins parts; one file per command.
 
+pub mod calibrate;
 pub mod simulate;
 
 /// Parses the arguments, runs, and gives the exit status.

@@ -14,7 +14,7 @@ mod threshold;
 
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};
-pub use rule_file::rule_file;
+pub use rule_file::{describe, rule_file};
 pub use threshold::{Bounds, run_z};
 
 use crate::simulate::{ChainSpec, Channel, SimulateError, simulate_pairs};
