@@ -159,7 +159,9 @@ fn backward(
         }
         .stored_gradient(spec.format);
     }
-    norms.iter_mut().for_each(|norms| norms.reverse());
+    for norms in &mut norms {
+        norms.reverse();
+    }
     norms
 }
 
