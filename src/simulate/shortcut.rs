@@ -38,10 +38,29 @@ struct Seen {
 /// # Errors
 /// What [`ChainSpec::check`] refuses.
 pub fn simulate_norms(spec: &ChainSpec, rng: &mut Rng) -> Result<Vec<LayerNorms>, SimulateError> {
-    spec.check()?;
-    let input = Panel::normal(spec.widths.first().copied().unwrap_or(1), spec.batch, 1.0, rng).stored(spec);
+    let mut steps = simulate_steps(spec, 1, rng)?;
+    Ok(steps.pop().unwrap_or_default())
+}
+
+/// The norms at several steps of one network whose weights do not move: each step has a batch of its own.
+///
+/// # Errors
+/// What [`ChainSpec::check`] refuses.
+pub fn simulate_steps(
+    spec: &ChainSpec,
+    steps: usize,
+    rng: &mut Rng,
+) -> Result<Vec<Vec<LayerNorms>>, SimulateError> {
+    // All steps see the same weights, so they are one wide batch of which norms are taken part by part.
+    let samples = spec.batch.saturating_mul(steps);
+    ChainSpec {
+        batch: samples,
+        ..spec.clone()
+    }
+    .check()?;
+    let input = Panel::normal(spec.widths.first().copied().unwrap_or(1), samples, 1.0, rng).stored(spec);
     let seen = forward(spec, &input, rng);
-    Ok(backward(spec, &input, &seen, rng))
+    Ok(backward(spec, &input, &seen, steps, rng))
 }
 
 fn forward(spec: &ChainSpec, input: &Panel, rng: &mut Rng) -> Vec<Seen> {
@@ -95,10 +114,16 @@ fn forward_layer(spec: &ChainSpec, below: &Panel, m_in: usize, m_out: usize, rng
     }
 }
 
-fn backward(spec: &ChainSpec, input: &Panel, seen: &[Seen], rng: &mut Rng) -> Vec<LayerNorms> {
+fn backward(
+    spec: &ChainSpec,
+    input: &Panel,
+    seen: &[Seen],
+    steps: usize,
+    rng: &mut Rng,
+) -> Vec<Vec<LayerNorms>> {
     let outputs = spec.widths.last().copied().unwrap_or(1);
-    let mut delta = Panel::normal(outputs, spec.batch, 1.0 / spec.batch as f64, rng).stored(spec);
-    let mut norms = Vec::with_capacity(seen.len());
+    let mut delta = Panel::normal(outputs, spec.batch * steps, 1.0 / spec.batch as f64, rng).stored(spec);
+    let mut norms = vec![Vec::with_capacity(seen.len()); steps];
     for (index, ((m_in, m_out), layer)) in spec.shapes().zip(seen).enumerate().rev() {
         let below = index
             .checked_sub(1)
@@ -117,20 +142,26 @@ fn backward(spec: &ChainSpec, input: &Panel, seen: &[Seen], rng: &mut Rng) -> Ve
             }
         };
         spread_overflow(&overflows, &mut next, rng);
-        norms.push(LayerNorms {
-            k: index + 1,
-            weight,
-            activation_rms: layer.output.rms(),
-            grad_weight: outer_norm(&delta, below),
-            grad_bias: Scaled::with_exponent(norm(&delta.matrix.row_sums()), delta.exponent),
-        });
+        for (step, norms) in norms.iter_mut().enumerate() {
+            let part = |panel: &Panel| panel.columns(step * spec.batch, spec.batch);
+            let delta = part(&delta);
+            norms.push(LayerNorms {
+                k: index + 1,
+                weight,
+                activation_rms: part(&layer.output).rms(),
+                grad_weight: outer_norm(&delta, &part(below)),
+                grad_bias: Scaled::with_exponent(norm(&delta.matrix.row_sums()), delta.exponent),
+            });
+        }
         delta = Panel {
             matrix: next,
             exponent: delta.exponent,
         }
         .stored_gradient(spec.format);
     }
-    norms.reverse();
+    for norms in &mut norms {
+        norms.reverse();
+    }
     norms
 }
 
@@ -275,6 +306,13 @@ impl Panel {
             self.rescale();
         }
         self
+    }
+
+    fn columns(&self, first: usize, count: usize) -> Self {
+        Self {
+            matrix: self.matrix.columns(first, count),
+            exponent: self.exponent,
+        }
     }
 
     fn rescale(&mut self) {

@@ -97,6 +97,7 @@ impl ChainSpec {
     }
 
     /// Inputs and outputs of every layer.
+    #[must_use]
     pub fn shapes(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator + '_ {
         self.widths.windows(2).map(|pair| (pair[0], pair[1]))
     }
