@@ -1,1 +1,4 @@
 //! One test binary for everything that is shown from outside the crate.
+
+mod edge_cases;
+mod support;

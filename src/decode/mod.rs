@@ -4,7 +4,51 @@
 //! depend on where the bytes were split; a damaged record is skipped, counted and reported, the rest is read;
 //! no declared length is trusted; memory does not grow with the file.
 
+mod axis;
+mod bulk;
+pub mod csv;
+pub mod detect;
+pub mod document;
+mod encoding;
+pub mod json;
+pub mod jsonl;
+mod key;
+pub mod line;
+pub mod number;
+mod bulk;
+mod event;
+pub mod event_write;
+mod faults;
+mod framer;
+mod gap;
+mod histogram;
+pub mod json;
+pub mod jsonl;
+mod key;
+pub mod line;
+mod message;
+pub mod number;
+mod proto;
+#[cfg(test)]
+mod real_files;
+#[cfg(test)]
+pub(crate) mod record;
+mod row;
+mod tensor;
+pub mod text;
+pub mod tfrecord;
+mod trouble;
+mod wall_time;
+#[cfg(test)]
+pub(crate) mod record;
+mod row;
+mod trouble;
+mod wall_time;
+pub mod text;
+
 use crate::model::{Mark, Problem, Sample, TextLine};
+
+pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {

@@ -6,7 +6,7 @@
 use regex::Regex;
 
 use super::check::CheckInfo;
-use crate::model::{Family, Quantity, Severity, Split};
+use crate::model::{Family, Group, Meaning, Profile, Quantity, Severity, Slot, Split};
 
 /// The bounds of one rule, in the order in which its check declares them.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,4 +72,80 @@ pub struct Rule {
     pub false_positives: String,
     /// Where it was read from, e.g. `rules/depth.toml:12`, for `rules show`.
     pub origin: String,
+}
+
+impl Rule {
+    /// Whether it looks at runs with this name.
+    #[must_use]
+    pub fn concerns_run(&self, run: &str) -> bool {
+        self.run.as_ref().is_none_or(|it| it.is_match(run))
+    }
+
+    /// Whether it looks at this quantity of this split.
+    #[must_use]
+    pub fn concerns_quantity(&self, quantity: Quantity, split: Split) -> bool {
+        // An evaluation loss says its split in its quantity.
+        let is_split = match self.splits.as_slice() {
+            [] => quantity == Quantity::EvalLoss || matches!(split, Split::Train | Split::Unknown),
+            splits => splits.contains(&split),
+        };
+        is_split && self.quantities.contains(&quantity)
+    }
+
+    /// Whether it looks at this series.
+    #[must_use]
+    pub fn concerns_series(&self, tag: &str, meaning: &Meaning) -> bool {
+        if !self.concerns_quantity(meaning.quantity, meaning.split) {
+            return false;
+        }
+        if self.tag.as_ref().is_some_and(|it| !it.is_match(tag)) {
+            return false;
+        }
+        match &meaning.layer {
+            Some(layer) => {
+                self.layer.as_ref().is_none_or(|it| it.is_match(&layer.path))
+                    && self.role.as_ref().is_none_or(|it| it.is_match(&layer.role))
+                    && self.wants_parameter(layer.parameter.as_deref())
+            }
+            None => self.layer.is_none() && self.role.is_none() && self.parameter.is_empty(),
+        }
+    }
+
+    /// Whether it wants observations of this kind.
+    #[must_use]
+    pub fn wants_kind(&self, kind: &str) -> bool {
+        self.kind.is_empty() || self.kind == kind
+    }
+
+    /// The groups of a profile that its `layer`, `role` and `parameter` leave; `None` when it has none of
+    /// these and so takes all.
+    #[must_use]
+    pub fn filter_groups(&self, profile: &Profile<'_>) -> Option<Vec<Group>> {
+        if self.layer.is_none() && self.role.is_none() && self.parameter.is_empty() {
+            return None;
+        }
+        let wants = |slot: Option<&Slot>| {
+            slot.is_some_and(|slot| self.layer.as_ref().is_none_or(|it| it.is_match(&slot.layer.path)))
+        };
+        let wanted = |group: &&Group| {
+            self.role.as_ref().is_none_or(|it| it.is_match(&group.role))
+                && self.wants_parameter(group.parameter.as_deref())
+        };
+        Some(
+            profile
+                .groups
+                .iter()
+                .filter(wanted)
+                .map(|group| {
+                    let members = group.members.iter().copied();
+                    let members = members.filter(|it| wants(profile.slots.get(*it as usize))).collect();
+                    Group { members, ..group.clone() }
+                })
+                .collect(),
+        )
+    }
+
+    fn wants_parameter(&self, parameter: Option<&str>) -> bool {
+        self.parameter.is_empty() || self.parameter.iter().any(|it| Some(it.as_str()) == parameter)
+    }
 }

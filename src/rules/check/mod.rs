@@ -5,6 +5,31 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
+pub mod registry;
+pub mod dead_layer;
+pub mod depth_trend;
+mod depth_view;
+pub mod gain;
+pub mod gradient_level;
+pub mod layer_outlier;
+#[cfg(test)]
+mod profile_fixture;
+pub mod decay;
+pub mod divergence;
+pub mod growth;
+pub mod learning_rate;
+pub mod masked;
+pub mod no_progress;
+pub mod non_finite;
+pub mod spike;
+pub mod threshold;
+
+#[cfg(test)]
+mod bench;
+mod loss_state;
+#[cfg(test)]
+mod tmp_corpus;
+
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
 use crate::series::{Facts, SeriesInfo};
@@ -75,6 +100,13 @@ pub enum Judgement {
     Good,
     /// Out of bounds.
     Bad(Observation),
+    /// What was seen of this subject before has healed by itself: the finding stays, at no more than this
+    /// severity.
+    /// In bounds, and what this check has said of this subject since it was last healed turns out to be at
+    /// most this urgent: a NaN of one skipped batch, a loss that came back. Counts as [`Judgement::Good`]; the
+    /// severity of those observations is lowered to it (never raised), and with them the finding's, unless
+    /// another subject of the finding is worse.
+    Healed(Severity),
 }
 
 /// One point or profile that is out of bounds.

@@ -1,0 +1,45 @@
+//! One run from its files to its report: the part that every command shares.
+//!
+//! In: the files of a run and a rule set. Out: a [`RunReport`]. Invariant: runs are independent of each other,
+//! so a report over many runs is the list of their reports.
+
+use std::path::Path;
+
+use super::feed::{Fed, feed};
+use crate::model::Problem;
+use crate::report::RunReport;
+use crate::rules::{Engine, Rule, StreamOutcome, check::StreamEnd, join};
+use crate::series::Tap;
+use crate::source::{RunFiles, StreamFiles};
+
+/// Makes a listener for a stream; `None` when nobody wants the points.
+pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
+
+/// Reads and judges one run. `tick` hears how many bytes were read.
+pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
+    let mut report = RunReport::new(&run.name);
+    let mut outcomes = Vec::new();
+    let shown = |path: &Path| path.strip_prefix(&run.root).unwrap_or(path).to_string_lossy().into_owned();
+    for stream in &run.streams {
+        let mut engine = Engine::new(rules, &run.name);
+        if let Some(tap) = make_tap(stream) {
+            engine = engine.with_tap(tap);
+        }
+        let fed = feed(&stream.files, &mut engine, &shown, tick);
+        let outcome = engine.finish(&end_of(&fed));
+        let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
+        report.take_stream(fed.files, fed.problems, &outcome);
+        report.problems.extend(outcome.notes.iter().cloned().map(|note| Problem { path: place.clone(), ..note }));
+        outcomes.push(StreamOutcome { rank: stream.rank, precedence: fed.precedence, outcome });
+    }
+    report.take_outcome(join(outcomes));
+    report
+}
+
+fn end_of(fed: &Fed) -> StreamEnd {
+    StreamEnd {
+        records: fed.files.iter().map(|it| it.records).sum(),
+        skipped: fed.files.iter().map(|it| it.skipped).sum(),
+        bytes: fed.files.iter().map(|it| it.bytes).sum(),
+    }
+}

@@ -1,0 +1,404 @@
+//! A lenient JSON reader that flattens one object into key paths.
+//!
+//! In: the bytes of one complete JSON value. Out: a call per scalar with its keys joined by `/`, or the place
+//! of the first error. Invariants: nothing is allocated per value (a key or text with escapes excepted);
+//! nesting is bounded by [`DEPTH_MAX`]; a `metrics` object at the top adds nothing to the path.
+//!
+//! Python's `json.dumps` writes bare `NaN`, `Infinity` and `-Infinity`, which are no JSON; taken too are `1.`,
+//! `1e400`, `None`, `True` and trailing commas. Arrays are vectors, not series: only an array of a single
+//! number is a value. A `StyleGAN` triple `{"num", "mean", "std"}` is its mean, a W&B histogram object
+//! (`"_type": "histogram"`) is an estimate of the norm of its tensor.
+
+mod histogram;
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use super::number::{Number, parse_plain};
+use histogram::Histogram;
+
+/// Deepest nesting that is followed.
+pub const DEPTH_MAX: usize = 64;
+
+/// A value without members.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar<'a> {
+    /// A number, NaN and infinities included.
+    Number(Number),
+    /// A text, escapes resolved, invalid UTF-8 replaced.
+    Text(Cow<'a, str>),
+    /// Nothing was measured.
+    Null,
+    /// A flag.
+    Bool(bool),
+    /// A histogram of the elements of a tensor.
+    Histogram(Buckets),
+}
+
+/// The L2 norm of a tensor as far as the buckets of a histogram tell it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Buckets {
+    /// The estimate: elements spread evenly over their bucket.
+    pub norm: f64,
+    /// Rigorous lower bound.
+    pub low: f64,
+    /// Rigorous upper bound.
+    pub high: f64,
+    /// Largest absolute edge.
+    pub max_abs: f64,
+    /// Number of elements.
+    pub n_elements: f64,
+}
+
+/// Why a value could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {offset} of the value")]
+pub struct JsonError {
+    /// Bytes from the start of the value.
+    pub offset: usize,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+/// Flattens JSON values; keeps its buffers between calls.
+#[derive(Debug, Default)]
+pub struct Flattener {
+    path: String,
+    histogram: Histogram,
+}
+
+impl Flattener {
+    /// A reader with empty buffers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads one value at the start of `bytes`, blanks around it allowed; calls back for every scalar.
+    /// Returns the bytes used, trailing blanks included.
+    ///
+    /// # Errors
+    /// When the bytes are no JSON even to a lenient reader; scalars before the place have been called back.
+    pub fn flatten(
+        &mut self,
+        bytes: &[u8],
+        on_scalar: impl FnMut(&str, Scalar<'_>),
+    ) -> Result<usize, JsonError> {
+        self.path.clear();
+        let mut reader = Reader {
+            bytes,
+            at: 0,
+            path: &mut self.path,
+            histogram: &mut self.histogram,
+            on_scalar,
+        };
+        reader.skip_blanks();
+        reader.value(0)?;
+        reader.skip_blanks();
+        Ok(reader.at)
+    }
+}
+
+struct Reader<'b, 'p, F> {
+    bytes: &'b [u8],
+    at: usize,
+    path: &'p mut String,
+    histogram: &'p mut Histogram,
+    on_scalar: F,
+}
+
+impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
+    fn error<T>(&self, what: &'static str) -> Result<T, JsonError> {
+        Err(JsonError {
+            offset: self.at,
+            what,
+        })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'b [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Takes one byte when it is the next.
+    fn takes(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'{') if depth >= DEPTH_MAX => self.error("nesting too deep"),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            _ => {
+                let scalar = self.scalar()?;
+                (self.on_scalar)(self.path, scalar);
+                Ok(())
+            }
+        }
+    }
+
+    fn scalar(&mut self) -> Result<Scalar<'b>, JsonError> {
+        if self.takes(b'"') {
+            return self.text().map(Scalar::Text);
+        }
+        let words: [(&[u8], Scalar<'b>); 6] = [
+            (b"null", Scalar::Null),
+            (b"None", Scalar::Null),
+            (b"true", Scalar::Bool(true)),
+            (b"True", Scalar::Bool(true)),
+            (b"false", Scalar::Bool(false)),
+            (b"False", Scalar::Bool(false)),
+        ];
+        if !matches!(self.peek(), Some(b'0'..=b'9' | b'-'))
+            && let Some((word, scalar)) = words.into_iter().find(|(w, _)| self.rest().starts_with(w))
+        {
+            self.at += word.len();
+            return Ok(scalar);
+        }
+        let Some(number) = parse_plain(self.rest()) else {
+            return self.error("not a value");
+        };
+        self.at += number.used;
+        match self.peek() {
+            None | Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') => Ok(Scalar::Number(number)),
+            Some(_) => self.error("unexpected character in a number"),
+        }
+    }
+
+    /// The text behind an opening quote.
+    fn text(&mut self) -> Result<Cow<'b, str>, JsonError> {
+        let start = self.at;
+        let mut has_escapes = false;
+        while let Some(found) = memchr2(b'"', b'\\', self.rest()) {
+            self.at += found;
+            if self.takes(b'"') {
+                let raw = self.bytes.get(start..self.at - 1).unwrap_or_default();
+                return Ok(if has_escapes {
+                    Cow::Owned(unescape(raw))
+                } else {
+                    String::from_utf8_lossy(raw)
+                });
+            }
+            has_escapes = true;
+            self.at = self.at.saturating_add(2).min(self.bytes.len());
+        }
+        self.at = self.bytes.len();
+        self.error("text does not end")
+    }
+
+    fn object(&mut self, depth: usize) -> Result<(), JsonError> {
+        if depth > 0
+            && let Some((mean, used)) = style_gan_mean(self.rest())
+        {
+            self.at += used;
+            (self.on_scalar)(self.path, Scalar::Number(mean));
+            return Ok(());
+        }
+        self.at += 1;
+        let path_bytes = self.path.len();
+        let mut is_histogram = false;
+        loop {
+            self.skip_blanks();
+            if self.takes(b'}') {
+                break;
+            }
+            if !self.takes(b'"') {
+                return self.error("expected a key");
+            }
+            let key = self.text()?;
+            self.skip_blanks();
+            if !self.takes(b':') {
+                return self.error("expected a colon");
+            }
+            self.skip_blanks();
+            if key == "_type" && self.rest().starts_with(b"\"histogram\"") {
+                is_histogram = true;
+                self.histogram.start();
+            }
+            if !(is_histogram && self.histogram_part(&key)?) {
+                self.enter(&key, depth);
+                self.value(depth + 1)?;
+                self.path.truncate(path_bytes);
+            }
+            self.skip_blanks();
+            if !self.takes(b',') && self.peek() != Some(b'}') {
+                return self.error("expected a comma");
+            }
+        }
+        if is_histogram && let Some(buckets) = self.histogram.norm() {
+            (self.on_scalar)(self.path, Scalar::Histogram(buckets));
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, key: &str, depth: usize) {
+        if depth == 0 && key == "metrics" && self.peek() == Some(b'{') {
+            return;
+        }
+        if !self.path.is_empty() {
+            self.path.push('/');
+        }
+        self.path.push_str(key);
+    }
+
+    /// Reads a member of a histogram object; false when the member is nothing special.
+    fn histogram_part(&mut self, key: &str) -> Result<bool, JsonError> {
+        let part = match key {
+            "values" => histogram::Part::Counts,
+            "bins" => histogram::Part::Edges,
+            "packedBins" => histogram::Part::Packed,
+            _ => return Ok(false),
+        };
+        match self.histogram.read(part, self.rest()) {
+            Some(used) => {
+                self.at += used;
+                Ok(true)
+            }
+            None => self.error("damaged histogram"),
+        }
+    }
+
+    /// Reads an array; only one that holds a single number is called back.
+    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+        self.at += 1;
+        let mut single = None;
+        let mut n_elements = 0_usize;
+        loop {
+            self.skip_blanks();
+            if self.takes(b']') {
+                break;
+            }
+            n_elements = n_elements.saturating_add(1);
+            match self.peek() {
+                Some(b'{' | b'[') => self.skip_container(depth)?,
+                _ => {
+                    if let Scalar::Number(number) = self.scalar()?
+                        && n_elements == 1
+                    {
+                        single = Some(number);
+                    }
+                }
+            }
+            self.skip_blanks();
+            if !self.takes(b',') && self.peek() != Some(b']') {
+                return self.error("expected a comma");
+            }
+        }
+        if n_elements == 1
+            && let Some(number) = single
+        {
+            (self.on_scalar)(self.path, Scalar::Number(number));
+        }
+        Ok(())
+    }
+
+    /// Skips an object or array inside an array without looking at its values.
+    fn skip_container(&mut self, depth: usize) -> Result<(), JsonError> {
+        let mut open = 0_usize;
+        while let Some(byte) = self.peek() {
+            self.at += 1;
+            match byte {
+                b'"' => {
+                    self.text()?;
+                }
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            if depth + open > DEPTH_MAX {
+                return self.error("nesting too deep");
+            }
+        }
+        self.error("array does not end")
+    }
+}
+
+/// The mean of `{"num": .., "mean": .., "std": ..}` at the start of `bytes`, with the bytes of the object.
+fn style_gan_mean(bytes: &[u8]) -> Option<(Number, usize)> {
+    let mut rest = bytes.strip_prefix(b"{")?.trim_ascii_start();
+    let mut mean = None;
+    for (key, end) in [(&b"\"num\""[..], b','), (b"\"mean\"", b','), (b"\"std\"", b'}')] {
+        rest = rest
+            .strip_prefix(key)?
+            .trim_ascii_start()
+            .strip_prefix(b":")?
+            .trim_ascii_start();
+        let number = parse_plain(rest)?;
+        rest = rest.get(number.used..)?.trim_ascii_start().strip_prefix(&[end])?;
+        if end == b',' {
+            rest = rest.trim_ascii_start();
+        }
+        if key == b"\"mean\"" {
+            mean = Some(number);
+        }
+    }
+    Some((mean?, bytes.len() - rest.len()))
+}
+
+fn unescape(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_ref();
+    while let Some(at) = rest.find('\\') {
+        let (plain, behind) = rest.split_at(at);
+        out.push_str(plain);
+        let escape = behind.get(1..).unwrap_or_default();
+        rest = unescape_one(escape, &mut out);
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Resolves the escape behind a backslash; returns what follows it.
+fn unescape_one<'a>(escape: &'a str, out: &mut String) -> &'a str {
+    let mut chars = escape.chars();
+    match chars.next() {
+        Some('u') => return unescape_unicode(chars.as_str(), out),
+        Some('n') => out.push('\n'),
+        Some('t') => out.push('\t'),
+        Some('r') => out.push('\r'),
+        Some('b') => out.push('\x08'),
+        Some('f') => out.push('\x0c'),
+        Some(other) => out.push(other),
+        None => {}
+    }
+    chars.as_str()
+}
+
+fn unescape_unicode<'a>(digits: &'a str, out: &mut String) -> &'a str {
+    let unit = |text: &str| text.get(..4).and_then(|hex| u16::from_str_radix(hex, 16).ok());
+    let Some(high) = unit(digits) else {
+        out.push(char::REPLACEMENT_CHARACTER);
+        return digits;
+    };
+    let rest = digits.get(4..).unwrap_or_default();
+    let low = rest.strip_prefix("\\u").and_then(unit);
+    if let Some(low) = low
+        && let Some(Ok(c)) = char::decode_utf16([high, low]).next()
+        && c.len_utf16() == 2
+    {
+        out.push(c);
+        return rest.get(6..).unwrap_or_default();
+    }
+    out.push(char::from_u32(u32::from(high)).unwrap_or(char::REPLACEMENT_CHARACTER));
+    rest
+}
+
+#[cfg(test)]
+mod tests;

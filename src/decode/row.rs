@@ -1,0 +1,382 @@
+//! Rows (JSON lines, table lines) to samples.
+//!
+//! In: the cells of a row, one after the other. Out: samples in the order of the cells, and marks. Invariants:
+//! the step, the time and the words that say what the row is about are no samples; buffers are reused, so
+//! nothing is allocated per row; names are bounded by the key table.
+//!
+//! Three shapes: wide (each number under its key), long (`name` and `value`), and about one layer (`layer`
+//! beside several numbers: `grad_norm/fc1`). A word for the split goes before the name: `val/loss`.
+
+use std::ops::Range;
+
+use super::Sink;
+use super::axis::{StepAxis, integer};
+use super::json::{Buckets, Scalar};
+use super::key::{FIRST_UNSURE_STEP, Key, Keys, Role};
+use super::number::{Number, parse_all};
+use super::wall_time;
+use crate::model::{Form, Mark, Sample};
+
+#[derive(Debug, Clone)]
+enum Value {
+    Number { value: f64, resolution: f64 },
+    Text(Range<usize>),
+    Histogram(Buckets),
+}
+
+#[derive(Debug, Clone)]
+struct Cell {
+    key: u32,
+    value: Value,
+}
+
+/// What the cells of a row say about the row itself.
+#[derive(Debug, Default)]
+struct Head {
+    step: Option<(u8, i64)>,
+    epoch: Option<f64>,
+    time: Option<(u8, f64)>,
+    planned: Option<i64>,
+    split: Option<&'static str>,
+    layer: Option<Range<usize>>,
+    layer_index: Option<i64>,
+    name: Option<Range<usize>>,
+    is_layer_name: bool,
+    value: Option<usize>,
+    has_run_level: bool,
+}
+
+/// Collects the cells of a row and hands the row on.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) keys: Keys,
+    cells: Vec<Cell>,
+    text: String,
+    axis: StepAxis,
+    planned: Option<i64>,
+    tag: TagBuffer,
+    /// Whether the last row was a long one.
+    is_long: bool,
+}
+
+impl Rows {
+    /// Starts a row; cells of an unfinished one are dropped.
+    pub(crate) fn start(&mut self) {
+        self.cells.clear();
+        self.text.clear();
+        self.keys.start_row();
+    }
+
+    /// Whether the last row was one number with its name.
+    pub(crate) fn is_long(&self) -> bool {
+        self.is_long
+    }
+
+    /// Adds a value under a path. Flags and nulls are not measured; texts that are numbers are.
+    pub(crate) fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
+        if matches!(scalar, Scalar::Null | Scalar::Bool(_)) {
+            return;
+        }
+        let Some(key) = self.keys.intern(path) else {
+            return;
+        };
+        match scalar {
+            Scalar::Number(number) => self.number(key, &number),
+            Scalar::Text(text) => self.word(key, &text),
+            Scalar::Histogram(buckets) => self.cells.push(Cell {
+                key,
+                value: Value::Histogram(buckets),
+            }),
+            Scalar::Null | Scalar::Bool(_) => {}
+        }
+    }
+
+    /// Adds a number.
+    pub(crate) fn number(&mut self, key: u32, number: &Number) {
+        let value = Value::Number {
+            value: number.value,
+            resolution: number.resolution_of_shortest(),
+        };
+        self.cells.push(Cell { key, value });
+    }
+
+    /// Adds a text: a number when all of it is one, kept only where a text says what the row is about.
+    pub(crate) fn word(&mut self, key: u32, text: &str) {
+        let Some(role) = self.keys.get(key).map(|k| k.role) else {
+            return;
+        };
+        let value = match role {
+            Role::Ignored => return,
+            Role::Split | Role::Name { .. } | Role::Layer => self.keep(text),
+            Role::Time(_) => match wall_time::from_text(text) {
+                Some(value) => Value::Number {
+                    value,
+                    resolution: 0.0,
+                },
+                None => return,
+            },
+            _ => match starts_like_a_number(text)
+                .then(|| parse_all(text.as_bytes()))
+                .flatten()
+            {
+                Some(n) => Value::Number {
+                    value: n.value,
+                    resolution: n.resolution_of_shortest(),
+                },
+                None => return,
+            },
+        };
+        self.cells.push(Cell { key, value });
+    }
+
+    fn keep(&mut self, text: &str) -> Value {
+        let start = self.text.len();
+        self.text.push_str(text);
+        Value::Text(start..self.text.len())
+    }
+
+    /// Ends the row that starts at `offset`: hands its samples on. False when it held no number.
+    pub(crate) fn emit(&mut self, offset: u64, sink: &mut dyn Sink) -> bool {
+        let head = self.head();
+        if head
+            .planned
+            .is_some_and(|steps| steps > 0 && self.planned != Some(steps))
+        {
+            self.planned = head.planned;
+            sink.mark(Mark::PlannedSteps(head.planned.unwrap_or_default()));
+        }
+        self.is_long = head.name.is_some() && head.value.is_some();
+        if !self.has_samples(&head) {
+            return false;
+        }
+        let step = self.axis.place(head.step.map(|(_, step)| step), head.epoch, sink);
+        let place = Place {
+            step,
+            wall_time: head.time.map(|(_, time)| time),
+            offset,
+        };
+        self.emit_cells(&head, &place, sink);
+        true
+    }
+
+    /// Whether the row at hand says where it stands (a step or an epoch), as a configuration does not.
+    pub(crate) fn is_placed(&self) -> bool {
+        let head = self.head();
+        head.epoch.is_some() || head.step.is_some_and(|(rank, _)| rank < FIRST_UNSURE_STEP)
+    }
+
+    fn head(&self) -> Head {
+        let mut head = Head::default();
+        for (at, cell) in self.cells.iter().enumerate() {
+            let Some(key) = self.keys.get(cell.key) else {
+                continue;
+            };
+            match &cell.value {
+                Value::Number { value, .. } => head.take_number(at, key, *value),
+                Value::Text(range) => {
+                    head.take_text(key, range, self.text.get(range.clone()).unwrap_or_default())
+                }
+                Value::Histogram(_) => {}
+            }
+        }
+        head
+    }
+
+    fn has_samples(&self, head: &Head) -> bool {
+        self.cells.iter().any(|cell| {
+            self.keys
+                .get(cell.key)
+                .is_some_and(|key| is_sample(cell, key, head))
+        })
+    }
+
+    fn emit_cells(&mut self, head: &Head, place: &Place, sink: &mut dyn Sink) {
+        let text = |range: &Option<Range<usize>>| range.clone().and_then(|r| self.text.get(r));
+        let name = text(&head.name);
+        let about_layer = match (text(&head.layer), head.layer_index) {
+            (None, Some(index)) => Layer::Index(index),
+            (Some(layer), _) => Layer::Path(layer),
+            (None, None) if head.is_layer_name && !head.has_run_level => {
+                name.map_or(Layer::None, Layer::Path)
+            }
+            (None, None) => Layer::None,
+        };
+        if self.is_long {
+            let cell = head.value.and_then(|at| self.cells.get(at));
+            let layer = if head.layer.is_some() || head.layer_index.is_some() {
+                about_layer
+            } else {
+                Layer::None
+            };
+            if let (Some(cell), Some(name)) = (cell, name) {
+                place.emit(self.tag.name(head.split, name, &layer), &cell.value, sink);
+            }
+            return;
+        }
+        for cell in &self.cells {
+            if let Some(key) = self.keys.get(cell.key)
+                && is_sample(cell, key, head)
+            {
+                place.emit(
+                    self.tag.name(head.split, &key.name, &about_layer),
+                    &cell.value,
+                    sink,
+                );
+            }
+        }
+    }
+}
+
+fn starts_like_a_number(text: &str) -> bool {
+    matches!(
+        text.trim_start().as_bytes().first(),
+        Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'n' | b'N' | b'i' | b'I' | b't')
+    )
+}
+
+fn is_sample(cell: &Cell, key: &Key, head: &Head) -> bool {
+    if head.name.is_some() && head.value.is_some() {
+        return key.role == Role::Value;
+    }
+    let Value::Number { value, .. } = cell.value else {
+        return matches!(cell.value, Value::Histogram(_));
+    };
+    match key.role {
+        Role::Metric | Role::Value | Role::Split | Role::Name { .. } => true,
+        Role::Time(_) => wall_time::from_number(value).is_none(),
+        Role::Layer => integer(value).is_none(),
+        Role::Step(_) | Role::Epoch | Role::Planned | Role::Ignored => false,
+    }
+}
+
+impl Head {
+    fn take_number(&mut self, at: usize, key: &Key, value: f64) {
+        self.has_run_level |= key.is_run_level;
+        match key.role {
+            Role::Step(rank) if self.step.is_none_or(|(best, _)| rank < best) => {
+                self.step = integer(value).map(|step| (rank, step)).or(self.step);
+            }
+            Role::Epoch => self.epoch = value.is_finite().then_some(value),
+            Role::Time(rank) if self.time.is_none_or(|(best, _)| rank < best) => {
+                self.time = wall_time::from_number(value)
+                    .map(|time| (rank, time))
+                    .or(self.time);
+            }
+            Role::Planned => self.planned = integer(value),
+            Role::Layer => self.layer_index = integer(value),
+            Role::Value => self.value = Some(at),
+            _ => {}
+        }
+    }
+
+    fn take_text(&mut self, key: &Key, range: &Range<usize>, text: &str) {
+        match key.role {
+            Role::Split => self.split = split_word(text).or(self.split),
+            Role::Layer if text.bytes().all(|b| b.is_ascii_digit()) => self.layer_index = text.parse().ok(),
+            Role::Layer => self.layer = Some(range.clone()),
+            Role::Name { is_layer_word } if !text.is_empty() => {
+                self.name = Some(range.clone());
+                self.is_layer_name = is_layer_word;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn split_word(text: &str) -> Option<&'static str> {
+    const WORDS: [(&str, &str); 9] = [
+        ("train", "train"),
+        ("training", "train"),
+        ("val", "val"),
+        ("valid", "val"),
+        ("validation", "val"),
+        ("dev", "val"),
+        ("eval", "eval"),
+        ("evaluation", "eval"),
+        ("test", "test"),
+    ];
+    WORDS
+        .iter()
+        .find(|(word, _)| word.eq_ignore_ascii_case(text))
+        .map(|(_, split)| *split)
+}
+
+/// The layer that a row is about.
+enum Layer<'a> {
+    None,
+    Path(&'a str),
+    Index(i64),
+}
+
+/// Puts tags together.
+#[derive(Debug, Default)]
+struct TagBuffer(String);
+
+impl TagBuffer {
+    fn name<'a>(&'a mut self, split: Option<&str>, name: &'a str, layer: &Layer<'_>) -> &'a str {
+        let split = split.filter(|word| {
+            !name
+                .get(..word.len())
+                .is_some_and(|s| s.eq_ignore_ascii_case(word))
+        });
+        if split.is_none() && matches!(layer, Layer::None) {
+            return name;
+        }
+        self.0.clear();
+        if let Some(split) = split {
+            self.0.push_str(split);
+            self.0.push('/');
+        }
+        self.0.push_str(name);
+        match layer {
+            Layer::None => {}
+            Layer::Path(path) => {
+                self.0.push('/');
+                self.0.push_str(path);
+            }
+            Layer::Index(index) => {
+                self.0.push_str("/layers.");
+                self.0.push_str(&index.to_string());
+            }
+        }
+        &self.0
+    }
+}
+
+/// What all samples of a row share.
+struct Place {
+    step: i64,
+    wall_time: Option<f64>,
+    offset: u64,
+}
+
+impl Place {
+    fn emit(&self, tag: &str, value: &Value, sink: &mut dyn Sink) {
+        let (value, form) = match value {
+            Value::Number { value, resolution } => (
+                *value,
+                Form::Number {
+                    resolution: *resolution,
+                },
+            ),
+            Value::Histogram(b) => (
+                b.norm,
+                Form::Buckets {
+                    low: b.low,
+                    high: b.high,
+                    max_abs: b.max_abs,
+                    n_elements: b.n_elements,
+                },
+            ),
+            Value::Text(_) => return,
+        };
+        sink.sample(&Sample {
+            tag,
+            step: self.step,
+            wall_time: self.wall_time,
+            value,
+            form,
+            offset: self.offset,
+        });
+    }
+}

@@ -1,0 +1,64 @@
+//! Training text logs of all frameworks, by a table of line templates.
+//!
+//! In: the bytes of a text file. Out: points, lines for rules that look at words, marks. A new format is an
+//! entry in `table`, not a new parser; what is more than a line (blocks, tables, dicts, bars) has a file of its
+//! own, and `keyvalue` reads what nobody knows, with guards. Invariant: the calls do not depend on where the
+//! bytes were split; what is held back (the last state of a bar, a dict without its step) is bounded.
+
+mod bar;
+mod block;
+mod emit;
+mod keyvalue;
+mod norm;
+mod prefix;
+mod python_dict;
+mod reader;
+mod scan;
+mod table;
+mod template;
+
+use self::reader::Reader;
+use super::line::LineFramer;
+use super::{Decode, Sink, Tally};
+
+/// Reads the text log of any framework.
+#[derive(Debug, Default)]
+pub struct TextDecoder {
+    framer: LineFramer,
+    reader: Reader,
+}
+
+impl TextDecoder {
+    /// A decoder at the first byte of a file.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            framer: LineFramer::ending_at_returns(),
+            reader: Reader::default(),
+        }
+    }
+}
+
+impl Decode for TextDecoder {
+    fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
+        let Self { framer, reader } = self;
+        framer.feed(bytes, |line| reader.line(&line, sink));
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) {
+        let Self { framer, reader } = self;
+        framer.finish(|line| reader.line(&line, sink));
+        reader.finish(sink);
+    }
+
+    fn tally(&self) -> Tally {
+        self.reader.tally()
+    }
+
+    fn format(&self) -> &'static str {
+        self.reader.format()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,437 @@
+//! One line after the other: cleaned, stripped of its prefix, handed to who can read it.
+//!
+//! In: framed lines. Out: calls on the sink. Invariants: the entry that read the last line is asked first; a
+//! line is read by one reader only; the text is validated once and borrowed, in the steady state nothing is
+//! allocated.
+
+use super::bar::{self, Bars};
+use super::block::{self, Block, Boxed, Columns, Epochs};
+use super::emit::{Emitter, Naming, Place};
+use super::keyvalue;
+use super::norm::{self, Name};
+use super::prefix::{self, Message};
+use super::python_dict::{self, Dict, Dicts};
+use super::scan::Pairs;
+use super::table::{BY_FIRST_BYTE, TABLE};
+use super::template::{Head, StepFrom, Template, match_head};
+use crate::decode::line::{RawLine, segments};
+use crate::decode::{Sink, Tally};
+use crate::model::{Mark, TextLine};
+
+/// Name of the format that the guarded fallback reads.
+const KEYVALUE_NAME: &str = "text-keyvalue";
+
+/// State of the reading of one file.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    emitter: Emitter,
+    /// The entry that read the last record.
+    sticky: usize,
+    /// Records by format name.
+    counts: Vec<(&'static str, u64)>,
+    last_name: Option<&'static str>,
+    skipped: u64,
+    records: u64,
+    bars: Bars,
+    dicts: Dicts,
+    block: Block,
+    boxed: Boxed,
+    columns: Columns,
+    epochs: Epochs,
+    /// Per entry, the tag that every line of the kind carries.
+    must_tags: Vec<(usize, String)>,
+    clean: String,
+}
+
+impl Reader {
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            records: self.records,
+            skipped: self.skipped,
+        }
+    }
+
+    pub(super) fn format(&self) -> &'static str {
+        // The first of equals: `max_by_key` takes the last.
+        let best = self.counts.iter().rev().max_by_key(|(_, n)| *n);
+        best.map_or("text", |(name, _)| name)
+    }
+
+    pub(super) fn line(&mut self, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        if let Some(problem) = line.problem() {
+            self.skipped = self.skipped.saturating_add(1);
+            sink.problem(problem);
+            return;
+        }
+        for segment in segments(line.bytes) {
+            self.segment(segment, line, sink);
+        }
+    }
+
+    pub(super) fn finish(&mut self, sink: &mut dyn Sink) {
+        let n_points = self.dicts.resolve(&mut self.emitter, sink);
+        self.count(python_dict::NAME, n_points);
+        let n_points = self.epochs.settle(&mut self.emitter, sink);
+        self.count(block::EPOCHS_NAME, n_points);
+        let n_points = self.bars.settle(&mut self.emitter, sink);
+        self.count(bar::NAME, n_points);
+    }
+
+    fn count(&mut self, name: &'static str, n_points: u64) {
+        if n_points == 0 {
+            return;
+        }
+        self.records = self.records.saturating_add(1);
+        self.last_name = Some(name);
+        match self.counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, n)) => *n = n.saturating_add(1),
+            None => self.counts.push((name, 1)),
+        }
+    }
+
+    /// A further line of the record that was read last.
+    fn count_more(&mut self, n_points: u64) {
+        self.count(self.last_name.unwrap_or("text-block"), n_points);
+    }
+
+    fn segment(&mut self, bytes: &[u8], line: &RawLine<'_>, sink: &mut dyn Sink) {
+        let plain = std::str::from_utf8(bytes)
+            .ok()
+            .filter(|_| memchr::memchr(b'\x1b', bytes).is_none());
+        if let Some(text) = plain {
+            return self.text(text, line, sink);
+        }
+        let mut clean = std::mem::take(&mut self.clean);
+        clean.clear();
+        without_escapes(&String::from_utf8_lossy(bytes), &mut clean);
+        self.text(&clean, line, sink);
+        self.clean = clean;
+    }
+
+    fn text(&mut self, text: &str, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        if memchr::memchr(b'%', text.as_bytes()).is_some()
+            && let Some(bar) = bar::parse(text)
+        {
+            return self.bar(&bar, line.offset, sink);
+        }
+        let message = prefix::strip(text);
+        if message.text.is_empty() {
+            return;
+        }
+        let place = Place {
+            offset: line.offset,
+            wall_time: message.wall_time,
+        };
+        sink.line(&TextLine {
+            text: text.trim_end(),
+            offset: line.offset,
+            number: line.number,
+            step: self.emitter.last_step,
+        });
+        let n_points = self.dicts.resolve(&mut self.emitter, sink);
+        self.count(python_dict::NAME, n_points);
+        self.message(&message, place, sink);
+    }
+
+    fn bar(&mut self, bar: &bar::Bar<'_>, offset: u64, sink: &mut dyn Sink) {
+        let place = Place {
+            offset,
+            wall_time: None,
+        };
+        let n_points = self.dicts.bar(bar, &mut self.emitter, sink);
+        self.count(python_dict::NAME, n_points);
+        if Some(bar.done) == bar.total
+            && let Some(n_points) = self.columns.row(bar.desc, place, &mut self.emitter, sink)
+        {
+            return self.count(block::COLUMNS_NAME, n_points);
+        }
+        let n_points = self.bars.draw(bar, place, &mut self.emitter, sink);
+        self.count(bar::NAME, n_points);
+    }
+
+    /// Asks the readers one after the other, those that know their lines for sure first.
+    fn message(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) {
+        let before = self.records;
+        let is_read = self.epoch(message.text, place, sink)
+            || self.known(message, place, sink)
+            || (self.last_name == Some(KEYVALUE_NAME) && self.any_record(message.text, place, sink))
+            || self.structured(message, place, sink)
+            || self.any_record(message.text, place, sink);
+        if is_read && self.records > before {
+            self.bars.wrote(message.text, self.emitter.last_step);
+        }
+    }
+
+    fn epoch(&mut self, text: &str, place: Place, sink: &mut dyn Sink) -> bool {
+        if let Some(head) = match_head("epoch <epoch>/<planned><$>", text)
+            && let Some(epoch) = head.epoch
+        {
+            let n_points = self.epochs.begin(epoch, head.planned, &mut self.emitter, sink);
+            self.count(block::EPOCHS_NAME, n_points);
+            return true;
+        }
+        if self.epochs.bar(text, place) {
+            return true;
+        }
+        let n_points = self.epochs.settle(&mut self.emitter, sink);
+        self.count(block::EPOCHS_NAME, n_points);
+        false
+    }
+
+    /// The entries of the table, the sticky one first.
+    fn known(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) -> bool {
+        if message.is_indented && self.indented(message, place, sink) {
+            return true;
+        }
+        let Some((at, entry, head)) = self.find(message.text) else {
+            return false;
+        };
+        self.record(at, entry, &head, message.text, place, sink)
+    }
+
+    /// The entry for a message: those of the format that was read last are asked first. Entries of one format
+    /// may overlap, those of different formats do not.
+    fn find(&self, text: &str) -> Option<(usize, &'static Template, Head)> {
+        let first = text.bytes().next()?;
+        let candidates = BY_FIRST_BYTE.get(usize::from(first)).copied().unwrap_or_default();
+        let name = TABLE.get(self.sticky).map(|entry| entry.name);
+        for is_sticky in [true, false] {
+            let mut rest = candidates;
+            while rest != 0 {
+                let at = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                let Some(entry) = TABLE.get(at).filter(|e| (Some(e.name) == name) == is_sticky) else {
+                    continue;
+                };
+                if let Some(head) = entry.matches(text) {
+                    return Some((at, entry, head));
+                }
+            }
+        }
+        None
+    }
+
+    /// Lines that belong to a record above them.
+    fn indented(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) -> bool {
+        if self.layer(message, self.emitter.last_step, place, sink) {
+            return true;
+        }
+        let taken = self
+            .block
+            .line(message.text, true, place.offset, &mut self.emitter, sink);
+        taken.is_some_and(|n_points| {
+            self.count_more(n_points);
+            true
+        })
+    }
+
+    /// One record of a known kind; a second one that was glued to it is read too.
+    fn record(
+        &mut self,
+        at: usize,
+        entry: &'static Template,
+        head: &Head,
+        text: &str,
+        place: Place,
+        sink: &mut dyn Sink,
+    ) -> bool {
+        let fields = text.get(head.fields_at..).unwrap_or_default();
+        if entry.is_guarded && !entry.is_block && !Pairs::of(fields).any(|p| keyvalue::has_metric_word(p.key))
+        {
+            return false;
+        }
+        let own = match entry.step {
+            StepFrom::Field(key) => Pairs::of(fields)
+                .find(|p| p.key == key)
+                .map(|p| p.number.value as i64),
+            _ => entry.step_of(head, self.emitter.last_step),
+        };
+        let Some(step) = own else {
+            self.skipped = self.skipped.saturating_add(1);
+            return true;
+        };
+        self.sticky = at;
+        self.emitter.planned(sink, head.planned);
+        if matches!(entry.step, StepFrom::Epoch { .. }) && entry.prefix.is_empty() {
+            self.emitter.epoch_steps(sink);
+        }
+        if entry.is_block {
+            self.emitter.last_step = Some(step);
+            self.last_name = Some(entry.name);
+            self.block.open(step, place.wall_time, entry.is_guarded);
+            return true;
+        }
+        self.take(at, entry, head, fields, step, place, sink);
+        true
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one record; a struct for one call would hide them"
+    )]
+    fn take(
+        &mut self,
+        at: usize,
+        entry: &'static Template,
+        head: &Head,
+        fields: &str,
+        step: i64,
+        place: Place,
+        sink: &mut dyn Sink,
+    ) {
+        let mut n_points = 0;
+        if let Some((tag, number)) = head.value {
+            self.emitter.point(sink, tag, step, number, place);
+            n_points += 1;
+        }
+        let naming = Naming {
+            prefix: entry.prefix,
+            rename: entry.rename,
+            skip: entry.skip,
+        };
+        let taken = self
+            .emitter
+            .fields(sink, fields, step, &naming, entry.must, place);
+        n_points += taken.n_points;
+        if n_points == 0 {
+            self.skipped = self.skipped.saturating_add(1);
+        }
+        self.count(entry.name, n_points);
+        if let Some(must) = entry.must {
+            self.check_must(at, must.word, &taken, fields, step, sink);
+        }
+        if let Some(glued) = taken.glued_at.and_then(|from| fields.get(from..)) {
+            let rest = Message {
+                text: glued.trim_start_matches([' ', '|']),
+                wall_time: place.wall_time,
+                is_indented: false,
+            };
+            if let Some(head) = entry.matches(rest.text) {
+                self.record(at, entry, &head, rest.text, place, sink);
+            }
+        }
+    }
+
+    /// A field that lines of this kind carry: remembered when it is there, reported when it is missing.
+    fn check_must(
+        &mut self,
+        at: usize,
+        word: &str,
+        taken: &super::emit::Taken,
+        fields: &str,
+        step: i64,
+        sink: &mut dyn Sink,
+    ) {
+        let known = self.must_tags.iter().find(|(entry, _)| *entry == at);
+        match known {
+            None if taken.has_must => {
+                let tag = Pairs::of(fields).find(|p| super::emit::ends_with_word(p.key, word));
+                if let Some(pair) = tag {
+                    self.must_tags.push((at, pair.key.to_owned()));
+                }
+            }
+            Some((_, tag)) if !taken.has_must && taken.has_witness => {
+                sink.mark(Mark::FieldMissing { tag, step })
+            }
+            _ => {}
+        }
+    }
+
+    /// Dicts, boxed tables, tables with a header, blocks, layer lines.
+    fn structured(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) -> bool {
+        let text = message.text;
+        if let Dict::Taken(n_points) = self.dicts.line(text, place, &mut self.emitter, sink) {
+            self.count(python_dict::NAME, n_points);
+            return true;
+        }
+        if let Some(n_points) = self.boxed.line(text, place, &mut self.emitter, sink) {
+            self.count(block::BOXED_NAME, n_points);
+            return true;
+        }
+        if self.columns.header(text) {
+            return true;
+        }
+        if let Some(n_points) = self.columns.row(text, place, &mut self.emitter, sink) {
+            self.count(block::COLUMNS_NAME, n_points);
+            return true;
+        }
+        if !message.is_indented {
+            let taken = self
+                .block
+                .line(text, false, place.offset, &mut self.emitter, sink);
+            if let Some(n_points) = taken {
+                self.count_more(n_points);
+                return true;
+            }
+        }
+        if text.starts_with("[after training is done]") {
+            self.emitter.finished(sink);
+            return true;
+        }
+        self.layer(message, self.emitter.last_step, place, sink)
+    }
+
+    /// A line with the norms of one layer.
+    fn layer(&mut self, message: &Message<'_>, step: Option<i64>, place: Place, sink: &mut dyn Sink) -> bool {
+        let Some((step, line)) = step.zip(norm::layer_line(message.text, message.is_indented)) else {
+            return false;
+        };
+        let numbered;
+        let layer = match line.name {
+            Name::Path(path) => path,
+            Name::Number(number) => {
+                numbered = format!("layers.{number}");
+                &numbered
+            }
+        };
+        let mut n_points = 0;
+        for (kind, number) in line.norms.into_iter().flatten() {
+            self.emitter.layer_point(sink, (kind, layer), step, number, place);
+            n_points += 1;
+        }
+        self.count_more(n_points);
+        true
+    }
+
+    /// The guarded fallback.
+    fn any_record(&mut self, text: &str, place: Place, sink: &mut dyn Sink) -> bool {
+        let Some(record) = keyvalue::record(text) else {
+            return false;
+        };
+        self.emitter.planned(sink, record.planned);
+        if record.counts_epochs && !record.is_validation {
+            self.emitter.epoch_steps(sink);
+        }
+        let prefix = if record.is_validation { "val/" } else { "" };
+        let naming = Naming {
+            prefix,
+            ..Naming::default()
+        };
+        let taken = self.emitter.fields(sink, text, record.step, &naming, None, place);
+        self.count(KEYVALUE_NAME, taken.n_points);
+        true
+    }
+}
+
+/// Copies a text without its ANSI sequences.
+fn without_escapes(text: &str, clean: &mut String) {
+    let mut pieces = text.split('\x1b');
+    clean.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        clean.push_str(behind_sequence(piece));
+    }
+}
+
+/// What follows the sequence that an escape character began: CSI (`[0;31m`), OSC (to BEL), or one letter.
+fn behind_sequence(piece: &str) -> &str {
+    if let Some(csi) = piece.strip_prefix('[') {
+        let end = csi.find(|c: char| ('@'..='~').contains(&c));
+        return end.and_then(|at| csi.get(at + 1..)).unwrap_or_default();
+    }
+    if piece.starts_with(']') {
+        return piece.split_once('\x07').map_or("", |(_, rest)| rest);
+    }
+    let mut chars = piece.chars();
+    chars.next();
+    chars.as_str()
+}

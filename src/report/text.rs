@@ -1,0 +1,235 @@
+//! The audit report for people: a table of runs, then what is wrong with each, root causes first.
+//!
+//! In: an [`AuditReport`]. Out: text. Invariants: readable without colour; nothing from a log reaches the
+//! terminal unescaped; healthy runs take one line.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::escape::printable;
+use super::run::{AuditReport, RunReport};
+use super::spark::{sparkline, sparkline_log};
+use crate::model::{Finding, Problem, Severity, Verdict};
+use crate::rules::words::{number, thousands};
+
+/// Problems of a run that are listed; the rest is counted.
+const PROBLEMS_SHOWN: usize = 8;
+/// Width of sparklines.
+const SPARK_WIDTH: usize = 48;
+
+/// Colours and width.
+#[derive(Debug, Clone, Copy)]
+pub struct TextStyle {
+    /// Whether to colour.
+    pub is_colored: bool,
+    /// Columns to fill; `None` when the output is not a terminal.
+    pub width: Option<u16>,
+}
+
+impl TextStyle {
+    pub(super) fn bold(self, text: &str) -> String {
+        self.paint(Style::new().bold(), text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.paint(Style::new().dimmed(), text)
+    }
+
+    fn paint(self, style: Style, text: &str) -> String {
+        if self.is_colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// Colours the verdict that a line of the overview begins with. Done after the table was laid out, so that
+    /// escapes do not count as width.
+    fn paint_verdict(self, line: &str) -> String {
+        let verdicts = [Verdict::Critical, Verdict::Warning, Verdict::Healthy, Verdict::NoData];
+        let found = verdicts.into_iter().find_map(|it| Some((it, line.strip_prefix(' ')?.strip_prefix(word(it))?)));
+        match found.filter(|_| self.is_colored) {
+            Some((verdict, rest)) => format!(" {}{rest}", self.verdict(verdict)),
+            None => line.to_owned(),
+        }
+    }
+
+    fn verdict(self, verdict: Verdict) -> String {
+        let color = match verdict {
+            Verdict::Critical => AnsiColor::Red,
+            Verdict::Warning => AnsiColor::Yellow,
+            Verdict::Healthy => AnsiColor::Green,
+            Verdict::NoData => AnsiColor::BrightBlack,
+        };
+        self.paint(Style::new().bold().fg_color(Some(color.into())), word(verdict))
+    }
+
+    fn severity(self, severity: Severity) -> String {
+        match severity {
+            Severity::Info => self.dim("note"),
+            other => self.verdict(Verdict::of(other)),
+        }
+    }
+
+    pub(super) fn table(self, header: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        match self.width {
+            Some(width) => {
+                table.set_content_arrangement(ContentArrangement::Dynamic);
+                table.set_width(width.max(40));
+            }
+            None => {
+                table.set_content_arrangement(ContentArrangement::Disabled);
+            }
+        }
+        table.set_header(header.iter().map(|it| it.to_string()));
+        for row in rows {
+            table.add_row(row.clone());
+        }
+        for line in table.lines() {
+            writeln!(out, " {}", self.paint_verdict(line.trim_end()))?;
+        }
+        Ok(())
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Critical => "CRITICAL",
+        Verdict::Warning => "WARNING",
+        Verdict::Healthy => "healthy",
+        Verdict::NoData => "no data",
+    }
+}
+
+/// Writes the report.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_audit_text(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    write_overview(report, style, out)?;
+    for run in report.runs.iter().filter(|it| !it.findings.is_empty() || it.lost_something()) {
+        writeln!(out)?;
+        write_run(run, style, out)?;
+    }
+    if !report.problems.is_empty() {
+        writeln!(out)?;
+        write_problems(&report.problems, style, out)?;
+    }
+    writeln!(out)?;
+    writeln!(out, "{}", summary(report, style))
+}
+
+fn write_overview(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    let mut runs: Vec<&RunReport> = report.runs.iter().collect();
+    runs.sort_by_key(|it| std::cmp::Reverse(it.verdict));
+    let rows: Vec<Vec<String>> = runs.into_iter().map(|run| overview_row(run)).collect();
+    style.table(&["verdict", "run", "steps", "loss", "layers", "what"], &rows, out)
+}
+
+fn overview_row(run: &RunReport) -> Vec<String> {
+    let steps = match (run.first_step, run.last_step) {
+        (Some(first), Some(last)) if run.steps_are_ordinal => format!("{} rows", last - first + 1),
+        (Some(first), Some(last)) => format!("{}..{}", thousands(first), thousands(last)),
+        _ => "-".to_owned(),
+    };
+    let loss = run.loss.map_or_else(|| "-".to_owned(), |it| format!("{} -> {}", number(it.initial), number(it.last)));
+    let what = run.findings.iter().find(|it| it.severity > Severity::Info && it.caused_by.is_none());
+    let what = what.or(run.findings.iter().find(|it| it.severity > Severity::Info));
+    let what = what.map_or_else(String::new, |it| match it.first_step {
+        Some(step) => format!("{} since step {}", it.rule, thousands(step)),
+        None => it.rule.clone(),
+    });
+    vec![word(run.verdict).to_owned(), printable(&run.run).into_owned(), steps, loss, run.layers.len().to_string(), what]
+}
+
+fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} {}", style.verdict(run.verdict), style.bold(&printable(&run.run)))?;
+    let curve: Vec<f64> = run
+        .loss_history
+        .bins()
+        .iter()
+        .map(|bin| if bin.nonfinite > 0 { f64::NAN } else { bin.last })
+        .collect();
+    if let Some(loss) = run.loss.filter(|_| curve.len() > 1) {
+        let span = format!("{} -> {} (best {})", number(loss.initial), number(loss.last), number(loss.best));
+        writeln!(out, "  loss      {}  {span}", sparkline(&curve, SPARK_WIDTH))?;
+    }
+    for finding in run.findings.iter().filter(|it| it.caused_by.is_none()) {
+        write_root(run, finding, style, out)?;
+    }
+    // Whatever was linked to a cause that is itself explained is still shown.
+    write_problems(&run.problems, style, out)
+}
+
+fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out)?;
+    let since = finding.first_step.map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
+    let rank = finding.rank.filter(|_| run.ranks > 1).map_or_else(String::new, |it| format!(", rank {it} only"));
+    writeln!(out, "  {} {}{since}{rank}", style.severity(finding.severity), style.bold(&finding.rule))?;
+    writeln!(out, "    {}", printable(&finding.message))?;
+    if finding.severity == Severity::Info {
+        return Ok(());
+    }
+    write_profile(run, finding, out)?;
+    if !finding.layers.is_empty() {
+        let names = crate::rules::words::layers(&finding.layers);
+        writeln!(out, "    {} {}", style.dim("layers  "), printable(&names))?;
+    }
+    if !finding.diagnosis.is_empty() {
+        writeln!(out, "    {} {}", style.dim("look at "), finding.diagnosis)?;
+    }
+    for (index, remedy) in finding.remedy.iter().enumerate() {
+        let label = if index == 0 { "do      " } else { "   or   " };
+        writeln!(out, "    {} {remedy}", style.dim(label))?;
+    }
+    for effect in run.findings.iter().filter(|it| it.caused_by.as_deref() == Some(&finding.rule)) {
+        let step = effect.first_step.map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
+        writeln!(out, "    {} {}{step}: {}", style.dim("leads to"), effect.rule, printable(&effect.message))?;
+    }
+    Ok(())
+}
+
+fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+    let Some(evidence) = run.evidence.get(&(finding.rule.clone(), finding.kind)).filter(|it| it.len() > 2) else {
+        return Ok(());
+    };
+    let values: Vec<f64> = evidence.iter().map(|(_, value)| *value).collect();
+    let (Some(first), Some(last)) = (evidence.first(), evidence.last()) else { return Ok(()) };
+    writeln!(
+        out,
+        "    input {} output   {} {} .. {} {} (log scale, at the alarm)",
+        sparkline_log(&values, SPARK_WIDTH),
+        printable(&first.0),
+        number(first.1),
+        printable(&last.0),
+        number(last.1),
+    )
+}
+
+pub(super) fn write_problems(problems: &[Problem], style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    for problem in problems.iter().take(PROBLEMS_SHOWN) {
+        let label = if problem.is_note { "note" } else { "not read" };
+        writeln!(out, "  {} {}", style.dim(label), printable(&problem.to_string()))?;
+    }
+    if problems.len() > PROBLEMS_SHOWN {
+        writeln!(out, "  {} {} more in --format json", style.dim("and"), problems.len() - PROBLEMS_SHOWN)?;
+    }
+    Ok(())
+}
+
+fn summary(report: &AuditReport, style: TextStyle) -> String {
+    let count = |verdict: Verdict| report.runs.iter().filter(|it| it.verdict == verdict).count();
+    let parts: Vec<String> = [Verdict::Critical, Verdict::Warning, Verdict::Healthy, Verdict::NoData]
+        .into_iter()
+        .filter(|it| count(*it) > 0)
+        .map(|it| format!("{} {}", count(it), style.verdict(it)))
+        .collect();
+    let runs = match report.runs.len() {
+        1 => "1 run".to_owned(),
+        n => format!("{n} runs"),
+    };
+    if parts.is_empty() { "no runs found".to_owned() } else { format!("{runs}: {}", parts.join(", ")) }
+}

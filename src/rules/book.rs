@@ -1,0 +1,206 @@
+//! Gathers what checks see into findings: one per rule, kind and quantity, the layers in it.
+//!
+//! In: bad and healed judgements with their subject. Out: [`Finding`]s. Invariants: one finding for forty NaN
+//! layers; a finding's first step is that of the first alarm that no restart has superseded; at most
+//! [`ENTRIES_MAX`] findings, the rest counted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::check::Observation;
+use super::rule::Rule;
+use super::words::render;
+use crate::model::{Finding, Quantity, Severity};
+
+/// Findings of one stream beyond which further ones are only counted.
+pub const ENTRIES_MAX: usize = 4_096;
+
+/// What an alarm is about.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    /// Which of the check's subjects; alarms of one subject continue each other.
+    pub id: u64,
+    /// The quantity.
+    pub quantity: Quantity,
+    /// The tag, for quantities that are not per layer.
+    pub tag: Option<&'a str>,
+    /// The layers, in depth order, each with a number that orders it.
+    pub layers: Vec<(u32, &'a str)>,
+    /// The profile at the alarm by depth, for sparklines: layer and value.
+    pub evidence: Vec<(String, f64)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    rule: usize,
+    kind: &'static str,
+    quantity: Quantity,
+    tag: Option<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    subjects: HashMap<u64, Alarm>,
+    superseded: Option<Alarm>,
+    layers: BTreeMap<(u64, u32), String>,
+    worst: Observation,
+    worst_severity: Severity,
+    worst_step: i64,
+    evidence: Vec<(String, f64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Alarm {
+    severity: Severity,
+    first_step: i64,
+    last_step: i64,
+    count: u64,
+}
+
+/// The findings of one stream.
+#[derive(Debug, Default)]
+pub struct Book {
+    entries: BTreeMap<Key, Entry>,
+    overflow: u64,
+}
+
+/// A finding with what only the run level needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Noted {
+    /// The finding.
+    pub finding: Finding,
+    /// The profile at the alarm by depth.
+    pub evidence: Vec<(String, f64)>,
+}
+
+impl Book {
+    /// An observation of rule number `rule` that has lasted long enough.
+    pub fn alarm(&mut self, rule: usize, severity: Severity, step: i64, subject: &Subject<'_>, seen: Observation) {
+        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag: subject.tag.map(str::to_owned) };
+        if !self.entries.contains_key(&key) && self.entries.len() >= ENTRIES_MAX {
+            self.overflow += 1;
+            return;
+        }
+        let severity = seen.severity.unwrap_or(severity);
+        let entry = self.entries.entry(key).or_insert_with(|| Entry {
+            subjects: HashMap::new(),
+            superseded: None,
+            layers: BTreeMap::new(),
+            worst: seen.clone(),
+            worst_severity: severity,
+            worst_step: step,
+            evidence: subject.evidence.clone(),
+        });
+        for (order, name) in &subject.layers {
+            entry.layers.entry((subject.id, *order)).or_insert_with(|| (*name).to_owned());
+        }
+        if severity > entry.worst_severity || entry.subjects.is_empty() {
+            entry.worst = seen;
+            entry.worst_severity = severity;
+            entry.worst_step = step;
+            entry.evidence.clone_from(&subject.evidence);
+        }
+        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0 };
+        let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
+        alarm.severity = alarm.severity.max(severity);
+        alarm.last_step = step;
+        alarm.count += 1;
+    }
+
+    /// What rule number `rule` saw of this subject has healed: its severity is now this one.
+    pub fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
+        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.rule == rule) {
+            if let Some(alarm) = entry.subjects.get_mut(&subject) {
+                alarm.severity = alarm.severity.min(severity);
+            }
+        }
+    }
+
+    /// A restart superseded everything that these subjects showed at or after `step`.
+    pub fn rewind(&mut self, step: i64, concerns: impl Fn(usize, u64) -> bool) {
+        for (key, entry) in &mut self.entries {
+            let gone: Vec<u64> = entry
+                .subjects
+                .iter()
+                .filter(|(id, alarm)| alarm.first_step >= step && concerns(key.rule, **id))
+                .map(|(id, _)| *id)
+                .collect();
+            for id in gone {
+                entry.superseded = entry.subjects.remove(&id).or(entry.superseded);
+            }
+        }
+    }
+
+    /// Observations that were not taken because there were too many findings.
+    #[must_use]
+    pub fn overflow(&self) -> u64 {
+        self.overflow
+    }
+
+    /// The findings as they stand now.
+    #[must_use]
+    pub fn findings(&self, rules: &[Rule], steps_are_ordinal: bool) -> Vec<Noted> {
+        self.entries
+            .iter()
+            .filter_map(|(key, entry)| {
+                let rule = rules.get(key.rule)?;
+                let finding = entry.finding(key, rule, steps_are_ordinal)?;
+                Some(Noted { finding, evidence: entry.evidence.clone() })
+            })
+            .collect()
+    }
+}
+
+impl Entry {
+    fn finding(&self, key: &Key, rule: &Rule, steps_are_ordinal: bool) -> Option<Finding> {
+        let standing = self.standing();
+        let is_superseded = standing.is_none();
+        let alarm = standing.or(self.superseded)?;
+        let step = |step: i64| (!steps_are_ordinal).then_some(step);
+        let layers = self.layer_names();
+        let mut finding = Finding {
+            rule: rule.id.clone(),
+            check: rule.check.name,
+            family: rule.family,
+            kind: key.kind,
+            severity: if is_superseded { Severity::Info } else { alarm.severity },
+            quantity: key.quantity,
+            tag: key.tag.clone(),
+            layers,
+            rank: None,
+            first_step: step(alarm.first_step),
+            last_step: step(alarm.last_step),
+            count: alarm.count,
+            value: Some(self.worst.value),
+            bound: Some(self.worst.bound),
+            forecast_step: self.worst.forecast_step,
+            message: String::new(),
+            diagnosis: rule.diagnosis.clone(),
+            remedy: rule.remedy.clone(),
+            caused_by: None,
+            is_superseded,
+        };
+        finding.message = render(&rule.summary, &finding, self.worst_step, &self.worst.words);
+        if steps_are_ordinal {
+            finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
+        }
+        if is_superseded {
+            finding.message.push_str(" (a later restart from an earlier step replaced these steps)");
+        }
+        Some(finding)
+    }
+
+    fn layer_names(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        self.layers.values().filter(|name| seen.insert(name.as_str())).cloned().collect()
+    }
+
+    /// All alarms that still stand, as one.
+    fn standing(&self) -> Option<Alarm> {
+        self.subjects.values().copied().reduce(|a, b| Alarm {
+            severity: a.severity.max(b.severity),
+            first_step: a.first_step.min(b.first_step),
+            last_step: a.last_step.max(b.last_step),
+            count: a.count + b.count,
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! One group of a profile as the depth checks read it, and stable numbers for groups.
+//!
+//! In: a profile and one of its groups. Out: ranks and `ln norm` of the usable layers, and how many were not
+//! usable and why. Invariant: no epsilon is ever added to a norm. `ln(x + 1e-12)` turns 8 frozen layers of 24
+//! healthy ones into a slope of 4.65x per layer; what has no logarithm is counted and left out.
+
+use crate::model::{Group, Profile, Section};
+use crate::stats::median;
+
+/// Smallest normal number of float32 (and bfloat16). A norm below it is made of rounding.
+pub(super) const F32_NORMAL_MIN: f64 = 1.175_494_350_822_287_5e-38;
+
+/// The usable layers of one group, by depth. Buffers are kept between profiles.
+#[derive(Debug, Default)]
+pub(super) struct DepthView {
+    /// True rank of each usable layer, counted from 0 at the input.
+    pub(super) ranks: Vec<f64>,
+    /// `ln norm` of each usable layer.
+    pub(super) logs: Vec<f64>,
+    /// Layers of the group, logged or not.
+    pub(super) n_layers: usize,
+    /// Layers that were NaN or infinite.
+    pub(super) n_nonfinite: usize,
+    /// Layers that were zero, or smaller than any normal float32.
+    pub(super) n_underflow: usize,
+}
+
+impl DepthView {
+    /// Reads `group` of `profile`.
+    pub(super) fn read(&mut self, profile: &Profile<'_>, group: &Group) {
+        self.ranks.clear();
+        self.logs.clear();
+        self.n_layers = group.members.len();
+        self.n_nonfinite = 0;
+        self.n_underflow = 0;
+        for (rank, norm) in profile.by_depth(group) {
+            if !norm.is_finite() {
+                self.n_nonfinite += 1;
+            } else if norm < F32_NORMAL_MIN {
+                self.n_underflow += 1;
+            } else {
+                self.ranks.push(rank as f64);
+                self.logs.push(norm.ln());
+            }
+        }
+    }
+
+    /// Number of usable layers.
+    pub(super) fn n_usable(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Distance between the largest and the smallest `ln norm`; 0 when nothing is usable.
+    pub(super) fn log_range(&self) -> f64 {
+        let (low, high) = self
+            .logs
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| {
+                (low.min(*log), high.max(*log))
+            });
+        (high - low).max(0.0)
+    }
+
+    /// Median `ln norm`.
+    pub(super) fn median_log(&self, scratch: &mut Vec<f64>) -> Option<f64> {
+        scratch.clear();
+        scratch.extend_from_slice(&self.logs);
+        median(scratch)
+    }
+}
+
+/// Width of the layers of a group where the log tells their number of elements: the root of a kernel's, the
+/// number itself of a bias; the median over the group. `None` when fewer than half are known.
+pub(super) fn median_width(profile: &Profile<'_>, group: &Group, scratch: &mut Vec<f64>) -> Option<f64> {
+    scratch.clear();
+    for slot in group
+        .members
+        .iter()
+        .filter_map(|member| profile.slots.get(*member as usize))
+    {
+        if let Some(n) = slot.n_elements.filter(|n| n.is_finite() && *n >= 1.0) {
+            scratch.push(if slot.layer.is_bias() { n } else { n.sqrt() });
+        }
+    }
+    if scratch.len() * 2 < group.members.len() {
+        return None;
+    }
+    median(scratch)
+}
+
+/// Section of a group: that of its first layer.
+pub(super) fn section_of(profile: &Profile<'_>, group: &Group) -> Section {
+    group
+        .members
+        .first()
+        .and_then(|member| profile.slots.get(*member as usize))
+        .map_or(Section::None, |slot| slot.layer.section)
+}
+
+/// Whether the group holds bias gradients, the clean probe of depth.
+pub(super) fn is_bias_group(profile: &Profile<'_>, group: &Group) -> bool {
+    group
+        .members
+        .first()
+        .and_then(|member| profile.slots.get(*member as usize))
+        .is_some_and(|slot| slot.layer.is_bias())
+}
+
+#[derive(Debug, PartialEq)]
+struct GroupKey {
+    quantity: crate::model::Quantity,
+    section: Section,
+    role: String,
+    parameter: Option<String>,
+}
+
+/// Numbers for groups that stay the same when new layers appear and the list of groups is built anew.
+#[derive(Debug, Default)]
+pub(super) struct Subjects {
+    keys: Vec<GroupKey>,
+}
+
+impl Subjects {
+    /// The number of `group`, from 0 in the order of first sight.
+    pub(super) fn number(&mut self, profile: &Profile<'_>, group: &Group) -> u32 {
+        let section = section_of(profile, group);
+        let known = self.keys.iter().position(|key| {
+            key.quantity == profile.quantity
+                && key.section == section
+                && key.role == group.role
+                && key.parameter == group.parameter
+        });
+        let number = known.unwrap_or_else(|| {
+            self.keys.push(GroupKey {
+                quantity: profile.quantity,
+                section,
+                role: group.role.clone(),
+                parameter: group.parameter.clone(),
+            });
+            self.keys.len() - 1
+        });
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+}

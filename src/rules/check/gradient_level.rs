@@ -1,0 +1,538 @@
+//! Nets that are sick and flat: the level of all gradient norms, where no slope over depth can show it.
+//!
+//! In: profiles of gradient norms, the loss, the last weight norms. Out: `vanishing` or `exploding`, for the net
+//! as a whole. Absolute gradient norms mean nothing across runs (healthy ones have 1e-2 and 2e6), so every test
+//! is against the run's own start or free of units. Invariant: a level that goes with a loss that was learnt is
+//! convergence, not trouble.
+//!
+//! The unit-free numbers, per layer, with g the gradient norm, W the weight norm, L the loss:
+//!
+//! - E = g W / L, the relative change of the loss per relative change of the weights. Any scale of the loss
+//!   cancels: a sum instead of a mean, large targets, a positively homogeneous net of any gain. It was 2e-3 to
+//!   15 at the start of 50 healthy runs, 9 to 23 in exploding chains, 6e-16 to 6e-3 in vanishing ones. Gradients
+//!   that carry a loss scale have E above 1e4, so a large E says that the numbers are scaled, not that the net
+//!   is sick.
+//! - J = g / (2 sqrt L), for a squared error the size of dy/dW. Large targets cancel in it and a sum over N
+//!   items leaves sqrt N, but a chain whose output explodes has J of about its output. Measured at the start:
+//!   at most 6 in healthy runs (sum reduction included), 2e3 to 6e15 in exploding chains.
+
+use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
+use crate::model::{Family, Profile, Quantity, Severity};
+use crate::rules::Rule;
+use crate::stats::median;
+
+/// Declaration for rule files.
+pub static INFO: CheckInfo = CheckInfo {
+    name: "gradient-level",
+    family: Family::Depth,
+    kinds: &["vanishing", "exploding"],
+    params: PARAMS,
+    doc: "Median gradient norm over all layers: against the median of the run's own first profiles (1e4 up or \
+          down), against the loss at the start (a chain that explodes or vanishes evenly over depth), and zeros \
+          that fill the input end above which the norms climb out of underflow.",
+    build: Build::Profile(build),
+};
+
+const PARAMS: &[ParamInfo] = &[
+    ParamInfo {
+        name: "drift",
+        default: 1e4,
+        min: 1.0,
+        max: 1e300,
+        doc: "Factor between the level now and at the start, up or down. A design choice: healthy runs fell by up \
+              to 5600 (data learnt by heart, which the loss excuses) and never rose by more than 100.",
+    },
+    ParamInfo {
+        name: "tiny",
+        default: 1e-7,
+        min: 0.0,
+        max: 1e300,
+        doc: "Level at the start below which, with a loss in proportion, nothing is learnt (SageMaker Debugger's \
+              VanishingGradient).",
+    },
+    ParamInfo {
+        name: "huge",
+        default: 1e4,
+        min: 0.0,
+        max: 1e300,
+        doc: "Level at the start above which J and E are looked at.",
+    },
+    ParamInfo {
+        name: "jacobian",
+        default: 1e3,
+        min: 0.0,
+        max: 1e300,
+        doc: "Smallest J that is an explosion. A loss summed over a million tokens leaves about 3e2 in a sound \
+              net; 10 times this is critical.",
+    },
+    ParamInfo {
+        name: "elasticity",
+        default: 1e3,
+        min: 0.0,
+        max: 1e300,
+        doc: "Largest E at which the loss is taken to be in proportion with the gradients.",
+    },
+    ParamInfo {
+        name: "logs",
+        default: 3.0,
+        min: 1.0,
+        max: 1e6,
+        doc: "Consecutive profiles for a drift and for a tiny level.",
+    },
+    ParamInfo {
+        name: "layers",
+        default: 4.0,
+        min: 1.0,
+        max: 1e6,
+        doc: "Fewest layers of a net that has a depth.",
+    },
+    ParamInfo {
+        name: "underflow_share",
+        default: 0.25,
+        min: 0.0,
+        max: 1.0,
+        doc: "Share of layers at the input end that are zero below norms that climb by a million.",
+    },
+];
+
+/// The start of a run: at most this many profiles ...
+const START_PROFILES: usize = 8;
+/// ... within this many steps of the first, and at least three.
+const START_STEPS: i64 = 200;
+const START_PROFILES_MIN: usize = 3;
+/// Relative change of the loss per relative change of the weights below which nothing can be learnt.
+const TINY_ELASTICITY: f64 = 1e-6;
+/// The loss fell by this share: small gradients are convergence ...
+const LEARNT_SHARE: f64 = 0.9;
+/// ... or may be: a noise floor reached by full batches.
+const HALF_LEARNT_SHARE: f64 = 0.5;
+/// `ln` of the climb from the first non-zero layer to the largest that tells underflow from frozen layers.
+const UNDERFLOW_CLIMB: f64 = 13.8;
+
+fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
+    let get = |name| rule.params.get(name);
+    Box::new(GradientLevel {
+        bounds: Bounds {
+            drift: get("drift").ln(),
+            tiny: get("tiny").ln(),
+            huge: get("huge").ln(),
+            jacobian: get("jacobian").ln(),
+            elasticity: get("elasticity").ln(),
+            logs: get("logs") as u32,
+            layers: get("layers") as usize,
+            underflow_share: get("underflow_share"),
+        },
+        first_step: None,
+        n_profiles: 0,
+        start: Vec::new(),
+        run: (Suspicion::None, 0),
+        scratch: Vec::new(),
+    })
+}
+
+#[derive(Debug)]
+struct Bounds {
+    drift: f64,
+    tiny: f64,
+    huge: f64,
+    jacobian: f64,
+    elasticity: f64,
+    logs: u32,
+    layers: usize,
+    underflow_share: f64,
+}
+
+/// What one profile looks like by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Suspicion {
+    None,
+    Fallen,
+    Risen,
+    Tiny,
+    Underflow,
+    Exploded,
+}
+
+struct GradientLevel {
+    bounds: Bounds,
+    first_step: Option<i64>,
+    n_profiles: usize,
+    /// Levels of the start: plain and divided by the loss scale, as `ln`.
+    start: Vec<(f64, f64)>,
+    run: (Suspicion, u32),
+    scratch: Vec<f64>,
+}
+
+impl GradientLevel {
+    /// Median `ln norm` over all layers in groups, biases left out where there are others.
+    fn level(&mut self, profile: &Profile<'_>) -> Option<f64> {
+        for with_biases in [false, true] {
+            self.scratch.clear();
+            for member in profile.groups.iter().flat_map(|group| &group.members) {
+                let place = *member as usize;
+                let is_bias = profile.slots.get(place).is_some_and(|slot| slot.layer.is_bias());
+                let norm = profile.values.get(place).copied().flatten().unwrap_or(0.0);
+                if norm > 0.0 && (with_biases || !is_bias) {
+                    self.scratch.push(norm.ln());
+                }
+            }
+            if self.scratch.len() >= self.bounds.layers {
+                return median(&mut self.scratch);
+            }
+        }
+        None
+    }
+
+    /// Takes the level into the start of the run while that lasts.
+    fn learn(&mut self, step: i64, level: f64, unscaled: f64) {
+        let first = *self.first_step.get_or_insert(step);
+        let is_start = step.saturating_sub(first) <= START_STEPS || self.start.len() < START_PROFILES_MIN;
+        if self.start.len() < START_PROFILES && is_start {
+            self.start.push((level, unscaled));
+        }
+    }
+
+    /// `ln` of the level now over the level at the start, the smaller change of plain and unscaled.
+    fn drift(&mut self, level: f64, unscaled: f64) -> Option<f64> {
+        if self.start.len() < START_PROFILES_MIN {
+            return None;
+        }
+        let mut start_of = |pick: fn(&(f64, f64)) -> f64| {
+            self.scratch.clear();
+            self.scratch.extend(self.start.iter().map(pick));
+            median(&mut self.scratch)
+        };
+        let plain = level - start_of(|it| it.0)?;
+        let scaled = unscaled - start_of(|it| it.1)?;
+        Some(if plain.abs() < scaled.abs() { plain } else { scaled })
+    }
+
+    fn suspect(
+        &mut self,
+        profile: &Profile<'_>,
+        level: f64,
+        unscaled: f64,
+        context: &Context<'_>,
+    ) -> Suspicion {
+        let fell = context.facts.loss.fell_share();
+        let is_start = self.n_profiles <= START_PROFILES;
+        if is_start && self.has_exploded(level.min(unscaled), context) {
+            return Suspicion::Exploded;
+        }
+        if fell < LEARNT_SHARE && self.is_underflow(profile) {
+            return Suspicion::Underflow;
+        }
+        if level < self.bounds.tiny && fell < HALF_LEARNT_SHARE && is_inelastic(level, context) {
+            return Suspicion::Tiny;
+        }
+        match self.drift(level, unscaled) {
+            Some(drift) if drift <= -self.bounds.drift && fell < LEARNT_SHARE => Suspicion::Fallen,
+            Some(drift) if drift >= self.bounds.drift && level >= self.bounds.tiny + self.bounds.drift => {
+                Suspicion::Risen
+            }
+            _ => Suspicion::None,
+        }
+    }
+
+    fn has_exploded(&self, level: f64, context: &Context<'_>) -> bool {
+        let Some(loss) = context.facts.loss.current.filter(|loss| *loss > 0.0) else {
+            return false;
+        };
+        let elasticity = level + weight_level(context) - loss.ln();
+        level >= self.bounds.huge
+            && jacobian(level, loss) >= self.bounds.jacobian
+            && elasticity <= self.bounds.elasticity
+    }
+
+    fn is_underflow(&self, profile: &Profile<'_>) -> bool {
+        let (mut n_layers, mut n_zero) = (0_usize, 0_usize);
+        for group in profile
+            .groups
+            .iter()
+            .filter(|group| group.members.len() >= self.bounds.layers)
+        {
+            n_layers += group.members.len();
+            let zeros = profile
+                .by_depth(group)
+                .take_while(|(_, norm)| *norm == 0.0)
+                .count();
+            let mut living = profile.by_depth(group).skip(zeros).map(|(_, norm)| norm);
+            let first = living.next().unwrap_or(0.0);
+            let largest = living.fold(first, f64::max);
+            if first > 0.0 && largest.ln() - first.ln() >= UNDERFLOW_CLIMB {
+                n_zero += zeros;
+            }
+        }
+        n_zero > 0 && n_zero as f64 >= self.bounds.underflow_share * n_layers as f64
+    }
+
+    fn observation(&self, level: f64, drift: Option<f64>, context: &Context<'_>) -> Option<Observation> {
+        let logs = self.run.1;
+        let norm = level.exp();
+        let fell = context.facts.loss.fell_share();
+        let observation = match self.run.0 {
+            Suspicion::None => return None,
+            Suspicion::Exploded => {
+                let loss = context.facts.loss.current?;
+                let found = Observation::new("exploding", norm, self.bounds.huge.exp()).word(
+                    "how",
+                    format!(
+                        "x{:.0e} per unit of output at the start",
+                        jacobian(level, loss).exp()
+                    ),
+                );
+                let is_wild = jacobian(level, loss) >= self.bounds.jacobian + std::f64::consts::LN_10;
+                return Some(if is_wild {
+                    found.severity(Severity::Critical)
+                } else {
+                    found
+                });
+            }
+            _ if logs < self.bounds.logs => return None,
+            Suspicion::Tiny => Observation::new("vanishing", norm, self.bounds.tiny.exp())
+                .severity(Severity::Critical)
+                .word("how", "too small to change the weights"),
+            Suspicion::Underflow => Observation::new("vanishing", norm, self.bounds.underflow_share)
+                .word("how", "down to zero at the input end"),
+            Suspicion::Fallen => {
+                let found = Observation::new("vanishing", drift?.exp(), (-self.bounds.drift).exp())
+                    .word("how", format!("x{:.0e} of the level at the start", drift?.exp()));
+                return Some(if fell < HALF_LEARNT_SHARE {
+                    found
+                } else {
+                    found.severity(Severity::Info)
+                });
+            }
+            Suspicion::Risen => Observation::new("exploding", drift?.exp(), self.bounds.drift.exp())
+                .word("how", format!("x{:.0e} of the level at the start", drift?.exp())),
+        };
+        Some(observation)
+    }
+
+    fn judge(&mut self, profile: &Profile<'_>, context: &Context<'_>) -> Judgement {
+        if profile.values.iter().flatten().any(|norm| !norm.is_finite()) {
+            return Judgement::Abstain;
+        }
+        let Some(level) = self.level(profile) else {
+            return Judgement::Abstain;
+        };
+        self.n_profiles += 1;
+        let unscaled = level
+            - context
+                .facts
+                .loss_scale
+                .filter(|scale| *scale > 0.0)
+                .map_or(0.0, f64::ln);
+        let suspicion = self.suspect(profile, level, unscaled, context);
+        self.run = if suspicion == self.run.0 {
+            (suspicion, self.run.1 + 1)
+        } else {
+            (suspicion, 1)
+        };
+        let drift = self.drift(level, unscaled);
+        self.learn(profile.step, level, unscaled);
+        self.observation(level, drift, context)
+            .map_or(Judgement::Good, |observation| {
+                let slots = profile
+                    .groups
+                    .iter()
+                    .flat_map(|group| group.members.iter().copied())
+                    .collect();
+                Judgement::Bad(observation.slots(slots))
+            })
+    }
+}
+
+impl ProfileCheck for GradientLevel {
+    fn observe(&mut self, profile: &Profile<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
+        let judgement = self.judge(profile, context);
+        out.push(Judged {
+            subject: 0,
+            step: profile.step,
+            judgement,
+        });
+    }
+
+    fn rewind(&mut self, _step: i64) {
+        // The start of the run stays its start.
+        self.run = (Suspicion::None, 0);
+    }
+}
+
+/// `ln J`.
+fn jacobian(level: f64, loss: f64) -> f64 {
+    level - (2.0 * loss.sqrt()).ln()
+}
+
+/// Median `ln` weight norm; 0 where none is logged: healthy layers have norms of 1 to 100.
+fn weight_level(context: &Context<'_>) -> f64 {
+    let Some(weights) = context.profiles.latest(Quantity::WeightNorm) else {
+        return 0.0;
+    };
+    let mut logs: Vec<f64> = weights
+        .values
+        .iter()
+        .flatten()
+        .filter(|norm| norm.is_finite() && **norm > 0.0)
+        .map(|norm| norm.ln())
+        .collect();
+    median(&mut logs).unwrap_or(0.0)
+}
+
+/// Whether the loss, where it is known, is too large for gradients of this level to change it.
+fn is_inelastic(level: f64, context: &Context<'_>) -> bool {
+    let loss = context.facts.loss.current.map_or(1.0, f64::abs);
+    level + weight_level(context) < TINY_ELASTICITY.ln() + loss.max(f64::MIN_POSITIVE).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::INFO;
+    use crate::model::{Quantity, Severity};
+    use crate::rules::check::ProfileCheck;
+    use crate::rules::check::profile_fixture::{Net, World, build, geometric, kinds, observations};
+
+    fn flat(norm: f64) -> Net {
+        Net::weights(Quantity::GradNorm, &[norm; 12])
+    }
+
+    fn world(losses: &[f64]) -> World {
+        World::default()
+            .losses(losses)
+            .latest(Net::weights(Quantity::WeightNorm, &[8.0; 12]))
+    }
+
+    fn show(check: &mut dyn ProfileCheck, world: &World, net: &Net, times: i64) -> Vec<&'static str> {
+        let mut last = Vec::new();
+        for step in 0..times {
+            last = kinds(&world.show(check, net, step));
+        }
+        last
+    }
+
+    fn first(world: &World, net: &Net) -> Vec<&'static str> {
+        show(build(&INFO, &[]).as_mut(), world, net, 1)
+    }
+
+    #[test]
+    fn a_chain_that_explodes_evenly_is_told_at_the_first_profile() {
+        // Gain 1.8 over 20 linear layers without biases: output 1e5, squared error 1e10, flat gradients 2e10.
+        assert_eq!(first(&world(&[7.5e9; 3]), &flat(2.4e10)), ["exploding"]);
+        let judged = world(&[7.5e9; 3]).show(build(&INFO, &[]).as_mut(), &flat(2.4e10), 0);
+        assert_eq!(observations(&judged)[0].severity, Some(Severity::Critical));
+        assert_eq!(first(&world(&[1.4e7; 3]), &flat(1.8e7)), ["exploding"]);
+        // Without weight norms the loss is enough.
+        assert_eq!(
+            first(&World::default().losses(&[7.5e9; 3]), &flat(2.4e10)),
+            ["exploding"]
+        );
+    }
+
+    #[test]
+    fn large_numbers_with_a_reason_are_quiet() {
+        assert!(
+            first(&world(&[4e5; 3]), &flat(1e5)).is_empty(),
+            "summed over 1e5 tokens"
+        );
+        assert!(first(&world(&[4e10; 3]), &flat(8e5)).is_empty(), "targets of 2e5");
+        assert!(
+            first(&world(&[5.0; 3]), &flat(2e6)).is_empty(),
+            "scaled by a loss scale that is not logged"
+        );
+        let mut logged = world(&[5e4; 3]);
+        logged.facts.loss_scale = Some(65_536.0);
+        assert!(
+            first(&logged, &flat(65_536.0 * 9e3)).is_empty(),
+            "scaled by one that is logged"
+        );
+        assert!(
+            first(&World::default(), &flat(1e12)).is_empty(),
+            "no loss: nobody can tell"
+        );
+        assert!(
+            first(&world(&[-3.0; 3]), &flat(1e12)).is_empty(),
+            "a loss without a zero"
+        );
+    }
+
+    #[test]
+    fn a_late_level_is_compared_with_the_start_only() {
+        let mut check = build(&INFO, &[]);
+        let healthy = world(&[2.3; 12]);
+        assert!(show(check.as_mut(), &healthy, &flat(1.0), 20).is_empty());
+        assert!(show(check.as_mut(), &healthy, &flat(9.9e-5), 2).is_empty());
+        assert_eq!(show(check.as_mut(), &healthy, &flat(9.9e-5), 1), ["vanishing"]);
+        assert!(
+            show(check.as_mut(), &healthy, &flat(1.1e-4), 5).is_empty(),
+            "boundary and recovery"
+        );
+        assert!(show(check.as_mut(), &healthy, &flat(1.1e4), 2).is_empty());
+        assert_eq!(show(check.as_mut(), &healthy, &flat(1.1e4), 1), ["exploding"]);
+    }
+
+    #[test]
+    fn gradients_that_fall_with_the_loss_have_converged() {
+        let mut check = build(&INFO, &[]);
+        show(check.as_mut(), &world(&[2.3; 12]), &flat(1.0), 20);
+        let learnt = world(&[2.3, 2.3, 2.3, 0.01, 0.01, 0.01, 0.01, 0.01]);
+        assert!(show(check.as_mut(), &learnt, &flat(1e-9), 20).is_empty());
+        // Half of the loss is left, as with full batches at a noise floor: told, but no alarm.
+        let floor = world(&[2.3, 2.3, 2.3, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        show(check.as_mut(), &floor, &flat(1e-6), 3);
+        let judged = floor.show(check.as_mut(), &flat(1e-6), 4);
+        assert_eq!(observations(&judged)[0].severity, Some(Severity::Info));
+    }
+
+    #[test]
+    fn a_dynamic_loss_scale_is_no_drift() {
+        let mut check = build(&INFO, &[]);
+        let mut scaled = world(&[2.3; 12]);
+        scaled.facts.loss_scale = Some(65_536.0);
+        show(check.as_mut(), &scaled, &flat(65_536.0), 10);
+        scaled.facts.loss_scale = Some(1.0);
+        assert!(show(check.as_mut(), &scaled, &flat(1.0), 10).is_empty());
+    }
+
+    #[test]
+    fn nothing_can_be_learnt_from_tiny_gradients() {
+        let mut check = build(&INFO, &[]);
+        let stuck = world(&[2.3; 12]);
+        assert!(show(check.as_mut(), &stuck, &flat(0.9e-7), 2).is_empty());
+        assert_eq!(show(check.as_mut(), &stuck, &flat(0.9e-7), 1), ["vanishing"]);
+        assert!(show(build(&INFO, &[]).as_mut(), &stuck, &flat(1.1e-7), 9).is_empty());
+        // A loss of 1e-9 by its units has gradients to match.
+        assert!(show(build(&INFO, &[]).as_mut(), &world(&[1e-9; 12]), &flat(1e-9), 9).is_empty());
+    }
+
+    #[test]
+    fn underflow_climbs_out_of_zeros_and_frozen_layers_do_not() {
+        let stuck = world(&[2.3; 12]);
+        let mut norms = geometric(1e-37, 1e3, 12);
+        norms[..4].fill(0.0);
+        let underflow = Net::weights(Quantity::GradNorm, &norms);
+        assert_eq!(
+            show(build(&INFO, &[]).as_mut(), &stuck, &underflow, 3),
+            ["vanishing"]
+        );
+        let mut frozen = vec![1.0; 12];
+        frozen[..6].fill(0.0);
+        assert!(
+            show(
+                build(&INFO, &[]).as_mut(),
+                &stuck,
+                &Net::weights(Quantity::GradNorm, &frozen),
+                30
+            )
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn nan_and_shallow_nets_are_not_judged() {
+        let loud = world(&[7.5e9; 3]);
+        let mut norms = vec![2.4e10; 12];
+        norms[3] = f64::NAN;
+        assert!(first(&loud, &Net::weights(Quantity::GradNorm, &norms)).is_empty());
+        assert!(first(&loud, &Net::weights(Quantity::GradNorm, &[2.4e10; 3])).is_empty());
+    }
+}

@@ -1,0 +1,49 @@
+//! Steps that go back: a training run was resumed from an earlier checkpoint.
+//!
+//! In: from where and to where the steps of a series went. Out: one note per restart. Invariant: at most
+//! [`NOTES_MAX`] are kept, the rest counted.
+
+use crate::model::Problem;
+
+/// Restarts that are listed one by one.
+const NOTES_MAX: usize = 16;
+
+/// The restarts of one stream.
+#[derive(Debug, Default)]
+pub struct Restarts {
+    seen: Vec<(i64, i64)>,
+    further: u64,
+}
+
+impl Restarts {
+    /// The steps of a series went from `from` back to `to`.
+    pub fn went_back(&mut self, from: i64, to: i64) {
+        // The other series of the same restart follow: one note for all of them.
+        if let Some((last_from, _)) = self.seen.iter_mut().find(|(_, it)| *it == to) {
+            *last_from = (*last_from).max(from);
+        } else if self.seen.len() < NOTES_MAX {
+            self.seen.push((from, to));
+        } else {
+            self.further += 1;
+        }
+    }
+
+    /// One sentence per restart.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Problem> {
+        let note = |(from, to): &(i64, i64)| {
+            Problem::note(0, format!("restart at step {to}: the steps went back from {from}, later points replace the earlier ones"))
+        };
+        let mut notes: Vec<Problem> = self.seen.iter().map(note).collect();
+        if self.further > 0 {
+            notes.push(Problem::note(0, format!("the steps went back {} more times", self.further)));
+        }
+        notes
+    }
+
+    /// Whether any step went back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}

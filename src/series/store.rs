@@ -1,0 +1,109 @@
+//! The series of one stream, found by tag.
+//!
+//! In: tags as logged. Out: a dense id per tag, with its meaning worked out once. Invariant: at most
+//! [`SERIES_MAX`] series; tags beyond are counted, never stored.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use super::SeriesInfo;
+use crate::extract;
+use crate::model::{Form, Meaning};
+
+/// Series of one stream beyond which new tags are only counted. A 1,000-layer model that logs weight,
+/// gradient, update and activation norms of weight and bias needs 8,000.
+pub const SERIES_MAX: usize = 65_536;
+
+/// The series of one stream.
+#[derive(Debug)]
+pub struct Store {
+    series: Vec<SeriesInfo>,
+    by_tag: HashMap<Box<str>, u32, FixedState>,
+    /// `next[i]` is the series that last followed series `i`: writers repeat their tags in one order, so the
+    /// next tag can nearly always be found by one comparison.
+    next: Vec<u32>,
+    last: u32,
+    overflow: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { series: Vec::new(), by_tag: HashMap::with_hasher(FixedState::default()), next: Vec::new(), last: 0, overflow: 0 }
+    }
+}
+
+impl Store {
+    /// The id of the series with this tag, and whether it is new; `None` beyond [`SERIES_MAX`].
+    pub fn id(&mut self, tag: &str, form: Form) -> Option<(u32, bool)> {
+        if let Some(&guess) = self.next.get(self.last as usize)
+            && self.series.get(guess as usize).is_some_and(|it| it.tag == tag)
+        {
+            self.last = guess;
+            return Some((guess, false));
+        }
+        if let Some(&id) = self.by_tag.get(tag) {
+            self.follow(id);
+            return Some((id, false));
+        }
+        if self.series.len() >= SERIES_MAX {
+            self.overflow += 1;
+            return None;
+        }
+        let id = self.series.len() as u32;
+        self.series.push(SeriesInfo::new(tag, meaning_of(tag, form)));
+        self.by_tag.insert(tag.into(), id);
+        self.next.push(0);
+        self.follow(id);
+        Some((id, true))
+    }
+
+    fn follow(&mut self, id: u32) {
+        if let Some(slot) = self.next.get_mut(self.last as usize) {
+            *slot = id;
+        }
+        self.last = id;
+    }
+
+    /// The series with this id.
+    ///
+    /// # Panics
+    /// When the id is not from this store.
+    #[must_use]
+    pub fn get(&self, id: u32) -> &SeriesInfo {
+        &self.series[id as usize]
+    }
+
+    /// The series with this id, to be changed.
+    ///
+    /// # Panics
+    /// When the id is not from this store.
+    pub fn get_mut(&mut self, id: u32) -> &mut SeriesInfo {
+        &mut self.series[id as usize]
+    }
+
+    /// All series in the order of first appearance.
+    #[must_use]
+    pub fn all(&self) -> &[SeriesInfo] {
+        &self.series
+    }
+
+    /// All series, given away.
+    #[must_use]
+    pub fn into_series(self) -> Vec<SeriesInfo> {
+        self.series
+    }
+
+    /// Values that were not taken because there were too many series.
+    #[must_use]
+    pub fn overflow(&self) -> u64 {
+        self.overflow
+    }
+}
+
+fn meaning_of(tag: &str, form: Form) -> Meaning {
+    match form {
+        Form::Number { .. } => extract::understand(tag),
+        Form::Tensor { .. } | Form::Buckets { .. } => extract::understand_histogram(tag),
+    }
+}
