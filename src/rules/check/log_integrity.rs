@@ -93,10 +93,18 @@ impl StreamCheck for LogIntegrity {
     fn finish(&mut self, end: &StreamEnd, context: &Context<'_>, out: &mut Vec<Judged>) {
         let last_step = context.facts.last_step.unwrap_or(0);
         if let Some(seen) = self.unreadable(end) {
-            out.push(Judged { subject: 0, step: last_step, judgement: Judgement::Bad(seen) });
+            out.push(Judged {
+                subject: 0,
+                step: last_step,
+                judgement: Judgement::Bad(seen),
+            });
         }
         if let (Some(seen), Some((step, _))) = (self.step_back(), self.last_rewind) {
-            out.push(Judged { subject: 1, step, judgement: Judgement::Bad(seen) });
+            out.push(Judged {
+                subject: 1,
+                step,
+                judgement: Judgement::Bad(seen),
+            });
         }
     }
 }

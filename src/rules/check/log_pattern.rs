@@ -20,13 +20,23 @@ pub static INFO: CheckInfo = CheckInfo {
     name: "log-pattern",
     family: Family::Liveness,
     kinds: &[],
-    params: &[ParamInfo {
-        name: "at_end",
-        default: 0.0,
-        min: 0.0,
-        max: 1.0,
-        doc: "1: report only if the run logged no step after the line; for sentences that a run may survive",
-    }],
+    params: &[
+        ParamInfo {
+            name: "at_end",
+            default: 0.0,
+            min: 0.0,
+            max: 1.0,
+            doc: "1: report only at the end of the log, if no step came after the line; for what programs also print \
+                  when they have caught it",
+        },
+        ParamInfo {
+            name: "heals_after",
+            default: 0.0,
+            min: 0.0,
+            max: 1e9,
+            doc: "logged steps after which the run has survived the sentence, and the finding is an info; 0: never",
+        },
+    ],
     doc: "Searches the lines of text logs for the rule's patterns (regular expressions). Lines of source code, \
           where the sentence stands in a string or a comment, do not count.",
     build: Build::Stream(|rule| Box::new(LogPattern::new(rule))),
@@ -45,6 +55,9 @@ struct LogPattern {
     set: RegexSet,
     patterns: Vec<Regex>,
     is_at_end: bool,
+    heals_after: u64,
+    /// Steps closed since the last hit, if it may heal.
+    n_steps_since: Option<u64>,
     pending: Option<Pending>,
     has_finished: bool,
     /// The interpreter tells of an exception that it dropped, as it does while it shuts down.
@@ -59,6 +72,8 @@ impl LogPattern {
             set: RegexSet::new(rule.patterns.iter().map(Regex::as_str)).unwrap_or_else(|_| RegexSet::empty()),
             patterns: rule.patterns.clone(),
             is_at_end: rule.params.get("at_end") > 0.5,
+            heals_after: rule.params.get("heals_after") as u64,
+            n_steps_since: None,
             pending: None,
             has_finished: false,
             is_ignored: false,
@@ -104,9 +119,34 @@ impl StreamCheck for LogPattern {
             .word("line", line.number.to_string())
             .word("text", quote(line.text));
         if self.is_at_end {
-            self.pending = Some(Pending { step, last_step: context.facts.last_step, seen });
+            self.pending = Some(Pending {
+                step,
+                last_step: context.facts.last_step,
+                seen,
+            });
         } else {
-            out.push(Judged { subject: 0, step, judgement: Judgement::Bad(seen) });
+            self.n_steps_since = (self.heals_after > 0).then_some(0);
+            out.push(Judged {
+                subject: 0,
+                step,
+                judgement: Judgement::Bad(seen),
+            });
+        }
+    }
+
+    fn step_closed(&mut self, step: i64, _: Option<f64>, _: &Context<'_>, out: &mut Vec<Judged>) {
+        let Some(n_steps) = &mut self.n_steps_since else {
+            return;
+        };
+        *n_steps += 1;
+        // The step that was open when the line came is closed after it.
+        if *n_steps > self.heals_after {
+            self.n_steps_since = None;
+            out.push(Judged {
+                subject: 0,
+                step,
+                judgement: Judgement::Healed(Severity::Info),
+            });
         }
     }
 
@@ -116,14 +156,21 @@ impl StreamCheck for LogPattern {
 
     fn rewind(&mut self, _: i64) {
         self.pending = None;
+        self.n_steps_since = None;
         self.has_finished = false;
     }
 
     fn finish(&mut self, _: &StreamEnd, context: &Context<'_>, out: &mut Vec<Judged>) {
-        let Some(pending) = self.pending.take() else { return };
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
         let went_on = context.facts.last_step > pending.last_step;
         if !went_on && !self.has_finished {
-            out.push(Judged { subject: 0, step: pending.step, judgement: Judgement::Bad(pending.seen) });
+            out.push(Judged {
+                subject: 0,
+                step: pending.step,
+                judgement: Judgement::Bad(pending.seen),
+            });
         }
     }
 }
@@ -138,9 +185,35 @@ fn quote(text: &str) -> String {
 
 /// Beginnings of lines of Python and shell that may hold a sentence without anything having happened.
 const CODE_BEGINS: &[&str] = &[
-    "#", "//", "/*", "\"", "'", "f\"", "f'", "raise ", "print(", "return ", "assert ", "if ", "elif ", "def ",
-    "class ", "import ", "from ", "except ", "logger.", "logging.", "log.", "warnings.", "self.", "echo ", "printf ",
-    "+ ", ">>> ", "case ", "grep ",
+    "#",
+    "//",
+    "/*",
+    "\"",
+    "'",
+    "f\"",
+    "f'",
+    "raise ",
+    "print(",
+    "return ",
+    "assert ",
+    "if ",
+    "elif ",
+    "def ",
+    "class ",
+    "import ",
+    "from ",
+    "except ",
+    "logger.",
+    "logging.",
+    "log.",
+    "warnings.",
+    "self.",
+    "echo ",
+    "printf ",
+    "+ ",
+    ">>> ",
+    "case ",
+    "grep ",
 ];
 
 /// Text up to a string literal that is an argument or is assigned.

@@ -171,7 +171,11 @@ impl Stall {
         let median = self.intervals.median()?;
         let is_long = seconds > self.gap_factor * median
             && per_step > self.gap_factor * self.seconds_per_step.median()?;
-        is_long.then_some(Gap { step, seconds, median })
+        is_long.then_some(Gap {
+            step,
+            seconds,
+            median,
+        })
     }
 
     /// Whether other pauses are as long: two of them, or one at the other end of a regular period.
@@ -185,7 +189,10 @@ impl Stall {
             [] => false,
             [other] => {
                 let from_start = |it: &Gap| it.step.saturating_sub(self.first_step.unwrap_or(0)) as f64;
-                let (early, late) = (from_start(gap).min(from_start(other)), from_start(gap).max(from_start(other)));
+                let (early, late) = (
+                    from_start(gap).min(from_start(other)),
+                    from_start(gap).max(from_start(other)),
+                );
                 (late - 2.0 * early).abs() <= 2.0 * self.strides.median().unwrap_or(1.0)
             }
             _ => true,
@@ -201,27 +208,45 @@ impl Stall {
             let seen = Observation::new("gap", gap.seconds, bound)
                 .word("pause", in_words(gap.seconds))
                 .word("median", in_words(gap.median));
-            out.push(Judged { subject: 0, step: gap.step, judgement: Judgement::Bad(seen) });
+            out.push(Judged {
+                subject: 0,
+                step: gap.step,
+                judgement: Judgement::Bad(seen),
+            });
         }
     }
 
     fn report_end(&self, context: &Context<'_>, out: &mut Vec<Judged>) {
-        let (Planned::Steps(planned), Some((last, wall_time))) = (self.planned, self.last) else { return };
+        let (Planned::Steps(planned), Some((last, wall_time))) = (self.planned, self.last) else {
+            return;
+        };
         if self.has_ended_well || !self.is_live_log || context.facts.steps_are_ordinal || last > planned {
             return;
         }
-        let Some(stride) = self.strides.median().filter(|_| self.n_steps > N_INTERVALS_MIN as u64) else { return };
+        let Some(stride) = self
+            .strides
+            .median()
+            .filter(|_| self.n_steps > N_INTERVALS_MIN as u64)
+        else {
+            return;
+        };
         // A run of N steps may count them from 0: its last one is N - 1.
         let missing = planned.saturating_sub(1).saturating_sub(last) as f64;
         if missing <= self.short_intervals * stride.max(1.0) {
             return;
         }
-        let when = wall_time.and_then(date_in_words).unwrap_or_else(|| "an unknown time".to_owned());
+        let when = wall_time
+            .and_then(date_in_words)
+            .unwrap_or_else(|| "an unknown time".to_owned());
         let seen = Observation::new("unfinished", last as f64, planned as f64)
             .word("last_step", last.to_string())
             .word("planned", planned.to_string())
             .word("last_time", when);
-        out.push(Judged { subject: 1, step: last, judgement: Judgement::Bad(seen) });
+        out.push(Judged {
+            subject: 1,
+            step: last,
+            judgement: Judgement::Bad(seen),
+        });
     }
 }
 
@@ -272,7 +297,9 @@ impl StreamCheck for Stall {
 
     fn rewind(&mut self, step: i64) {
         self.gaps.retain(|it| it.step < step);
-        self.last = self.last.map(|(last, _)| (last.min(step.saturating_sub(1)), None));
+        self.last = self
+            .last
+            .map(|(last, _)| (last.min(step.saturating_sub(1)), None));
         self.has_ended_well = false;
         // The new attempt may be planned for another length.
         if self.planned == Planned::Contradictory {
@@ -290,7 +317,11 @@ impl StreamCheck for Stall {
 fn says_orderly_end(text: &str) -> bool {
     // Few lines are short enough and hold an `i` and an `n` where needed: two substring searches cost nothing.
     let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
-    has("arly stopping") || has("arlyStopping") || has("exiting program") || has("raining complete") || has("raining finished")
+    has("arly stopping")
+        || has("arlyStopping")
+        || has("exiting program")
+        || has("raining complete")
+        || has("raining finished")
 }
 
 fn in_words(seconds: f64) -> String {
