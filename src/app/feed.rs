@@ -27,23 +27,25 @@ pub struct Fed {
     pub precedence: u32,
 }
 
-/// Reads the files into the engine. `shown` turns a path into what people see.
+/// Reads the files into the engine. `shown` turns a path into what people see, `tick` hears how many bytes were
+/// read.
 pub fn feed(files: &[PathBuf], engine: &mut Engine<'_>, shown: &dyn Fn(&Path) -> String, tick: &dyn Fn(u64)) -> Fed {
     let mut fed = Fed { precedence: u32::MAX, ..Fed::default() };
+    let mut blocks = BlockReader::new();
     let mut readers: Vec<FileReader> = Vec::new();
     for path in files {
-        match FileReader::open(path, shown(path)) {
+        match FileReader::open(&mut blocks, path, shown(path)) {
             Ok(reader) => readers.push(reader),
-            Err((report, problem)) => {
-                fed.problems.extend(problem);
-                fed.files.extend(report);
+            Err(refused) => {
+                fed.problems.extend(refused.problem);
+                fed.files.push(refused.report);
             }
         }
     }
     match readers.as_mut_slice() {
         [] => {}
-        [only] => only.read_all(engine, &mut fed.problems, tick),
-        many => merge(many, engine, &mut fed.problems, tick),
+        [only] => while only.read_into_engine(&mut blocks, engine, &mut fed.problems, tick) {},
+        many => merge(many, &mut blocks, engine, &mut fed.problems, tick),
     }
     for reader in readers {
         fed.precedence = fed.precedence.min(precedence(reader.decoder.format()));
@@ -69,97 +71,66 @@ fn precedence(format: &str) -> u32 {
 struct FileReader {
     path: PathBuf,
     shown: String,
-    reader: BlockReader,
     decoder: Box<dyn Decode>,
-    bytes: u64,
-    problems_dropped: u64,
-    problems_kept: usize,
+    offset: u64,
+    problems: KeptProblems,
     queue: VecDeque<Held>,
     is_done: bool,
 }
 
-type Refused = (Option<FileReport>, Option<Problem>);
+/// A file that is not read, and why.
+struct Refused {
+    report: FileReport,
+    problem: Option<Problem>,
+}
 
 impl FileReader {
-    fn open(path: &Path, shown: String) -> Result<Self, Refused> {
-        let reader = BlockReader::new(path);
-        let mut reader = reader;
-        let head = match reader.head() {
-            Ok(head) => head,
-            Err(problem) => {
-                let report = FileReport { path: shown.clone(), format: "unreadable".to_owned(), bytes: 0, records: 0, skipped: 0, is_log: false };
-                return Err((Some(report), Some(Problem { path: shown, ..problem })));
-            }
+    fn open(blocks: &mut BlockReader, path: &Path, shown: String) -> Result<Self, Refused> {
+        let refuse = |format: &str, what: Option<String>| {
+            let (path, format) = (shown.clone(), format.to_owned());
+            let problem = what.map(|what| Problem::path(path.clone(), what));
+            Refused { report: FileReport { path, format, bytes: 0, records: 0, skipped: 0, is_log: false }, problem }
         };
-        let name = path.to_string_lossy();
-        let refuse = |format: &str, problem: Option<String>| {
-            let report = FileReport { path: shown.clone(), format: format.to_owned(), bytes: head.len() as u64, records: 0, skipped: 0, is_log: false };
-            Err((Some(report), problem.map(|what| Problem::path(shown.clone(), what))))
-        };
-        match open(head, &name) {
+        let unreadable = |problem: Problem| refuse("unreadable", Some(problem.what));
+        blocks.start(path, 0).map_err(unreadable)?;
+        let head = blocks.next_block().map_err(unreadable)?.map_or(&[][..], |it| it.bytes);
+        match open(head, &path.to_string_lossy()) {
             Opened::Decoder(decoder) => Ok(Self {
                 path: path.to_owned(),
                 shown,
-                reader,
                 decoder,
-                bytes: 0,
-                problems_dropped: 0,
-                problems_kept: 0,
+                offset: 0,
+                problems: KeptProblems::default(),
                 queue: VecDeque::new(),
                 is_done: false,
             }),
-            Opened::Compressed(how) => refuse(how, Some(format!("compressed with {how}: decompress it to have it read"))),
-            Opened::Later(what) => refuse(what, Some(format!("{what}: a format that is not read yet"))),
-            Opened::NotALog(why) => refuse(&format!("not a log: {why}"), None),
-            Opened::Empty => refuse("empty", None),
+            Opened::Compressed(how) => Err(refuse(how, Some(format!("compressed with {how}: decompress it to have it read")))),
+            Opened::Later(what) => Err(refuse(what, Some(format!("{what}: a format that is not read yet")))),
+            Opened::NotALog(why) => Err(refuse(&format!("not a log ({why})"), None)),
+            Opened::Empty => Err(refuse("empty", None)),
         }
     }
 
-    fn read_all(&mut self, engine: &mut Engine<'_>, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
-        while !self.is_done {
-            let mut sink = EngineSink { engine, problems, path: &self.shown, kept: &mut self.problems_kept, dropped: &mut self.problems_dropped };
-            match self.reader.next_block() {
-                Ok(Some(block)) => {
-                    self.bytes += block.len() as u64;
-                    tick(block.len() as u64);
-                    self.decoder.feed(block, &mut sink);
-                }
-                Ok(None) => {
-                    self.decoder.finish(&mut sink);
-                    self.is_done = true;
-                }
-                Err(problem) => {
-                    self.decoder.finish(&mut sink);
-                    problems.push(Problem { path: self.shown.clone(), ..problem });
-                    self.is_done = true;
-                }
-            }
-        }
+    /// Decodes one block into the engine; false at the end.
+    fn read_into_engine(
+        &mut self,
+        blocks: &mut BlockReader,
+        engine: &mut Engine<'_>,
+        problems: &mut Vec<Problem>,
+        tick: &dyn Fn(u64),
+    ) -> bool {
+        let mut target = EngineTarget { engine };
+        let mut sink = FileSink { target: &mut target, problems, path: &self.shown, kept: &mut self.problems };
+        self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+        !self.is_done
     }
 
     /// Decodes until something is in the queue or the file is at its end.
-    fn fill(&mut self, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
+    fn fill(&mut self, blocks: &mut BlockReader, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
         while self.queue.is_empty() && !self.is_done {
-            let mut sink = QueueSink { queue: &mut self.queue, problems, path: &self.shown, kept: &mut self.problems_kept, dropped: &mut self.problems_dropped };
-            match self.reader.next_block() {
-                Ok(Some(block)) => {
-                    self.bytes += block.len() as u64;
-                    tick(block.len() as u64);
-                    self.decoder.feed(block, &mut sink);
-                }
-                Ok(None) => {
-                    self.decoder.finish(&mut sink);
-                    self.is_done = true;
-                }
-                Err(problem) => {
-                    self.decoder.finish(&mut sink);
-                    problems.push(Problem { path: self.shown.clone(), ..problem });
-                    self.is_done = true;
-                }
-            }
+            let mut sink = FileSink { target: &mut self.queue, problems, path: &self.shown, kept: &mut self.problems };
+            self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
         }
-        // Other files are read next: this one gives its descriptor back.
-        self.reader.release();
     }
 
     /// Wall time of the next point; marks belong to the point that follows them.
@@ -172,9 +143,8 @@ impl FileReader {
     }
 
     fn overflow_note(&self) -> Option<Problem> {
-        (self.problems_dropped > 0).then(|| {
-            Problem::path(self.shown.clone(), format!("{} further problems of this file are not listed", self.problems_dropped))
-        })
+        let dropped = self.problems.dropped;
+        (dropped > 0).then(|| Problem::path(self.shown.clone(), format!("{dropped} further problems of this file are not listed")))
     }
 
     fn report(&self) -> FileReport {
@@ -182,7 +152,7 @@ impl FileReader {
         FileReport {
             path: self.shown.clone(),
             format: self.decoder.format().to_owned(),
-            bytes: self.bytes,
+            bytes: self.offset,
             records: tally.records,
             skipped: tally.skipped,
             is_log: tally.records > 0 || self.path.to_string_lossy().contains("tfevents"),
@@ -190,13 +160,50 @@ impl FileReader {
     }
 }
 
+/// Reads the block at `offset` and decodes it; at the end of the file lets the decoder finish and says false.
+/// A reader that stood in another file turns to this one.
+fn read_block(
+    blocks: &mut BlockReader,
+    path: &Path,
+    offset: &mut u64,
+    decoder: &mut dyn Decode,
+    sink: &mut dyn Sink,
+    tick: &dyn Fn(u64),
+) -> bool {
+    let turned = if blocks.position() == Some((path, *offset)) { Ok(()) } else { blocks.start(path, *offset) };
+    match turned.and_then(|()| blocks.next_block()) {
+        Ok(Some(block)) => {
+            let n = block.bytes.len() as u64;
+            *offset += n;
+            tick(n);
+            decoder.feed(block.bytes, sink);
+            true
+        }
+        Ok(None) => {
+            decoder.finish(sink);
+            false
+        }
+        Err(problem) => {
+            decoder.finish(sink);
+            sink.problem(problem);
+            false
+        }
+    }
+}
+
 /// Merges files by wall time; of equal times the file that was named first goes first.
-fn merge(files: &mut [FileReader], engine: &mut Engine<'_>, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
+fn merge(
+    files: &mut [FileReader],
+    blocks: &mut BlockReader,
+    engine: &mut Engine<'_>,
+    problems: &mut Vec<Problem>,
+    tick: &dyn Fn(u64),
+) {
     loop {
         let mut next: Option<(usize, f64)> = None;
         let mut second = f64::INFINITY;
         for (index, file) in files.iter_mut().enumerate() {
-            file.fill(problems, tick);
+            file.fill(blocks, problems, tick);
             let Some(time) = file.next_time() else { continue };
             match next {
                 Some((_, best)) if time >= best => second = second.min(time),
@@ -214,7 +221,7 @@ fn merge(files: &mut [FileReader], engine: &mut Engine<'_>, problems: &mut Vec<P
                 held.give(engine);
             }
             if file.queue.is_empty() {
-                file.fill(problems, tick);
+                file.fill(blocks, problems, tick);
             }
             match file.next_time() {
                 Some(time) if time <= second => {}
@@ -253,24 +260,25 @@ impl Held {
     }
 }
 
-fn keep_problem(problem: Problem, path: &str, problems: &mut Vec<Problem>, kept: &mut usize, dropped: &mut u64) {
-    if *kept < PROBLEMS_MAX {
-        *kept += 1;
-        problems.push(Problem { path: path.to_owned(), ..problem });
-    } else {
-        *dropped += 1;
-    }
+/// How many problems of a file were listed and how many only counted.
+#[derive(Default)]
+struct KeptProblems {
+    kept: usize,
+    dropped: u64,
 }
 
-struct EngineSink<'s, 'r> {
-    engine: &'s mut Engine<'r>,
-    problems: &'s mut Vec<Problem>,
-    path: &'s str,
-    kept: &'s mut usize,
-    dropped: &'s mut u64,
+/// Where decoded items go.
+trait Target {
+    fn sample(&mut self, sample: &Sample<'_>);
+    fn line(&mut self, line: &TextLine<'_>);
+    fn mark(&mut self, mark: Mark<'_>);
 }
 
-impl Sink for EngineSink<'_, '_> {
+struct EngineTarget<'e, 'r> {
+    engine: &'e mut Engine<'r>,
+}
+
+impl Target for EngineTarget<'_, '_> {
     fn sample(&mut self, sample: &Sample<'_>) {
         self.engine.sample(sample);
     }
@@ -280,38 +288,51 @@ impl Sink for EngineSink<'_, '_> {
     fn mark(&mut self, mark: Mark<'_>) {
         self.engine.mark(mark);
     }
-    fn problem(&mut self, problem: Problem) {
-        keep_problem(problem, self.path, self.problems, self.kept, self.dropped);
-    }
 }
 
-struct QueueSink<'s> {
-    queue: &'s mut VecDeque<Held>,
-    problems: &'s mut Vec<Problem>,
-    path: &'s str,
-    kept: &'s mut usize,
-    dropped: &'s mut u64,
-}
-
-impl Sink for QueueSink<'_> {
+impl Target for VecDeque<Held> {
     fn sample(&mut self, sample: &Sample<'_>) {
         let Sample { tag, step, wall_time, value, form, offset } = *sample;
-        self.queue.push_back(Held::Sample { tag: tag.into(), step, wall_time, value, form, offset });
+        self.push_back(Held::Sample { tag: tag.into(), step, wall_time, value, form, offset });
     }
+    // Only event files are merged, and these have neither lines nor fields that can be missing.
     fn line(&mut self, _line: &TextLine<'_>) {}
     fn mark(&mut self, mark: Mark<'_>) {
-        let held = match mark {
+        self.push_back(Held::Mark(match mark {
             Mark::SessionStart { step } => HeldMark::SessionStart(step),
             Mark::PlannedSteps(steps) => HeldMark::PlannedSteps(steps),
             Mark::OrdinalSteps => HeldMark::OrdinalSteps,
             Mark::EpochSteps => HeldMark::EpochSteps,
             Mark::Finished => HeldMark::Finished,
-            // Only text has fields that can be missing, and text files are never merged.
             Mark::FieldMissing { .. } => return,
-        };
-        self.queue.push_back(Held::Mark(held));
+        }));
+    }
+}
+
+/// A sink that knows which file it hears.
+struct FileSink<'s, T: Target> {
+    target: &'s mut T,
+    problems: &'s mut Vec<Problem>,
+    path: &'s str,
+    kept: &'s mut KeptProblems,
+}
+
+impl<T: Target> Sink for FileSink<'_, T> {
+    fn sample(&mut self, sample: &Sample<'_>) {
+        self.target.sample(sample);
+    }
+    fn line(&mut self, line: &TextLine<'_>) {
+        self.target.line(line);
+    }
+    fn mark(&mut self, mark: Mark<'_>) {
+        self.target.mark(mark);
     }
     fn problem(&mut self, problem: Problem) {
-        keep_problem(problem, self.path, self.problems, self.kept, self.dropped);
+        if self.kept.kept < PROBLEMS_MAX {
+            self.kept.kept += 1;
+            self.problems.push(Problem { path: self.path.to_owned(), ..problem });
+        } else {
+            self.kept.dropped += 1;
+        }
     }
 }

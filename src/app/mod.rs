@@ -3,11 +3,11 @@
 //! In: the command line. Out: text on standard output, problems on standard error, an exit status. Invariant:
 //! an error is printed once, here.
 
-mod audit;
+pub mod audit;
 pub mod feed;
 pub mod pipeline;
-mod rule_harness;
-mod rule_set;
+pub mod rule_harness;
+pub mod rule_set;
 pub mod rules_cmd;
 
 use std::io;

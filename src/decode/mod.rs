@@ -15,19 +15,13 @@ pub mod jsonl;
 mod key;
 pub mod line;
 pub mod number;
-mod bulk;
 mod event;
 pub mod event_write;
 mod faults;
 mod framer;
 mod gap;
 mod histogram;
-pub mod json;
-pub mod jsonl;
-mod key;
-pub mod line;
 mod message;
-pub mod number;
 mod proto;
 #[cfg(test)]
 mod real_files;
@@ -39,15 +33,10 @@ pub mod text;
 pub mod tfrecord;
 mod trouble;
 mod wall_time;
-#[cfg(test)]
-pub(crate) mod record;
-mod row;
-mod trouble;
-mod wall_time;
-pub mod text;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
+pub use detect::{Opened, open};
 pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.

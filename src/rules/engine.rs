@@ -12,7 +12,7 @@ use super::check::{
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
-use crate::model::{Mark, Problem, Profile, Quantity, Sample, Severity, Slot, Split, TextLine};
+use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
 use crate::series::{Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
 
 /// The rules at work on one stream.
@@ -592,10 +592,4 @@ fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) ->
 /// The check lists layers by depth: the position in its list orders them in the finding.
 fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
     (0_u32..).zip(layers).map(|(order, (_, name))| (order, name)).collect()
-}
-
-/// The severity below which nothing is an alarm.
-#[must_use]
-pub fn is_alarm(severity: Severity) -> bool {
-    severity >= Severity::Warning
 }

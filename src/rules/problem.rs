@@ -69,11 +69,15 @@ fn char_boundary(text: &str, offset: usize) -> usize {
         .unwrap_or(0)
 }
 
+/// Problems of one source that are kept: a foreign file may have one per line, and nobody reads more.
+pub(crate) const PROBLEMS_MAX: usize = 1000;
+
 /// Gathers the problems of one source.
 #[derive(Debug)]
 pub(crate) struct Problems<'s> {
     source: &'s Source,
     found: Vec<RuleProblem>,
+    n_beyond: usize,
 }
 
 impl<'s> Problems<'s> {
@@ -81,6 +85,7 @@ impl<'s> Problems<'s> {
         Self {
             source,
             found: Vec::new(),
+            n_beyond: 0,
         }
     }
 
@@ -91,15 +96,24 @@ impl<'s> Problems<'s> {
 
     /// A problem with advice, where there is some.
     pub(crate) fn add_hinted(&mut self, span: &Span, message: impl Into<String>, hint: Option<String>) {
+        if self.found.len() >= PROBLEMS_MAX {
+            self.n_beyond += 1;
+            return;
+        }
+        let problem = self.at(span, message.into(), hint);
+        self.found.push(problem);
+    }
+
+    fn at(&self, span: &Span, message: String, hint: Option<String>) -> RuleProblem {
         let (line, column) = position(&self.source.text, span.start);
-        self.found.push(RuleProblem {
+        RuleProblem {
             file: self.source.name.clone(),
             line,
             column,
             span: span.clone(),
-            message: message.into(),
+            message,
             hint,
-        });
+        }
     }
 
     /// `file:line` of a place, for origins.
@@ -113,12 +127,21 @@ impl<'s> Problems<'s> {
 
     /// How many so far.
     pub(crate) fn len(&self) -> usize {
-        self.found.len()
+        self.found.len() + self.n_beyond
     }
 
-    /// All of them in the order of the text.
+    /// All that were kept, in the order of the text, and how many were not.
     pub(crate) fn into_sorted(mut self) -> Vec<RuleProblem> {
         self.found.sort_by_key(|it| (it.span.start, it.span.end));
+        if self.n_beyond > 0 {
+            let end = self.source.text.len();
+            let rest = self.at(
+                &(end..end),
+                format!("{} further problems are not listed", self.n_beyond),
+                None,
+            );
+            self.found.push(rest);
+        }
         self.found
     }
 }

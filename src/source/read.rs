@@ -76,6 +76,12 @@ impl BlockReader {
         Ok(())
     }
 
+    /// The file that is open and the offset of its next block.
+    #[must_use]
+    pub fn position(&self) -> Option<(&Path, u64)> {
+        self.open.as_ref().map(|it| (it.path.as_path(), it.offset))
+    }
+
     /// The next block, or `None` at the present end of the file, which is then closed.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ pub struct Shift {
     pub late: f64,
     /// `(early - late)` in standard errors; positive when the series fell. Infinite without noise.
     pub t_fall: f64,
+    /// Standard error of `early - late`.
+    pub se: f64,
 }
 
 /// Compares two parts of a series: Welch's t with medians, robust scales and effective sizes (the standard error of a
@@ -59,15 +61,13 @@ pub fn shift(early: &[f64], late: &[f64]) -> Option<Shift> {
     let (median_late, scale_late) = median_and_scale(late)?;
     let variance = scale_early.powi(2) / effective_size(early) + scale_late.powi(2) / effective_size(late);
     let fall = median_early - median_late;
-    let t_fall = if fall == 0.0 {
-        0.0
-    } else {
-        fall / (1.2533 * variance.sqrt())
-    };
+    let se = 1.2533 * variance.sqrt();
+    let t_fall = if fall == 0.0 { 0.0 } else { fall / se };
     Some(Shift {
         early: median_early,
         late: median_late,
         t_fall,
+        se,
     })
 }
 

@@ -169,16 +169,17 @@ impl Bench {
     }
 }
 
-/// A small generator of noise (PCG-like multiplication, Irwin-Hall for the normal).
+/// A small generator of noise; the normal is a sum of twelve.
 pub(crate) struct Noise(pub(crate) u64);
 
 impl Noise {
+    /// Splitmix64 (Steele, Lea, Flood 2014), the upper 53 bits.
     pub(crate) fn uniform(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
     pub(crate) fn normal(&mut self) -> f64 {

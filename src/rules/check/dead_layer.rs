@@ -6,6 +6,7 @@
 //! branch, and stays an `info`. Invariant: a printed zero proves nothing below the printed resolution, and
 //! after a NaN nothing is said.
 
+use super::depth_view::is_expert;
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Group, Profile, Severity, Slot};
 use crate::rules::Rule;
@@ -74,7 +75,7 @@ const PATIENCE_LOGS: u64 = 20;
 const UNDECIDED_LOGS: u64 = 10;
 /// Logs with a gradient that make a life; with fewer, a run of zeros must last for `PATIENCE_LOGS`.
 const LIVED_LOGS: u64 = 5;
-/// Profiles after a NaN in which zeros that begin are its work: a ReLU turns NaN into zero in some frameworks.
+/// Profiles after a NaN in which zeros that begin are its work: a `ReLU` turns NaN into zero in some frameworks.
 const NEAR_NAN_LOGS: u64 = 3;
 /// A printed zero is a zero only beside numbers this many times the printed resolution.
 const RESOLUTION_MARGIN: f64 = 1e3;
@@ -288,6 +289,9 @@ impl DeadLayer {
         if !survey.died.is_empty() {
             // A live net in which layers die keeps those that never lived in the count of the dead.
             let n_dead = survey.died.len() + survey.lone.len() + survey.never_lived.len();
+            if keeps_its_gain(context) {
+                return None;
+            }
             let is_most = n_dead as f64 > self.critical_share * survey.n_judged as f64;
             return Some(self.observation("dead", &survey.died, survey, is_most));
         }
@@ -301,6 +305,7 @@ impl DeadLayer {
             return None;
         }
         let mut slots = survey.never_lived.clone();
+        slots.extend(&survey.died);
         slots.extend(&survey.lone);
         slots.sort_unstable();
         (!slots.is_empty()).then(|| {
@@ -369,15 +374,20 @@ impl ProfileCheck for DeadLayer {
     }
 }
 
-/// Experts are width, not depth, and idle ones have no gradient.
-fn is_expert(group: &Group) -> bool {
-    group.role.to_ascii_lowercase().contains("expert")
-}
-
 /// A zero that was printed with few decimals is only known to be small.
 fn proves_zero(slot: &Slot, life: &Life, typical_peak: f64) -> bool {
     let witness = if life.has_lived() { life.peak } else { typical_peak };
     slot.resolution == 0.0 || witness >= RESOLUTION_MARGIN * slot.resolution
+}
+
+/// The loss still has more than half of what it had gained. Nothing of the input passes a dead layer, so the
+/// output is constant and the loss goes back to where it began; layers that are frozen on purpose cost nothing.
+fn keeps_its_gain(context: &Context<'_>) -> bool {
+    let loss = &context.facts.loss;
+    let (Some(initial), Some(best), Some(current)) = (loss.initial, loss.best, loss.current) else {
+        return false;
+    };
+    loss.fell_share() > LOSS_MOVED_SHARE && initial - current > 0.5 * (initial - best)
 }
 
 /// The loss is known and has not moved since the start.
@@ -400,6 +410,11 @@ mod tests {
         World::default().losses(&[2.3, 2.3, 2.3, 2.0, 1.5, 1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5])
     }
 
+    /// Had learnt, and is back where it began.
+    fn lost() -> World {
+        World::default().losses(&[2.3, 2.3, 2.3, 1.5, 1.0, 0.5, 0.5, 0.5, 2.3, 2.4, 2.3, 2.3, 2.3])
+    }
+
     fn net(norms: &[f64]) -> Net {
         Net::weights(Quantity::GradNorm, norms)
     }
@@ -418,9 +433,9 @@ mod tests {
     #[test]
     fn a_layer_that_dies_takes_all_below_it_and_the_third_log_tells() {
         let mut check = build(&INFO, &[]);
-        repeat(check.as_mut(), &learning(), &net(&LIVE), 30);
-        assert!(kinds(&repeat(check.as_mut(), &learning(), &net(&DEAD), 2)).is_empty());
-        let judged = repeat(check.as_mut(), &learning(), &net(&DEAD), 1);
+        repeat(check.as_mut(), &lost(), &net(&LIVE), 30);
+        assert!(kinds(&repeat(check.as_mut(), &lost(), &net(&DEAD), 2)).is_empty());
+        let judged = repeat(check.as_mut(), &lost(), &net(&DEAD), 1);
         let found = observations(&judged);
         assert_eq!(found.len(), 1);
         assert_eq!(
@@ -429,16 +444,25 @@ mod tests {
         );
         // Half or less of the layers: the rule's own severity.
         assert!(
-            kinds(&repeat(check.as_mut(), &learning(), &net(&LIVE), 30)).is_empty(),
+            kinds(&repeat(check.as_mut(), &lost(), &net(&LIVE), 30)).is_empty(),
             "recovers"
         );
         let judged = repeat(
             check.as_mut(),
-            &learning(),
+            &lost(),
             &net(&[0.0, 0.0, 1.0, 1.0, 1.0, 0.8, 0.5]),
             4,
         );
         assert_eq!(observations(&judged)[0].severity, None);
+    }
+
+    #[test]
+    fn layers_frozen_in_mid_run_leave_the_loss_where_it_is() {
+        let mut check = build(&INFO, &[]);
+        repeat(check.as_mut(), &learning(), &net(&LIVE), 30);
+        let judged = repeat(check.as_mut(), &learning(), &net(&DEAD), 30);
+        assert_eq!(kinds(&judged), ["frozen-or-dead"]);
+        assert_eq!(observations(&judged)[0].severity, Some(Severity::Info));
     }
 
     #[test]
@@ -523,7 +547,7 @@ mod tests {
     fn after_a_nan_nothing_is_said() {
         let mut check = build(&INFO, &[]);
         repeat(check.as_mut(), &learning(), &net(&LIVE), 30);
-        let mut zeroed = learning();
+        let mut zeroed = lost();
         zeroed.facts.nonfinite_since = Some(29);
         assert!(
             kinds(&repeat(check.as_mut(), &zeroed, &net(&DEAD), 30)).is_empty(),

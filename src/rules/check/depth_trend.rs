@@ -361,11 +361,11 @@ impl DepthTrend {
 
 impl ProfileCheck for DepthTrend {
     fn observe(&mut self, profile: &Profile<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
-        for group in profile.groups {
+        for (place, group) in profile.groups.iter().enumerate() {
             if group.order == DepthOrder::Unknown || group.members.len() < self.bounds.short_layers {
                 continue;
             }
-            let subject = self.subjects.number(profile, group);
+            let subject = self.subjects.number(profile, group, place);
             let judgement = self.judge(profile, group, subject, context);
             out.push(Judged {
                 subject,

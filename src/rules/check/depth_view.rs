@@ -106,6 +106,16 @@ pub(super) fn is_bias_group(profile: &Profile<'_>, group: &Group) -> bool {
         .is_some_and(|slot| slot.layer.is_bias())
 }
 
+/// Experts are width, not depth, and idle ones have no gradient.
+pub(super) fn is_expert(group: &Group) -> bool {
+    const WORD: &[u8] = b"expert";
+    group
+        .role
+        .as_bytes()
+        .windows(WORD.len())
+        .any(|part| part.eq_ignore_ascii_case(WORD))
+}
+
 #[derive(Debug, PartialEq)]
 struct GroupKey {
     quantity: crate::model::Quantity,
@@ -121,15 +131,20 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
-    /// The number of `group`, from 0 in the order of first sight.
-    pub(super) fn number(&mut self, profile: &Profile<'_>, group: &Group) -> u32 {
+    /// The number of `group`, from 0 in the order of first sight. `place` is its place among the groups of the
+    /// profile, where it is looked for first: the list hardly ever changes.
+    pub(super) fn number(&mut self, profile: &Profile<'_>, group: &Group, place: usize) -> u32 {
         let section = section_of(profile, group);
-        let known = self.keys.iter().position(|key| {
+        let is_it = |key: &GroupKey| {
             key.quantity == profile.quantity
                 && key.section == section
                 && key.role == group.role
                 && key.parameter == group.parameter
-        });
+        };
+        let known = match self.keys.get(place) {
+            Some(key) if is_it(key) => Some(place),
+            _ => self.keys.iter().position(is_it),
+        };
         let number = known.unwrap_or_else(|| {
             self.keys.push(GroupKey {
                 quantity: profile.quantity,

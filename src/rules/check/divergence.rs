@@ -65,7 +65,7 @@ pub static INFO: CheckInfo = CheckInfo {
             default: 0.25,
             min: 0.01,
             max: 10.0,
-            doc: "creep: share of the fall, and of the best loss, that eight rising stretches in a row must undo",
+            doc: "creep: share of the fall, and of the best loss, that eight or more rising stretches in a row must undo",
         },
     ],
     doc: "The median of five against the best smoothed loss, in units of the fall so far and of the noise; a slow \
@@ -80,10 +80,21 @@ const LOG_SHARE: f64 = 1.2;
 /// A loss "fell" when it lost a tenth of its start, and three standard deviations.
 const FELL_SHARE: f64 = 0.1;
 const FELL_NOISES: f64 = 3.0;
+/// A smaller fall than this share of the start may be the luck of slow noise: then the loss must rise above its
+/// start as well.
+const SMALL_FALL: f64 = 0.3;
 /// A rise must be so many times the highest that came back by itself.
 const HEALED_RATIO: f64 = 1.5;
+/// A rise so many times the bound is clear; one just above it must last: the excursions of slow noise, AR(.9), end
+/// within some ten points.
+const CLEAR: f64 = 1.3;
+const UNCLEAR_POINTS: u32 = 8;
 /// How long such a rise is remembered.
-const RISE_MEMORY_POINTS: f64 = 128.0;
+const RISE_MEMORY_POINTS: f64 = 1024.0;
+/// The highest rise that is taken for nature: a doubling, or half of the fall. Beyond it stood a spike, and
+/// the next one is news again.
+const HEALED_MAX_LN: f64 = 0.7;
+const HEALED_MAX_SHARE: f64 = 0.5;
 /// Points whose median is the initial loss: few, because the loss falls fastest at its start.
 const START_POINTS: usize = 3;
 /// Points after which a loss far above its start is lost.
@@ -102,8 +113,10 @@ const BINS: usize = 32;
 const CREEP_BINS: usize = 8;
 /// Points in each stretch at least.
 const CREEP_BIN_POINTS: u64 = 4;
-/// Alternations in a row: by chance (2/3)^20, 3e-4, before the swing must also grow.
-const SWINGS: u32 = 20;
+/// Alternations in a row: by chance (2/3)^24, 6e-5, before the swing must also grow.
+const SWINGS: u32 = 24;
+/// Of these, so many give the size at the start.
+const FIRST_SWINGS: u32 = 8;
 /// Growth of the swing over them, and its size in shares of the loss.
 const SWING_GROWTH: f64 = 4.0;
 const SWING_SHARE: f64 = 0.25;
@@ -213,6 +226,9 @@ impl Divergence {
         if !self.state.is_linear() {
             let by_log = best * (initial / best).powf((LOG_SHARE * self.fall_share).min(1.0));
             bound = bound.min(by_log).max(self.ratio * best);
+            if fall < SMALL_FALL * initial {
+                bound = bound.max(self.ratio * initial);
+            }
         }
         let healed = HEALED_RATIO * self.state.rise_healed;
         let above_healed = if self.state.is_linear() {
@@ -233,6 +249,10 @@ impl Divergence {
         let bound = self.bound(initial, best);
         if now > bound {
             self.state.bad_points += 1;
+            let is_clear = now - best >= CLEAR * (bound - best);
+            if !is_clear && self.state.bad_points < UNCLEAR_POINTS {
+                return Judgement::Abstain;
+            }
             let severity = self.severity_of_rise(initial, now);
             return self.bad("diverged", now, bound, best, severity);
         }
@@ -252,15 +272,10 @@ impl Divergence {
         {
             return self.bad("creep", now, bound, best, Severity::Warning);
         }
-        if self.state.swing.is_growing(now) {
+        let scale = now.abs().max(initial - best);
+        if self.state.swing.is_growing(scale) {
             let size = self.state.swing.size;
-            return self.bad(
-                "oscillation",
-                size,
-                SWING_SHARE * now.abs(),
-                best,
-                Severity::Warning,
-            );
+            return self.bad("oscillation", size, SWING_SHARE * scale, best, Severity::Warning);
         }
         Judgement::Good
     }
@@ -300,25 +315,20 @@ impl Divergence {
         )
     }
 
-    /// A steady rise over the last stretches of the whole run.
+    /// A steady rise over the last stretches of the run.
     fn find_creep(&mut self) {
         self.state.creep = None;
         let bins = self.state.bins.closed();
-        let Some(from) = bins.len().checked_sub(CREEP_BINS + 1) else {
-            return;
-        };
-        let Some(last) = bins.get(from..) else {
-            return;
-        };
+        let falls = bins.windows(2).rposition(|pair| pair[0].mean >= pair[1].mean);
+        let last = bins.get(falls.map_or(0, |at| at + 1)..).unwrap_or_default();
         let (Some((initial, best, _)), Some(first), Some(end)) =
             (self.state.levels(), last.first(), last.last())
         else {
             return;
         };
         let per_bin = self.state.bins.points_per_bin();
-        let is_rising = last.is_sorted_by(|a, b| a.mean < b.mean);
         let fall = initial - best;
-        if per_bin < CREEP_BIN_POINTS || !is_rising || !self.state.has_fallen {
+        if per_bin < CREEP_BIN_POINTS || last.len() <= CREEP_BINS || !self.state.has_fallen {
             return;
         }
         let noise = self
@@ -402,18 +412,18 @@ impl State {
     /// Rises that came back by themselves are this run's nature (slow noise, restarts of the schedule): only a
     /// higher one is news.
     fn note_rise(&mut self) {
-        let Some((_, best, now)) = self.levels() else {
+        let Some((initial, best, now)) = self.levels() else {
             return;
         };
-        let rise = if self.is_linear() {
-            now - best
+        let (rise, most) = if self.is_linear() {
+            (now - best, HEALED_MAX_SHARE * (initial - best))
         } else {
-            (now / best).ln()
+            ((now / best).ln(), HEALED_MAX_LN)
         };
         self.rise_healed *= 1.0 - 1.0 / RISE_MEMORY_POINTS;
         self.rise_now = self.rise_now.max(rise);
         if rise <= 0.33 * self.rise_now {
-            self.rise_healed = self.rise_healed.max(self.rise_now);
+            self.rise_healed = self.rise_healed.max(self.rise_now.min(most));
             self.rise_now = rise.max(0.0);
         }
     }
@@ -463,22 +473,24 @@ impl Swing {
         let difference = value - self.last;
         let alternates = difference * self.last_difference < 0.0;
         self.size = if alternates {
-            0.5 * (self.size + difference.abs())
+            0.75 * self.size + 0.25 * difference.abs()
         } else {
             difference.abs()
         };
-        self.count = if alternates { self.count + 1 } else { 0 };
-        if self.count == 4 {
+        self.count = if alternates {
+            self.count.saturating_add(1)
+        } else {
+            0
+        };
+        if self.count == FIRST_SWINGS {
             self.first_size = self.size;
         }
         self.last = value;
         self.last_difference = difference;
     }
 
-    fn is_growing(&self, level: f64) -> bool {
-        self.count >= SWINGS
-            && self.size > SWING_GROWTH * self.first_size
-            && self.size > SWING_SHARE * level.abs()
+    fn is_growing(&self, scale: f64) -> bool {
+        self.count >= SWINGS && self.size > SWING_GROWTH * self.first_size && self.size > SWING_SHARE * scale
     }
 }
 
@@ -531,3 +543,6 @@ impl SeriesCheck for Divergence {
         self.bad("diverged", now, bound, best, self.full)
     }
 }
+
+#[cfg(test)]
+mod tests;

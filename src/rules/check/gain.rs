@@ -209,8 +209,9 @@ impl Gain {
 
 impl ProfileCheck for Gain {
     fn observe(&mut self, profile: &Profile<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
-        for group in profile.groups.iter().filter(|group| !is_vector(profile, group)) {
-            let subject = self.subjects.number(profile, group);
+        let groups = profile.groups.iter().filter(|group| !is_vector(profile, group));
+        for (place, group) in groups.enumerate() {
+            let subject = self.subjects.number(profile, group, place);
             let judgement = self.judge(profile, group, subject, context);
             out.push(Judged {
                 subject,

@@ -238,10 +238,9 @@ impl GradientLevel {
         let Some(loss) = context.facts.loss.current.filter(|loss| *loss > 0.0) else {
             return false;
         };
-        let elasticity = level + weight_level(context) - loss.ln();
         level >= self.bounds.huge
             && jacobian(level, loss) >= self.bounds.jacobian
-            && elasticity <= self.bounds.elasticity
+            && level + weight_level(context) - loss.ln() <= self.bounds.elasticity
     }
 
     fn is_underflow(&self, profile: &Profile<'_>) -> bool {

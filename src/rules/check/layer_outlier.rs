@@ -5,6 +5,7 @@
 //! is large or small by design is never an outlier, nor is a change that all layers share.
 //! Invariant: constant memory per layer; while a layer is out, its reference does not follow it.
 
+use super::depth_view::{is_bias_group, is_expert};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Group, Profile, Quantity, Severity};
 use crate::rules::Rule;
@@ -195,13 +196,8 @@ impl ProfileCheck for LayerOutlier {
         }
         let mut found = Vec::new();
         for group in profile.groups {
-            // Biases start at zero and grow one by one.
-            let is_bias = group
-                .members
-                .first()
-                .and_then(|member| profile.slots.get(*member as usize))
-                .is_some_and(|slot| slot.layer.is_bias());
-            if !is_bias {
+            // Biases start at zero and grow one by one; experts wake one by one.
+            if !is_bias_group(profile, group) && !is_expert(group) {
                 self.read_changes(profile, group);
                 self.judge_changes(&mut found);
             }

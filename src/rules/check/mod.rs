@@ -31,6 +31,8 @@ pub mod threshold;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod families;
 mod loss_state;
 #[cfg(test)]
 mod tmp_corpus;

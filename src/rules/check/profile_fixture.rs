@@ -149,7 +149,9 @@ pub(super) struct World {
 impl World {
     /// With losses.
     pub(super) fn losses(mut self, losses: &[f64]) -> Self {
-        losses.iter().for_each(|loss| self.facts.loss.add(*loss));
+        for loss in losses {
+            self.facts.loss.add(*loss);
+        }
         self
     }
 
@@ -196,7 +198,7 @@ pub(super) fn kinds(judged: &[Judged]) -> Vec<&'static str> {
     observations(judged).iter().map(|it| it.kind).collect()
 }
 
-/// Deterministic standard normal numbers: SplitMix64 and the polar-free Box-Muller transform.
+/// Deterministic standard normal numbers: `SplitMix64` and the Box-Muller transform.
 pub(super) struct Noise(u64);
 
 impl Noise {

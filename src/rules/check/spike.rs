@@ -78,11 +78,11 @@ const UNLEARNT_MAX: u8 = 16;
 /// A single outlier this many times the level that is still out at the next point is sustained.
 const HUGE: f64 = 10.0;
 /// What "still out" means: robust deviations.
-const STILL_OUT_Z: f64 = 3.0;
+const STILL_OUT_Z: f64 = 5.0;
 /// And at least 20 % above the level.
 const STILL_OUT_RATIO: f64 = 1.2;
 /// A single point this many times the level is a warning by itself (`ln` excess 7 to 8 is the 1 % bound for one
-/// point in 1e6 under heavy tails).
+/// point in 1e6 under heavy tails); for norms only beside a loss that shows it.
 const SINGLE_WARNING: f64 = 1e3;
 /// Points whose median is the start of the series.
 const START_POINTS: usize = 5;
@@ -200,7 +200,8 @@ impl Spike {
         if is_out {
             let is_extreme =
                 is_grave && !self.state.is_linear && excess.y - excess.centre >= SINGLE_WARNING.ln();
-            let severity = if is_extreme {
+            let is_harmless = self.needs_loss_unwell && loss_state(&context.facts.loss) != LossState::Unwell;
+            let severity = if is_extreme && !is_harmless {
                 Severity::Warning
             } else {
                 Severity::Info
@@ -286,7 +287,7 @@ impl State {
         self.level.noise().max(least).max(f64::MIN_POSITIVE)
     }
 
-    /// Below three deviations nothing can be said, whatever the bounds.
+    /// Below so many deviations nothing can be said, whatever the bounds.
     fn set_worth(&mut self) {
         self.worth = self.level.centre() + 0.9 * STILL_OUT_Z * self.noise();
     }
@@ -331,3 +332,6 @@ impl SeriesCheck for Spike {
         self.state.restart_level();
     }
 }
+
+#[cfg(test)]
+mod tests;

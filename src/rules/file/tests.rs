@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{RULE_FILE_BYTES_MAX, load};
 use crate::model::{Family, Quantity, Severity, Split};
 use crate::rules::golden::assert_golden;
-use crate::rules::problem::{RuleProblem, Source, render};
+use crate::rules::problem::{PROBLEMS_MAX, RuleProblem, Source, render};
 use crate::rules::set::RuleSet;
 use crate::rules::test_checks::{CHECKS, SHIPPED};
 
@@ -382,6 +382,24 @@ fn empty_files_and_huge_files() {
         problems(&format!("{text}#")),
         ["team.toml:1:1: larger than 4194304 bytes: not a rule file"]
     );
+}
+
+#[test]
+fn foreign_files_stay_bounded() {
+    let found = problems(&"x = 1\n".repeat(3000));
+    assert!(found.len() <= PROBLEMS_MAX + 1, "{}", found.len());
+    let keys = (0..PROBLEMS_MAX + 5).map(|it| format!("key{it} = 1\n")).collect::<Vec<_>>().concat();
+    let found = problems(&keys);
+    assert_eq!(found.len(), PROBLEMS_MAX + 1);
+    assert_eq!(found[PROBLEMS_MAX], "team.toml:1006:1: 5 further problems are not listed");
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    for open in ["[", "{a="] {
+        let found = problems(&format!("rule = {}", open.repeat(100_000)));
+        assert!(found.iter().all(|it| it.contains("not TOML")), "{found:?}");
+    }
 }
 
 proptest::proptest! {
