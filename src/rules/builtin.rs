@@ -18,7 +18,14 @@ macro_rules! embedded {
 }
 
 /// The shipped rules, one family per file.
-const RULE_FILES: Embedded = embedded!["rules/dead.toml", "rules/depth.toml", "rules/outlier.toml"];
+const RULE_FILES: Embedded = embedded![
+    "rules/dead.toml",
+    "rules/depth.toml",
+    "rules/integrity.toml",
+    "rules/liveness.toml",
+    "rules/outlier.toml",
+    "rules/sentences.toml",
+];
 
 /// The tests of the shipped rules.
 const TEST_FILES: Embedded = embedded![];

@@ -4,8 +4,8 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, masked, non_finite,
-    spike,
+    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, log_integrity,
+    log_pattern, masked, non_finite, spike, stall,
 };
 
 /// Every check that a rule can name.
@@ -19,6 +19,9 @@ pub static CHECKS: &[&CheckInfo] = &[
     &layer_outlier::INFO,
     &divergence::INFO,
     &spike::INFO,
+    &stall::INFO,
+    &log_pattern::INFO,
+    &log_integrity::INFO,
 ];
 
 /// The check with this name.
