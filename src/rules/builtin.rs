@@ -23,7 +23,11 @@ const RULE_FILES: Embedded = embedded![
     "rules/depth.toml",
     "rules/integrity.toml",
     "rules/liveness.toml",
+    "rules/loss.toml",
+    "rules/lr.toml",
+    "rules/nonfinite.toml",
     "rules/outlier.toml",
+    "rules/plateau.toml",
     "rules/sentences.toml",
 ];
 
