@@ -1,1 +1,5 @@
 //! (being built)
+
+pub mod change;
+pub mod cusum;
+pub mod window;
