@@ -5,6 +5,21 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
+pub mod decay;
+pub mod divergence;
+pub mod growth;
+pub mod learning_rate;
+pub mod masked;
+pub mod no_progress;
+pub mod non_finite;
+pub mod spike;
+pub mod threshold;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod families;
+mod loss_state;
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
 use crate::series::{Facts, SeriesInfo};
