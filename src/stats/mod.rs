@@ -20,6 +20,7 @@ pub use trend::{log_linear, positive_logs};
 
 #[cfg(test)]
 mod oracle_tests;
+//! (being built)
 
 pub mod change;
 pub mod cusum;
