@@ -101,7 +101,7 @@ fn a_log_that_stops_short_is_unfinished() {
     let (_, seen) = stream.bad()[0];
     assert!(
         seen.words
-            .contains(&("last_time", "2023-11-14 23:04:20 UTC".to_owned())),
+            .contains(&("last_time", "at 2023-11-14 23:04:20 UTC".to_owned())),
         "{:?}",
         seen.words
     );
