@@ -150,17 +150,14 @@ impl Stall {
 
     fn interval(&mut self, step: i64, stride: f64, seconds: f64) {
         let per_step = seconds / stride;
-        match self.long_gap(step, per_step, seconds) {
-            // A pause is not part of what is normal.
-            Some(gap) => {
-                if self.gaps.len() < N_GAPS_MAX {
-                    self.gaps.push(gap);
-                }
-            }
-            None => {
-                self.intervals.add(seconds);
-                self.seconds_per_step.add(per_step);
-            }
+        let Some(gap) = self.long_gap(step, per_step, seconds) else {
+            self.intervals.add(seconds);
+            self.seconds_per_step.add(per_step);
+            return;
+        };
+        // A pause is not part of what is normal.
+        if self.gaps.len() < N_GAPS_MAX {
+            self.gaps.push(gap);
         }
     }
 
@@ -235,9 +232,10 @@ impl Stall {
         if missing <= self.short_intervals * stride.max(1.0) {
             return;
         }
-        let when = wall_time
-            .and_then(date_in_words)
-            .unwrap_or_else(|| "an unknown time".to_owned());
+        let when = wall_time.and_then(date_in_words).map_or_else(
+            || "at a time it does not tell".to_owned(),
+            |it| format!("at {it}"),
+        );
         let seen = Observation::new("unfinished", last as f64, planned as f64)
             .word("last_step", last.to_string())
             .word("planned", planned.to_string())
@@ -315,7 +313,6 @@ impl StreamCheck for Stall {
 
 /// Sentences by which a program leaves before its planned length of its own will.
 fn says_orderly_end(text: &str) -> bool {
-    // Few lines are short enough and hold an `i` and an `n` where needed: two substring searches cost nothing.
     let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
     has("arly stopping")
         || has("arlyStopping")

@@ -6,7 +6,9 @@ use super::super::profile_fixture::rule;
 use super::super::stream_fixture::Stream;
 use super::{INFO, QUOTE_CHARS_MAX, StreamEnd};
 use crate::model::{Mark, Severity};
+use crate::rules::check::registry::CHECKS;
 use crate::rules::check::{Judged, Judgement};
+use crate::rules::{RuleSet, Source, load};
 
 fn stream(patterns: &[&str], bounds: &[(&'static str, f64)]) -> Stream {
     let mut rule = rule(&INFO, bounds);
@@ -127,4 +129,76 @@ fn a_long_line_is_quoted_in_part() {
     let (_, seen) = stream.bad()[0];
     let (_, text) = seen.words.iter().find(|(name, _)| *name == "text").unwrap();
     assert_eq!(text.chars().count(), QUOTE_CHARS_MAX + 4);
+}
+
+#[test]
+fn the_shipped_sentences_are_found_as_programs_print_them() {
+    let text = include_str!("../../../../rules/sentences.toml");
+    let set = load(
+        &[Source::new("rules/sentences.toml", text)],
+        &RuleSet::default(),
+        CHECKS,
+    )
+    .unwrap();
+    for (id, line) in [
+        (
+            "nan-abort",
+            "FloatingPointError: Loss became infinite or NaN at iteration=312!",
+        ),
+        ("nan-abort", "Aborting training due to NaN loss."),
+        ("nan-abort", "Batch 12: Invalid loss, terminating training"),
+        ("nan-abort", "Loss is nan, stopping training"),
+        (
+            "nan-abort",
+            "RuntimeError: Function 'MulBackward0' returned nan values in its 0th output.",
+        ),
+        (
+            "nan-abort",
+            "ValueError: The loss returned in `training_step` is nan.",
+        ),
+        (
+            "out-of-memory",
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+        ),
+        (
+            "out-of-memory",
+            "Out of memory: Killed process 4242 (python) total-vm:98765kB",
+        ),
+        (
+            "out-of-memory",
+            "slurmstepd: error: Detected 1 oom_kill event in StepId=12.batch.",
+        ),
+        (
+            "collective-timeout",
+            "[Rank 3] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7)",
+        ),
+        (
+            "job-cancelled",
+            "slurmstepd: error: *** JOB 77 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***",
+        ),
+        (
+            "loss-scale-at-minimum",
+            "Exception: Current loss scale already at minimum - cannot decrease scale anymore.",
+        ),
+        (
+            "loss-scale-at-minimum",
+            "FloatingPointError: Minimum loss scale reached (0.0001).",
+        ),
+        (
+            "process-died",
+            "RuntimeError: CUDA error: device-side assert triggered",
+        ),
+        ("crashed", "[rank0]: Traceback (most recent call last):"),
+    ] {
+        let mut found = Vec::new();
+        for rule in set.all() {
+            let mut stream = Stream::of(&INFO, rule);
+            stream.line(line);
+            stream.finish(&StreamEnd::default());
+            if !stream.bad().is_empty() {
+                found.push(rule.id.as_str());
+            }
+        }
+        assert_eq!(found, [id], "{line}");
+    }
 }
