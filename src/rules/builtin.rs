@@ -21,6 +21,7 @@ macro_rules! embedded {
 const RULE_FILES: Embedded = embedded![
     "rules/dead.toml",
     "rules/depth.toml",
+    "rules/growth.toml",
     "rules/integrity.toml",
     "rules/liveness.toml",
     "rules/loss.toml",

@@ -20,7 +20,6 @@ pub use trend::{log_linear, positive_logs};
 
 #[cfg(test)]
 mod oracle_tests;
-//! (being built)
 
 pub mod change;
 pub mod cusum;

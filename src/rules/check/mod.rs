@@ -34,8 +34,6 @@ mod bench;
 #[cfg(test)]
 mod families;
 mod loss_state;
-#[cfg(test)]
-mod tmp_corpus;
 
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};
