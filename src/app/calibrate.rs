@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::simulate::PrintFormat;
 use crate::calibrate::{CalibrateSpec, Calibration, QUANTILES, calibrate, describe, rule_file};
 use crate::exit::ExitStatus;
-use crate::simulate::{Activation, ChainSpec, Channel, Init, NumberFormat, SimulateError};
+use crate::simulate::{Activation, Block, ChainSpec, Channel, Init, NumberFormat, SimulateError};
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +28,10 @@ pub struct CalibrateArgs {
     /// One width for all layers, or the input's and every layer's separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "64")]
     pub width: Vec<usize>,
+
+    /// What is around the weights of a layer: plain, pre-norm (the residual stream of transformers).
+    #[arg(long, default_value = "plain")]
+    pub block: Block,
 
     /// How weights are drawn: gaussian, he, orthogonal.
     #[arg(long, default_value = "gaussian")]
@@ -136,6 +140,7 @@ fn spec_of(args: &CalibrateArgs) -> CalibrateSpec {
         },
     };
     let chain = ChainSpec {
+        block: args.block,
         init: args.init,
         gain: args.gain,
         bias_sd: args.bias_sd,
@@ -303,7 +308,7 @@ fn to_json(result: &Calibration) -> Value {
         "schema": "gradwatch.calibrate/1",
         "version": env!("CARGO_PKG_VERSION"),
         "ensemble": {
-            "widths": spec.chain.widths, "init": spec.chain.init.name(), "gain": spec.chain.gain,
+            "widths": spec.chain.widths, "block": spec.chain.block.name(), "init": spec.chain.init.name(), "gain": spec.chain.gain,
             "bias_sd": spec.chain.bias_sd, "activation": spec.chain.activation.name(), "batch": spec.chain.batch,
             "dtype": spec.chain.format.name(),
         },

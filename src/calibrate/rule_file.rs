@@ -81,8 +81,9 @@ pub fn describe(chain: &crate::simulate::ChainSpec) -> String {
         format!("widths {least} to {most}")
     };
     format!(
-        "depth {}, {widths}, {} initialisation with gain {}, bias sd {}, {}, batch {}, {}",
+        "depth {}, {widths}, {} layers, {} initialisation with gain {}, bias sd {}, {}, batch {}, {}",
         chain.depth(),
+        chain.block.name(),
         chain.init.name(),
         chain.gain,
         chain.bias_sd,

@@ -31,6 +31,6 @@ pub use round::NumberFormat;
 pub use scalar::{Fate, LAYERS_MAX, LossPass, Regime, RoundedLayer, ScalarChain, ScalarLayer, fate};
 pub use scaled::Scaled;
 pub use shortcut::{simulate_norms, simulate_steps};
-pub use spec::{ChainSpec, Init, MATRIX_LAYERS_MAX, WIDTH_MAX};
+pub use spec::{Block, ChainSpec, Init, MATRIX_LAYERS_MAX, WIDTH_MAX};
 pub use train::{BadBatch, Batches, LayerRecord, Sgd, StepRecord, Trainer, width_one};
 pub use writer::{LogFormat, Row, RunWriter, START_TIME, as_logged, row_of};

@@ -8,9 +8,10 @@
 
 use super::dense::{LayerNorms, round_all, scaled_normal};
 use super::linalg::norm;
-use super::spec::{ChainSpec, Init};
+use super::spec::{Block, ChainSpec, Init};
 use super::{Matrix, NumberFormat, Rng, Scaled, SimulateError};
 
+mod residual;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,9 @@ pub fn simulate_steps(
     }
     .check()?;
     let input = Panel::normal(spec.widths.first().copied().unwrap_or(1), samples, 1.0, rng).stored(spec);
+    if spec.block == Block::PreNorm {
+        return Ok(residual::simulate(spec, &input, steps, rng));
+    }
     let seen = forward(spec, &input, rng);
     Ok(backward(spec, &input, &seen, steps, rng))
 }
@@ -76,16 +80,7 @@ fn forward(spec: &ChainSpec, input: &Panel, rng: &mut Rng) -> Vec<Seen> {
 fn forward_layer(spec: &ChainSpec, below: &Panel, m_in: usize, m_out: usize, rng: &mut Rng) -> Seen {
     let (visible, overflows) = without_overflow(&below.matrix);
     let qr = visible.thin_qr();
-    let rank = qr.basis.cols();
-    let frame = if spec.init == Init::Orthogonal {
-        let side = m_in.max(m_out);
-        let mut frame = Matrix::from_fn(side, rank, |_, _| rng.normal()).thin_qr().basis;
-        scale(frame.values_mut(), spec.gain);
-        frame
-    } else {
-        let sd = spec.init.weight_sd(spec.gain, m_in);
-        Matrix::from_fn(m_out, rank, |_, _| sd * rng.normal())
-    };
+    let frame = random_frame(spec, m_in, m_out, qr.basis.cols(), rng);
     let mut z = frame.with_rows(m_out).times(&qr.coefficients);
     spread_overflow(&overflows, &mut z, rng);
     round_all(spec.format, z.values_mut());
@@ -112,6 +107,18 @@ fn forward_layer(spec: &ChainSpec, below: &Panel, m_in: usize, m_out: usize, rng
         slopes,
         frame,
     }
+}
+
+/// `W Q` for a basis of `rank` columns; for orthogonal weights with `max(m_in, m_out)` rows.
+fn random_frame(spec: &ChainSpec, m_in: usize, m_out: usize, rank: usize, rng: &mut Rng) -> Matrix {
+    if spec.init == Init::Orthogonal {
+        let side = m_in.max(m_out);
+        let mut frame = Matrix::from_fn(side, rank, |_, _| rng.normal()).thin_qr().basis;
+        scale(frame.values_mut(), spec.gain);
+        return frame;
+    }
+    let sd = spec.init.weight_sd(spec.gain, m_in);
+    Matrix::from_fn(m_out, rank, |_, _| sd * rng.normal())
 }
 
 fn backward(
@@ -143,15 +150,14 @@ fn backward(
         };
         spread_overflow(&overflows, &mut next, rng);
         for (step, norms) in norms.iter_mut().enumerate() {
-            let part = |panel: &Panel| panel.columns(step * spec.batch, spec.batch);
-            let delta = part(&delta);
-            norms.push(LayerNorms {
-                k: index + 1,
+            norms.push(group_norms(
+                index + 1,
                 weight,
-                activation_rms: part(&layer.output).rms(),
-                grad_weight: outer_norm(&delta, &part(below)),
-                grad_bias: Scaled::with_exponent(norm(&delta.matrix.row_sums()), delta.exponent),
-            });
+                &layer.output,
+                below,
+                &delta,
+                (step, spec.batch),
+            ));
         }
         delta = Panel {
             matrix: next,
@@ -163,6 +169,26 @@ fn backward(
         norms.reverse();
     }
     norms
+}
+
+/// The norms of one step: of the columns of one batch.
+fn group_norms(
+    k: usize,
+    weight: f64,
+    output: &Panel,
+    below: &Panel,
+    delta: &Panel,
+    (step, batch): (usize, usize),
+) -> LayerNorms {
+    let part = |panel: &Panel| panel.columns(step * batch, batch);
+    let delta = part(delta);
+    LayerNorms {
+        k,
+        weight,
+        activation_rms: part(output).rms(),
+        grad_weight: outer_norm(&delta, &part(below)),
+        grad_bias: Scaled::with_exponent(norm(&delta.matrix.row_sums()), delta.exponent),
+    }
 }
 
 /// `W^T D` and `|W|`, for weights of standard deviation `sd` of which `frame = W basis` is known.

@@ -30,7 +30,7 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
 fn the_table_names_bounds_power_and_limits() {
     let text = calibrate(&with(&["--seed", "4"])).unwrap();
     assert!(
-        text.starts_with("healthy: depth 8, width 16, gaussian initialisation with gain 1"),
+        text.starts_with("healthy: depth 8, width 16, plain layers, gaussian initialisation with gain 1"),
         "{text}"
     );
     assert!(

@@ -5,7 +5,7 @@
 //! standard deviation differ by more than five standard errors, taken with the sample's own kurtosis.
 
 use super::{Channel, simulate_ensemble};
-use crate::simulate::{Activation, ChainSpec, Init};
+use crate::simulate::{Activation, Block, ChainSpec, Init};
 
 fn spec_of(ensemble: &str, depth: usize, width: usize) -> Option<ChainSpec> {
     let base = ChainSpec::uniform(depth, width);
@@ -23,6 +23,11 @@ fn spec_of(ensemble: &str, depth: usize, width: usize) -> Option<ChainSpec> {
         "tanh g=1 sb=.05" => Some(ChainSpec {
             bias_sd: 0.05,
             activation: Activation::Tanh,
+            ..base
+        }),
+        "preLN resid" => Some(ChainSpec {
+            block: Block::PreNorm,
+            activation: Activation::Relu,
             ..base
         }),
         _ => None,
@@ -108,7 +113,7 @@ fn healthy_slopes_are_the_measured_ones() {
         (8, 256) | (32, 16) => Some(60),
         _ => None,
     });
-    assert_eq!(cells, 4 * 4 * 3);
+    assert_eq!(cells, 5 * 4 * 3);
 }
 
 #[test]
