@@ -5,7 +5,8 @@
 //! sample by its root mean square (Zhang and Sennrich 2019), without epsilon: its input is never small.
 
 use super::{
-    Panel, gaussian_back, group_norms, orthogonal_back, random_frame, spread_overflow, without_overflow,
+    Panel, gaussian_back, group_norms, orthogonal_back, random_frame, scale, spread_overflow,
+    without_overflow,
 };
 use crate::simulate::dense::{LayerNorms, round_all, scaled_normal};
 use crate::simulate::linalg::{add_scaled, dot};
@@ -110,7 +111,7 @@ fn normalise(matrix: &Matrix) -> (Matrix, Vec<f64>) {
         let count = column.len() as f64;
         let root = (dot(column, column) / count).sqrt();
         let factor = if root == 0.0 { 0.0 } else { 1.0 / root };
-        column.iter_mut().for_each(|value| *value *= factor);
+        scale(column, factor);
         root
     });
     let roots = roots.collect();
