@@ -18,6 +18,7 @@ use clap::{CommandFactory, Parser};
 use crate::cli::{Cli, Command};
 use crate::exit::ExitStatus;
 
+pub mod calibrate;
 pub mod simulate;
 
 /// Parses the arguments, runs, and gives the exit status.

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    Activation, BadBatch, Batches, ChainSpec, Init, LogFormat, Matrix, MatrixChain, NumberFormat, Rng,
+    Activation, BadBatch, Batches, Block, ChainSpec, Init, LogFormat, Matrix, MatrixChain, NumberFormat, Rng,
     RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
 };
 
@@ -59,6 +59,10 @@ pub struct SimulateArgs {
     /// Matrix chain: one width for all layers, or the input's and every layer's separated by commas.
     #[arg(long, value_delimiter = ',')]
     pub width: Vec<usize>,
+
+    /// Matrix chain: what is around the weights: plain, pre-norm (the residual stream of transformers).
+    #[arg(long, default_value = "plain")]
+    pub block: Block,
 
     /// Matrix chain: how weights are drawn: gaussian, he, orthogonal.
     #[arg(long, default_value = "gaussian")]
@@ -280,6 +284,7 @@ fn chain_spec(args: &SimulateArgs) -> Result<ChainSpec, SimulateError> {
         },
     };
     let spec = ChainSpec {
+        block: args.block,
         init: args.init,
         gain: args.gain,
         bias_sd: args.bias_sd,

@@ -6,7 +6,7 @@
 //! Times without a zone are read as UTC: only differences between them are used. glog and absl prefixes
 //! (`I1123 18:34:55.8 7 file.py:48]`) have no year and so give no time.
 
-use super::scan::integer;
+use super::token::integer;
 
 /// A line without its prefix.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +21,9 @@ pub(super) struct Message<'a> {
 
 /// Farthest end of a glog prefix.
 const GLOG_BYTES_MAX: usize = 100;
+
+/// Longest name of a logger.
+const NAME_BYTES_MAX: usize = 64;
 
 /// Most words up to the level word: host, logger, module.
 const N_TOKENS_MAX: usize = 9;
@@ -215,8 +218,13 @@ fn logger_name(text: &str) -> &str {
         return message;
     }
     let rest = rest.trim_start();
-    match rest.split_once(" - ").or_else(|| rest.split_once(" | ")) {
-        Some((name, message)) if separator && !name.is_empty() && is_name(name) => message,
+    let head = rest.as_bytes().get(..NAME_BYTES_MAX).unwrap_or(rest.as_bytes());
+    let at = head
+        .windows(3)
+        .position(|w| w == b" - " || w == b" | ")
+        .filter(|_| separator);
+    match at.and_then(|at| Some((rest.get(..at)?, rest.get(at + 3..)?))) {
+        Some((name, message)) if is_name(name) => message,
         _ => rest,
     }
 }
