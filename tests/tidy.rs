@@ -278,7 +278,7 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
 #[test]
 fn functions_stay_short() {
     let mut problems = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<&(&str, &str, usize)> = BTreeSet::new();
     for source in sources() {
         for (name, lines) in functions(&source) {
             let entry = LONG_FUNCTIONS.iter().find(|it| it.0 == source.path && it.1 == name);
