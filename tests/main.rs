@@ -1,4 +1,7 @@
 //! One test binary for everything that is shown from outside the crate.
 
+mod cli;
 mod edge_cases;
+mod fixtures;
 mod support;
+mod tidy;
