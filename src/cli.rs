@@ -30,6 +30,10 @@ pub enum Command {
     Audit(AuditArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
+    /// The linear-chain reference simulator: print it, or write it as a run in any log format.
+    Simulate(Box<crate::app::simulate::SimulateArgs>),
+    /// Thresholds for a stated false-alarm rate, from the simulator: writes a rule file.
+    Calibrate(Box<crate::app::calibrate::CalibrateArgs>),
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),

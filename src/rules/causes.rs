@@ -17,14 +17,15 @@ const EFFECTS: &[(Family, &[Family])] = &[
     (
         Family::Nonfinite,
         &[Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Precision, Family::Liveness, Family::Depth,
-          Family::Growth, Family::Outlier],
+          Family::Growth, Family::Outlier, Family::Nonfinite],
     ),
     (Family::Loss, &[Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau, Family::Outlier]),
     (Family::Dead, &[Family::Plateau, Family::Depth]),
     (Family::Precision, &[Family::Nonfinite, Family::Loss]),
 ];
 
-/// At the same step the cause stands before the effect in this order.
+/// At the same step the cause stands before the effect in this order; within a family the finding that names
+/// layers stands first, because it says where to look.
 const ORDER: &[Family] = &[
     Family::Lr,
     Family::Outlier,
@@ -40,7 +41,7 @@ const ORDER: &[Family] = &[
 
 /// Orders the findings (root causes first, then by urgency and step) and links effects to their causes.
 pub fn explain(findings: &mut Vec<Finding>) {
-    findings.sort_by(|a, b| (start(a), rank(a.family), &a.rule).cmp(&(start(b), rank(b.family), &b.rule)));
+    findings.sort_by(|a, b| key(a).cmp(&key(b)));
     for index in 0..findings.len() {
         let cause = (0..index).find(|before| causes(&findings[*before], &findings[index]));
         findings[index].caused_by = cause.map(|before| root(findings, before).rule.clone());
@@ -58,6 +59,10 @@ fn root(findings: &[Finding], mut index: usize) -> &Finding {
         }
     }
     &findings[index]
+}
+
+fn key(finding: &Finding) -> (i64, usize, usize, &str) {
+    (start(finding), rank(finding.family), usize::from(finding.layers.is_empty()), &finding.rule)
 }
 
 fn start(finding: &Finding) -> i64 {
@@ -133,6 +138,19 @@ mod tests {
         findings[0].kind = "vanishing";
         explain(&mut findings);
         assert!(findings.iter().all(|it| it.caused_by.is_none()));
+    }
+
+    #[test]
+    fn a_nan_that_names_its_layers_is_the_root_of_the_others() {
+        let mut findings = vec![
+            finding("nan-loss", Family::Nonfinite, "", Severity::Critical, 50),
+            finding("nan-weights", Family::Nonfinite, "", Severity::Critical, 51),
+            finding("nan-gradients", Family::Nonfinite, "", Severity::Critical, 50),
+        ];
+        findings[2].layers = vec!["h.3".to_owned()];
+        explain(&mut findings);
+        let roots: Vec<_> = findings.iter().filter(|it| it.caused_by.is_none()).map(|it| it.rule.as_str()).collect();
+        assert_eq!(roots, ["nan-gradients"]);
     }
 
     #[test]
