@@ -18,7 +18,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("anstream", &["app/", "report/"]),
     ("anstyle", &["report/", "rules/problem.rs"]),
     ("anyhow", &["app/", "main.rs"]),
-    ("clap", &["cli.rs", "app/"]),
+    ("clap", &["cli.rs", "cli/", "app/mod.rs"]),
     ("clap_complete", &["cli.rs", "app/mod.rs"]),
     ("comfy_table", &["app/", "report/"]),
     ("crc32c", &["decode/"]),
