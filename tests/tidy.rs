@@ -42,7 +42,7 @@ const VENDORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("schemars", &["rules/schema.rs"]),
-    ("serde", &["rules/", "report/", "app/"]),
+    ("serde", &["rules/", "report/", "source/", "app/"]),
     ("serde_json", &["report/", "rules/", "app/", "simulate/writer.rs"]),
     ("statrs", &["stats/"]),
     ("tensorboard_proto", &["simulate/writer/"]),

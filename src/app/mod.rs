@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod calibrate;
 pub mod feed;
+pub mod follow;
 pub mod pipeline;
 pub mod rule_harness;
 pub mod rule_set;
