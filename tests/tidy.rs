@@ -109,9 +109,9 @@ fn files_under(dir: &Path) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(&dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                open.push(path)
+                open.push(path);
             } else {
-                files.push(path)
+                files.push(path);
             }
         }
     }
@@ -379,7 +379,7 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
         let end = lines[start..].iter().position(|it| {
             *it == closing
                 || it.starts_with(&" ".repeat(indent))
-                    && it.ends_with("}")
+                    && it.ends_with('}')
                     && it.len() - it.trim_start().len() == indent
         });
         if let Some(end) = end {
@@ -472,7 +472,7 @@ fn nothing_is_left_for_later() {
     let mut problems = Vec::new();
     for (path, text) in written_files()
         .iter()
-        .filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".py"))
+        .filter(|(path, _)| [Some("rs"), Some("py")].contains(&path.rsplit_once('.').map(|(_, end)| end)))
     {
         for (number, line) in text.lines().enumerate() {
             let found = words.iter().filter(|it| line.contains(**it));
