@@ -567,3 +567,29 @@ fn readme_lists_the_rules_of_the_code() {
     }
     assert_eq!(table, wanted, "UPDATE_GOLDEN=1 writes it anew");
 }
+
+#[test]
+fn readme_shows_what_the_program_prints() {
+    let output = Command::cargo_bin("gradwatch")
+        .unwrap()
+        .args(["audit", "fixtures/runs"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let sample = readme
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let mut lines = printed.lines().map(str::trim_end);
+    for line in sample.lines().filter(|it| *it != "[...]" && !it.is_empty()) {
+        assert!(
+            lines.any(|it| it == line),
+            "not printed, or not in this order: {line}"
+        );
+    }
+}
