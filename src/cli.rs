@@ -2,11 +2,17 @@
 //!
 //! In: the command line. Out: plain structs. Invariant: nothing is opened or looked up here.
 
+mod calibrate;
+mod simulate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::Severity;
+
+pub use calibrate::CalibrateArgs;
+pub use simulate::{PrintFormat, SimulateArgs};
 
 /// A watchdog for training runs that already exist.
 ///
@@ -31,9 +37,9 @@ pub enum Command {
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
     /// The linear-chain reference simulator: print it, or write it as a run in any log format.
-    Simulate(Box<crate::app::simulate::SimulateArgs>),
+    Simulate(Box<SimulateArgs>),
     /// Thresholds for a stated false-alarm rate, from the simulator: writes a rule file.
-    Calibrate(Box<crate::app::calibrate::CalibrateArgs>),
+    Calibrate(Box<CalibrateArgs>),
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),

@@ -52,20 +52,22 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
 }
 
+fn lines_of(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|it| [it, "\n".to_owned()]).collect()
+}
+
 /// A JSONL log with this many healthy steps.
 fn healthy_jsonl(steps: u32) -> String {
-    (0..steps)
-        .map(|step| {
-            let loss = 0.5 + 2.0 * (-f64::from(step) / 40.0).exp() + 0.01 * f64::from(step * 7 % 5);
-            format!("{{\"step\": {step}, \"train/loss\": {loss}, \"lr\": 0.001}}\n")
-        })
-        .collect()
+    lines_of((0..steps).map(|step| {
+        let loss = 0.5 + 2.0 * (-f64::from(step) / 40.0).exp() + 0.01 * f64::from(step * 7 % 5);
+        format!("{{\"step\": {step}, \"train/loss\": {loss}, \"lr\": 0.001}}")
+    }))
 }
 
 /// A JSONL log whose loss is NaN from step 50 on.
 fn nan_jsonl() -> String {
-    let nan = (50..80).map(|step| format!("{{\"step\": {step}, \"train/loss\": NaN, \"lr\": 0.001}}\n"));
-    healthy_jsonl(50) + &nan.collect::<String>()
+    let nan = (50..80).map(|step| format!("{{\"step\": {step}, \"train/loss\": NaN, \"lr\": 0.001}}"));
+    healthy_jsonl(50) + &lines_of(nan)
 }
 
 fn dir_with(name: &str, content: impl AsRef<[u8]>) -> TempDir {
@@ -239,8 +241,9 @@ fn a_line_of_100_mb_costs_no_memory() {
     let mut file = std::io::BufWriter::new(fs::File::create(dir.path().join("metrics.jsonl")).unwrap());
     file.write_all(healthy_jsonl(30).as_bytes()).unwrap();
     file.write_all(b"{\"step\": 30, \"note\": \"").unwrap();
+    let megabyte = vec![b'x'; 1 << 20];
     for _ in 0..100 {
-        file.write_all(&[b'x'; 1 << 20]).unwrap();
+        file.write_all(&megabyte).unwrap();
     }
     file.write_all(b"\"}\n").unwrap();
     for line in healthy_jsonl(60).lines().skip(31) {
@@ -429,9 +432,8 @@ fn the_json_report_has_the_documented_keys() {
 
 #[test]
 fn no_color_is_obeyed_and_nothing_from_a_log_reaches_the_terminal_raw() {
-    let log: String = (0..60)
-        .map(|step| format!("{{\"step\": {step}, \"loss/\\u001b[31mred\": NaN, \"loss\": 1.0}}\n"))
-        .collect();
+    let line = |step| format!("{{\"step\": {step}, \"loss/\\u001b[31mred\": NaN, \"loss\": 1.0}}");
+    let log = lines_of((0..60).map(line));
     let dir = dir_with("metrics.jsonl", log);
     for what in ["audit", "inspect"] {
         let output = command()
@@ -462,20 +464,18 @@ fn no_color_is_obeyed_and_nothing_from_a_log_reaches_the_terminal_raw() {
 
 #[test]
 fn a_text_log_of_nobodys_format_is_read_by_its_words() {
-    let mut log = String::from("# starting, seed=17, device=cuda:0\n");
-    for step in 0..80 {
+    let line = |step: u32| {
         let loss = if step < 60 {
             2.0 - 0.02 * f64::from(step)
         } else {
             f64::NAN
         };
-        log += &format!(
-            "[12:{:02}:{:02}] trainer: step={step} loss={loss:.4} lr=1.0e-3 grad_norm=0.{:03}\n",
-            step / 60,
-            step % 60,
-            200 + step % 7
-        );
-    }
+        let (minute, second, norm) = (step / 60, step % 60, 200 + step % 7);
+        format!(
+            "[12:{minute:02}:{second:02}] trainer: step={step} loss={loss:.4} lr=1.0e-3 grad_norm=0.{norm}"
+        )
+    };
+    let log = "# starting, seed=17, device=cuda:0\n".to_owned() + &lines_of((0..80).map(line));
     let dir = dir_with("my_trainer.log", log);
     let report = json(&gradwatch(&["inspect", "--format", "json"], dir.path()));
     let run = &report["runs"][0];

@@ -1,5 +1,7 @@
 //! One test binary for everything that is shown from outside the crate.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod cli;
 mod edge_cases;
 mod fixtures;

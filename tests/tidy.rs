@@ -18,7 +18,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("anstream", &["app/", "report/"]),
     ("anstyle", &["report/", "rules/problem.rs"]),
     ("anyhow", &["app/", "main.rs"]),
-    ("clap", &["cli.rs", "app/"]),
+    ("clap", &["cli.rs", "cli/", "app/mod.rs"]),
     ("clap_complete", &["cli.rs", "app/mod.rs"]),
     ("comfy_table", &["app/", "report/"]),
     ("crc32c", &["decode/"]),
@@ -109,9 +109,9 @@ fn files_under(dir: &Path) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(&dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                open.push(path)
+                open.push(path);
             } else {
-                files.push(path)
+                files.push(path);
             }
         }
     }
@@ -379,7 +379,7 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
         let end = lines[start..].iter().position(|it| {
             *it == closing
                 || it.starts_with(&" ".repeat(indent))
-                    && it.ends_with("}")
+                    && it.ends_with('}')
                     && it.len() - it.trim_start().len() == indent
         });
         if let Some(end) = end {
@@ -472,7 +472,7 @@ fn nothing_is_left_for_later() {
     let mut problems = Vec::new();
     for (path, text) in written_files()
         .iter()
-        .filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".py"))
+        .filter(|(path, _)| [Some("rs"), Some("py")].contains(&path.rsplit_once('.').map(|(_, end)| end)))
     {
         for (number, line) in text.lines().enumerate() {
             let found = words.iter().filter(|it| line.contains(**it));
@@ -566,4 +566,30 @@ fn readme_lists_the_rules_of_the_code() {
         return;
     }
     assert_eq!(table, wanted, "UPDATE_GOLDEN=1 writes it anew");
+}
+
+#[test]
+fn readme_shows_what_the_program_prints() {
+    let output = Command::cargo_bin("gradwatch")
+        .unwrap()
+        .args(["audit", "fixtures/runs"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let sample = readme
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let mut lines = printed.lines().map(str::trim_end);
+    for line in sample.lines().filter(|it| *it != "[...]" && !it.is_empty()) {
+        assert!(
+            lines.any(|it| it == line),
+            "not printed, or not in this order: {line}"
+        );
+    }
 }
