@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::calibrate::{CalibrateSpec, Calibration, QUANTILES, calibrate, describe, rule_file};
 use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
-use crate::simulate::{Activation, Block, ChainSpec, Channel, Init, NumberFormat, SimulateError};
+use crate::simulate::{ChainSpec, Channel, SimulateError};
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,11 @@
 //! where `--out` asks for one. Invariant: a bad argument ends in one sentence before anything is written.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    Activation, BadBatch, Batches, Block, ChainSpec, Init, LogFormat, Matrix, MatrixChain, NumberFormat, Rng,
-    RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
+    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
 };
 
 mod print;

@@ -1,12 +1,12 @@
 //! The flags of `gradwatch calibrate`.
 //!
-//! In: the command line. Out: a plain struct. Invariant: ranges are checked by the simulator, not here.
+//! In: the command line. Out: plain structs. Invariant: nothing is opened or computed here.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::simulate::PrintFormat;
+use super::PrintFormat;
 use crate::simulate::{Activation, Block, Init, NumberFormat};
 
 /// Arguments of `gradwatch calibrate`.

@@ -1,6 +1,6 @@
 //! The flags of `gradwatch simulate`.
 //!
-//! In: the command line. Out: a plain struct. Invariant: ranges are checked by the simulator, not here.
+//! In: the command line. Out: plain structs. Invariant: nothing is opened or computed here.
 
 use std::path::PathBuf;
 

@@ -2,14 +2,14 @@
 //!
 //! In: the command line. Out: plain structs. Invariant: nothing is opened or looked up here.
 
-mod calibrate;
-mod simulate;
-
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::Severity;
+
+mod calibrate;
+mod simulate;
 
 pub use calibrate::CalibrateArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
