@@ -5,7 +5,7 @@
 //! wrong number of cells is skipped, counted and reported; memory is bounded by the longest row.
 //!
 //! Shapes met: Lightning (sparse rows), Keras `CSVLogger`, Stable-Baselines3 progress and monitor files (a
-//! first line `#{json}`), ultralytics (padded headers), RLlib (quoted lists), DVCLive, `step,name,value`. A
+//! first line `#{json}`), ultralytics (padded headers), `RLlib` (quoted lists), `DVCLive`, `step,name,value`. A
 //! header may be repeated or change in the middle of a file.
 
 mod header;
@@ -141,7 +141,7 @@ impl Table {
 
     fn row(&mut self, text: &[u8], offset: u64, number: u64, sink: &mut dyn Sink) {
         let text = trimmed(text);
-        if text.iter().all(|b| b.is_ascii_whitespace()) {
+        if text.iter().all(u8::is_ascii_whitespace) {
             return;
         }
         if let Some(comment) = text.trim_ascii_start().strip_prefix(b"#") {
@@ -202,7 +202,8 @@ impl Table {
 pub(super) fn looks_like_a_table(lines: &[&[u8]], is_ended: bool, is_expected: bool) -> bool {
     let mut lines = lines
         .iter()
-        .map(|line| trimmed(line))
+        .copied()
+        .map(trimmed)
         .skip_while(|line| line.starts_with(b"#"));
     let Some(first) = lines.next() else {
         return false;

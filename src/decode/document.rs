@@ -6,7 +6,7 @@
 //!
 //! Shapes met: `trainer_state.json` of Hugging Face (`log_history` is a list of rows, `max_steps` stands behind
 //! it), a list of rows, lists of values under keys (Keras `history.json`, Sacred `metrics.json` with `values`,
-//! `steps` and `timestamps`), and the latest values only (`wandb-summary.json`, DVCLive `metrics.json`).
+//! `steps` and `timestamps`), and the latest values only (`wandb-summary.json`, `DVCLive` `metrics.json`).
 
 mod columns;
 mod scan;

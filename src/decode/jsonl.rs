@@ -4,7 +4,7 @@
 //! depend on the splits; a line that is no object is skipped, counted and reported; memory is bounded by the
 //! longest line and the key table.
 //!
-//! Shapes met: Levanter's `json_logger`, detectron2 and mmengine metrics, RLlib results, LLaMA-Factory logs,
+//! Shapes met: Levanter's `json_logger`, detectron2 and mmengine metrics, `RLlib` results, LLaMA-Factory logs,
 //! W&B exports, `StyleGAN` statistics, and what people write by hand.
 
 use super::json::Flattener;

@@ -189,7 +189,7 @@ fn role(name: &str) -> Role {
         "tag" | "metric" | "key" | "metric_name" | "variable" | "series" => {
             Role::Name { is_layer_word: false }
         }
-        "value" | "val" | "metric_value" | "scalar" | "scalar_value" => Role::Value,
+        "value" | "metric_value" | "scalar" | "scalar_value" => Role::Value,
         "" | "index" => Role::Ignored,
         _ if is_ignored(&lower) => Role::Ignored,
         _ => Role::Metric,

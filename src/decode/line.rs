@@ -206,6 +206,7 @@ impl LineFramer {
 
 /// The pieces of a line that a terminal would have shown one after the other: split at carriage returns and
 /// at runs of backspaces (Keras bars), empty pieces left out.
+#[must_use]
 pub fn segments(line: &[u8]) -> Segments<'_> {
     Segments { rest: line }
 }

@@ -172,7 +172,7 @@ struct Digits {
     /// Digits from the first that is not zero.
     n_significant: u32,
     /// Digits of any kind.
-    n_digits: u32,
+    n_seen: u32,
 }
 
 impl Digits {
@@ -190,7 +190,7 @@ impl Digits {
             self.mantissa = self.mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
             used += 1;
         }
-        self.n_digits = self.n_digits.saturating_add(used as u32);
+        self.n_seen = self.n_seen.saturating_add(used as u32);
         used
     }
 }
@@ -210,7 +210,7 @@ fn finite(bytes: &[u8], takes_thousands: bool) -> Option<Number> {
         n_decimals = digits.take(bytes.get(used + 1..)?);
         used += 1 + n_decimals;
     }
-    if digits.n_digits == 0 {
+    if digits.n_seen == 0 {
         return None;
     }
     let (exponent, exponent_bytes) = exponent(bytes.get(used..)?);

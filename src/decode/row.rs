@@ -174,7 +174,7 @@ impl Rows {
             match &cell.value {
                 Value::Number { value, .. } => head.take_number(at, key, *value),
                 Value::Text(range) => {
-                    head.take_text(key, range, self.text.get(range.clone()).unwrap_or_default())
+                    head.take_text(key, range, self.text.get(range.clone()).unwrap_or_default());
                 }
                 Value::Histogram(_) => {}
             }

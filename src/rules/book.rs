@@ -14,6 +14,9 @@ use crate::model::{Finding, Quantity, Severity};
 /// Findings of one stream beyond which further ones are only counted.
 pub const ENTRIES_MAX: usize = 4_096;
 
+/// Times that trouble of one subject may heal and come back before further ones are counted with the last.
+const EPISODES_MAX: u32 = 8;
+
 /// What an alarm is about.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
@@ -35,6 +38,8 @@ struct Key {
     kind: &'static str,
     quantity: Quantity,
     tag: Option<String>,
+    /// Trouble that healed and came back is told as a finding of its own.
+    episode: u32,
 }
 
 #[derive(Debug)]
@@ -44,7 +49,6 @@ struct Entry {
     layers: BTreeMap<(u64, u32), String>,
     worst: Observation,
     worst_severity: Severity,
-    worst_step: i64,
     evidence: Vec<(String, f64)>,
 }
 
@@ -54,12 +58,15 @@ struct Alarm {
     first_step: i64,
     last_step: i64,
     count: u64,
+    has_healed: bool,
 }
 
 /// The findings of one stream.
 #[derive(Debug, Default)]
 pub struct Book {
     entries: BTreeMap<Key, Entry>,
+    /// The episode that each rule and subject is in.
+    episodes: HashMap<(usize, u64), u32>,
     overflow: u64,
 }
 
@@ -75,7 +82,9 @@ pub struct Noted {
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
     pub fn alarm(&mut self, rule: usize, severity: Severity, step: i64, subject: &Subject<'_>, seen: Observation) {
-        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag: subject.tag.map(str::to_owned) };
+        let episode = self.episodes.get(&(rule, subject.id)).copied().unwrap_or_default();
+        let tag = subject.tag.map(str::to_owned);
+        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag, episode };
         if !self.entries.contains_key(&key) && self.entries.len() >= ENTRIES_MAX {
             self.overflow += 1;
             return;
@@ -87,7 +96,6 @@ impl Book {
             layers: BTreeMap::new(),
             worst: seen.clone(),
             worst_severity: severity,
-            worst_step: step,
             evidence: subject.evidence.clone(),
         });
         for (order, name) in &subject.layers {
@@ -96,10 +104,9 @@ impl Book {
         if severity > entry.worst_severity || entry.subjects.is_empty() {
             entry.worst = seen;
             entry.worst_severity = severity;
-            entry.worst_step = step;
             entry.evidence.clone_from(&subject.evidence);
         }
-        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0 };
+        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
         alarm.severity = alarm.severity.max(severity);
         alarm.last_step = step;
@@ -108,10 +115,17 @@ impl Book {
 
     /// What rule number `rule` saw of this subject has healed: its severity is now this one.
     pub fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
+        let mut was_alarmed = false;
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.rule == rule) {
-            if let Some(alarm) = entry.subjects.get_mut(&subject) {
+            if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| !it.has_healed) {
                 alarm.severity = alarm.severity.min(severity);
+                alarm.has_healed = true;
+                was_alarmed = true;
             }
+        }
+        if was_alarmed {
+            let episode = self.episodes.entry((rule, subject)).or_default();
+            *episode = (*episode + 1).min(EPISODES_MAX - 1);
         }
     }
 
@@ -179,7 +193,7 @@ impl Entry {
             caused_by: None,
             is_superseded,
         };
-        finding.message = render(&rule.summary, &finding, self.worst_step, &self.worst.words);
+        finding.message = render(&rule.summary, &finding, alarm.first_step, &self.worst.words);
         if steps_are_ordinal {
             finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
         }
@@ -201,6 +215,7 @@ impl Entry {
             first_step: a.first_step.min(b.first_step),
             last_step: a.last_step.max(b.last_step),
             count: a.count + b.count,
+            has_healed: a.has_healed && b.has_healed,
         })
     }
 }

@@ -18,7 +18,19 @@ macro_rules! embedded {
 }
 
 /// The shipped rules, one family per file.
-const RULE_FILES: Embedded = embedded!["rules/dead.toml", "rules/depth.toml", "rules/outlier.toml"];
+const RULE_FILES: Embedded = embedded![
+    "rules/dead.toml",
+    "rules/depth.toml",
+    "rules/growth.toml",
+    "rules/integrity.toml",
+    "rules/liveness.toml",
+    "rules/loss.toml",
+    "rules/lr.toml",
+    "rules/nonfinite.toml",
+    "rules/outlier.toml",
+    "rules/plateau.toml",
+    "rules/sentences.toml",
+];
 
 /// The tests of the shipped rules.
 const TEST_FILES: Embedded = embedded![];

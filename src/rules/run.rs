@@ -57,9 +57,9 @@ pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
     streams.sort_by_key(|it| (it.rank, it.precedence));
     let mut out = RunOutcome::default();
     let mut owned: HashSet<Measure> = HashSet::new();
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings: Vec<(usize, Finding)> = Vec::new();
     let reach = furthest_steps(&streams);
-    for stream in streams {
+    for (index, stream) in streams.into_iter().enumerate() {
         let rank = stream.rank;
         let own: HashSet<Measure> = stream.outcome.series.iter().map(|it| measure(rank, it)).collect();
         let primary = primary_losses(&stream.outcome.series);
@@ -73,7 +73,7 @@ pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
             }
             finding.rank = rank;
             out.evidence.entry((finding.rule.clone(), finding.kind)).or_insert(evidence);
-            add(&mut findings, finding);
+            add(&mut findings, index, finding);
         }
         for info in stream.outcome.series {
             let key = measure(rank, &info);
@@ -82,8 +82,8 @@ pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
             }
         }
     }
-    explain(&mut findings);
-    out.findings = findings;
+    out.findings = findings.into_iter().map(|(_, finding)| finding).collect();
+    explain(&mut out.findings);
     out
 }
 
@@ -137,13 +137,18 @@ fn is_part_of_a_loss(finding: &Finding, primary: &Option<HashSet<String>>) -> bo
         && primary.as_ref().is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag)))
 }
 
-/// Takes a finding in, or lets it strengthen the one that says the same of another rank or file.
-fn add(findings: &mut Vec<Finding>, finding: Finding) {
-    let same = |it: &&mut Finding| {
-        it.rule == finding.rule && it.kind == finding.kind && it.quantity == finding.quantity && same_tag(it, &finding)
+/// Takes a finding in, or lets it strengthen the one that says the same of another rank or file. Two findings of
+/// one stream are two episodes and stay apart.
+fn add(findings: &mut Vec<(usize, Finding)>, stream: usize, finding: Finding) {
+    let same = |(from, it): &&mut (usize, Finding)| {
+        *from != stream
+            && it.rule == finding.rule
+            && it.kind == finding.kind
+            && it.quantity == finding.quantity
+            && same_tag(it, &finding)
     };
-    let Some(known) = findings.iter_mut().find(same) else {
-        findings.push(finding);
+    let Some((_, known)) = findings.iter_mut().find(same) else {
+        findings.push((stream, finding));
         return;
     };
     let is_earlier = match (finding.first_step, known.first_step) {

@@ -5,7 +5,7 @@
 //! rounded to the format when stored, while sums within one product are wide, as accelerators keep them.
 
 use super::linalg::{largest_magnitude, norm};
-use super::spec::{ChainSpec, Init};
+use super::spec::{Block, ChainSpec, Init};
 use super::{Activation, Matrix, NumberFormat, Rng, Scaled, SimulateError};
 
 #[cfg(test)]
@@ -92,9 +92,12 @@ impl MatrixChain {
     /// Draws the weights that `spec` describes, rounded to its format.
     ///
     /// # Errors
-    /// What [`ChainSpec::check`] refuses.
+    /// What [`ChainSpec::check`] refuses, and blocks that are not plain.
     pub fn random(spec: &ChainSpec, rng: &mut Rng) -> Result<Self, SimulateError> {
         spec.check()?;
+        if spec.block != Block::Plain {
+            return Err(SimulateError::BlockNotTrained);
+        }
         let layers = spec
             .shapes()
             .map(|(m_in, m_out)| {

@@ -55,6 +55,19 @@ pub enum SimulateError {
         /// Outputs of the layer below.
         given: usize,
     },
+    /// A residual block whose output does not fit its input.
+    #[error("residual block {layer} takes {m_in} numbers and adds {m_out}: give all layers one width")]
+    ResidualWidths {
+        /// The block, from 1 at the input.
+        layer: usize,
+        /// Its inputs.
+        m_in: usize,
+        /// Its outputs.
+        m_out: usize,
+    },
+    /// Explicit weights were asked for a kind of layer that only the shortcut knows.
+    #[error("pre-norm blocks are simulated at initialisation only: train plain layers")]
+    BlockNotTrained,
     /// A width, a batch or a bias list of the wrong or of zero size.
     #[error("{what} is {given}, expected {expected}")]
     WrongSize {

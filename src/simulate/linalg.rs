@@ -81,6 +81,11 @@ impl Matrix {
             .unwrap_or(&mut [])
     }
 
+    /// A copy of `count` columns from `first` on.
+    pub(crate) fn columns(&self, first: usize, count: usize) -> Self {
+        Self::from_fn(self.rows, count, |row, col| self.get(row, first + col))
+    }
+
     /// Element, NaN when out of range.
     #[must_use]
     pub fn get(&self, row: usize, col: usize) -> f64 {

@@ -7,6 +7,7 @@
 
 mod activation;
 mod dense;
+mod ensemble;
 mod error;
 mod linalg;
 mod lyapunov;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use activation::Activation;
 pub use dense::{DenseLayer, LayerNorms, LayerPass, MatrixChain};
+pub use ensemble::{Channel, DepthTrend, Network, simulate_ensemble, simulate_pairs};
 pub use error::SimulateError;
 pub use linalg::Matrix;
 pub use lyapunov::{LogGain, critical_gain, log_gain};
@@ -28,7 +30,7 @@ pub use rng::Rng;
 pub use round::NumberFormat;
 pub use scalar::{Fate, LAYERS_MAX, LossPass, Regime, RoundedLayer, ScalarChain, ScalarLayer, fate};
 pub use scaled::Scaled;
-pub use shortcut::simulate_norms;
-pub use spec::{ChainSpec, Init, MATRIX_LAYERS_MAX, WIDTH_MAX};
+pub use shortcut::{simulate_norms, simulate_steps};
+pub use spec::{Block, ChainSpec, Init, MATRIX_LAYERS_MAX, WIDTH_MAX};
 pub use train::{BadBatch, Batches, LayerRecord, Sgd, StepRecord, Trainer, width_one};
 pub use writer::{LogFormat, Row, RunWriter, START_TIME, as_logged, row_of};

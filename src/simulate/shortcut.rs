@@ -8,9 +8,10 @@
 
 use super::dense::{LayerNorms, round_all, scaled_normal};
 use super::linalg::norm;
-use super::spec::{ChainSpec, Init};
+use super::spec::{Block, ChainSpec, Init};
 use super::{Matrix, NumberFormat, Rng, Scaled, SimulateError};
 
+mod residual;
 #[cfg(test)]
 mod tests;
 
@@ -38,10 +39,32 @@ struct Seen {
 /// # Errors
 /// What [`ChainSpec::check`] refuses.
 pub fn simulate_norms(spec: &ChainSpec, rng: &mut Rng) -> Result<Vec<LayerNorms>, SimulateError> {
-    spec.check()?;
-    let input = Panel::normal(spec.widths.first().copied().unwrap_or(1), spec.batch, 1.0, rng).stored(spec);
+    let mut steps = simulate_steps(spec, 1, rng)?;
+    Ok(steps.pop().unwrap_or_default())
+}
+
+/// The norms at several steps of one network whose weights do not move: each step has a batch of its own.
+///
+/// # Errors
+/// What [`ChainSpec::check`] refuses.
+pub fn simulate_steps(
+    spec: &ChainSpec,
+    steps: usize,
+    rng: &mut Rng,
+) -> Result<Vec<Vec<LayerNorms>>, SimulateError> {
+    // All steps see the same weights, so they are one wide batch of which norms are taken part by part.
+    let samples = spec.batch.saturating_mul(steps);
+    ChainSpec {
+        batch: samples,
+        ..spec.clone()
+    }
+    .check()?;
+    let input = Panel::normal(spec.widths.first().copied().unwrap_or(1), samples, 1.0, rng).stored(spec);
+    if spec.block == Block::PreNorm {
+        return Ok(residual::simulate(spec, &input, steps, rng));
+    }
     let seen = forward(spec, &input, rng);
-    Ok(backward(spec, &input, &seen, rng))
+    Ok(backward(spec, &input, &seen, steps, rng))
 }
 
 fn forward(spec: &ChainSpec, input: &Panel, rng: &mut Rng) -> Vec<Seen> {
@@ -57,16 +80,7 @@ fn forward(spec: &ChainSpec, input: &Panel, rng: &mut Rng) -> Vec<Seen> {
 fn forward_layer(spec: &ChainSpec, below: &Panel, m_in: usize, m_out: usize, rng: &mut Rng) -> Seen {
     let (visible, overflows) = without_overflow(&below.matrix);
     let qr = visible.thin_qr();
-    let rank = qr.basis.cols();
-    let frame = if spec.init == Init::Orthogonal {
-        let side = m_in.max(m_out);
-        let mut frame = Matrix::from_fn(side, rank, |_, _| rng.normal()).thin_qr().basis;
-        scale(frame.values_mut(), spec.gain);
-        frame
-    } else {
-        let sd = spec.init.weight_sd(spec.gain, m_in);
-        Matrix::from_fn(m_out, rank, |_, _| sd * rng.normal())
-    };
+    let frame = random_frame(spec, m_in, m_out, qr.basis.cols(), rng);
     let mut z = frame.with_rows(m_out).times(&qr.coefficients);
     spread_overflow(&overflows, &mut z, rng);
     round_all(spec.format, z.values_mut());
@@ -95,10 +109,28 @@ fn forward_layer(spec: &ChainSpec, below: &Panel, m_in: usize, m_out: usize, rng
     }
 }
 
-fn backward(spec: &ChainSpec, input: &Panel, seen: &[Seen], rng: &mut Rng) -> Vec<LayerNorms> {
+/// `W Q` for a basis of `rank` columns; for orthogonal weights with `max(m_in, m_out)` rows.
+fn random_frame(spec: &ChainSpec, m_in: usize, m_out: usize, rank: usize, rng: &mut Rng) -> Matrix {
+    if spec.init == Init::Orthogonal {
+        let side = m_in.max(m_out);
+        let mut frame = Matrix::from_fn(side, rank, |_, _| rng.normal()).thin_qr().basis;
+        scale(frame.values_mut(), spec.gain);
+        return frame;
+    }
+    let sd = spec.init.weight_sd(spec.gain, m_in);
+    Matrix::from_fn(m_out, rank, |_, _| sd * rng.normal())
+}
+
+fn backward(
+    spec: &ChainSpec,
+    input: &Panel,
+    seen: &[Seen],
+    steps: usize,
+    rng: &mut Rng,
+) -> Vec<Vec<LayerNorms>> {
     let outputs = spec.widths.last().copied().unwrap_or(1);
-    let mut delta = Panel::normal(outputs, spec.batch, 1.0 / spec.batch as f64, rng).stored(spec);
-    let mut norms = Vec::with_capacity(seen.len());
+    let mut delta = Panel::normal(outputs, spec.batch * steps, 1.0 / spec.batch as f64, rng).stored(spec);
+    let mut norms = vec![Vec::with_capacity(seen.len()); steps];
     for (index, ((m_in, m_out), layer)) in spec.shapes().zip(seen).enumerate().rev() {
         let below = index
             .checked_sub(1)
@@ -117,21 +149,46 @@ fn backward(spec: &ChainSpec, input: &Panel, seen: &[Seen], rng: &mut Rng) -> Ve
             }
         };
         spread_overflow(&overflows, &mut next, rng);
-        norms.push(LayerNorms {
-            k: index + 1,
-            weight,
-            activation_rms: layer.output.rms(),
-            grad_weight: outer_norm(&delta, below),
-            grad_bias: Scaled::with_exponent(norm(&delta.matrix.row_sums()), delta.exponent),
-        });
+        for (step, norms) in norms.iter_mut().enumerate() {
+            norms.push(group_norms(
+                index + 1,
+                weight,
+                &layer.output,
+                below,
+                &delta,
+                (step, spec.batch),
+            ));
+        }
         delta = Panel {
             matrix: next,
             exponent: delta.exponent,
         }
         .stored_gradient(spec.format);
     }
-    norms.reverse();
+    for norms in &mut norms {
+        norms.reverse();
+    }
     norms
+}
+
+/// The norms of one step: of the columns of one batch.
+fn group_norms(
+    k: usize,
+    weight: f64,
+    output: &Panel,
+    below: &Panel,
+    delta: &Panel,
+    (step, batch): (usize, usize),
+) -> LayerNorms {
+    let part = |panel: &Panel| panel.columns(step * batch, batch);
+    let delta = part(delta);
+    LayerNorms {
+        k,
+        weight,
+        activation_rms: part(output).rms(),
+        grad_weight: outer_norm(&delta, &part(below)),
+        grad_bias: Scaled::with_exponent(norm(&delta.matrix.row_sums()), delta.exponent),
+    }
 }
 
 /// `W^T D` and `|W|`, for weights of standard deviation `sd` of which `frame = W basis` is known.
@@ -275,6 +332,13 @@ impl Panel {
             self.rescale();
         }
         self
+    }
+
+    fn columns(&self, first: usize, count: usize) -> Self {
+        Self {
+            matrix: self.matrix.columns(first, count),
+            exponent: self.exponent,
+        }
     }
 
     fn rescale(&mut self) {

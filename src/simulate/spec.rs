@@ -56,11 +56,45 @@ impl std::str::FromStr for Init {
     }
 }
 
+/// What a layer adds around its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Block {
+    /// `a_k = f(W_k a_{k-1} + b_k)`.
+    Plain,
+    /// `x_k = x_{k-1} + W_k f(N(x_{k-1})) + b_k`, N dividing by the root mean square: the residual stream of transformers, whose norms follow a
+    /// power law over depth when nothing is wrong.
+    PreNorm,
+}
+
+impl Block {
+    /// Name in arguments and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::PreNorm => "pre-norm",
+        }
+    }
+}
+
+impl std::str::FromStr for Block {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "plain" => Ok(Self::Plain),
+            "pre-norm" | "prenorm" | "preln" => Ok(Self::PreNorm),
+            other => Err(format!("unknown block `{other}`: plain or pre-norm")),
+        }
+    }
+}
+
 /// A matrix chain to be drawn at random.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChainSpec {
     /// Width of the input and of every layer: one more than layers.
     pub widths: Vec<usize>,
+    /// What is around the weights of a layer.
+    pub block: Block,
     /// How weights are drawn.
     pub init: Init,
     /// The gain `g`.
@@ -81,6 +115,7 @@ impl ChainSpec {
     pub fn uniform(depth: usize, width: usize) -> Self {
         Self {
             widths: vec![width; depth.saturating_add(1).min(MATRIX_LAYERS_MAX + 2)],
+            block: Block::Plain,
             init: Init::Gaussian,
             gain: 1.0,
             bias_sd: 0.0,
@@ -97,6 +132,7 @@ impl ChainSpec {
     }
 
     /// Inputs and outputs of every layer.
+    #[must_use]
     pub fn shapes(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator + '_ {
         self.widths.windows(2).map(|pair| (pair[0], pair[1]))
     }
@@ -129,6 +165,11 @@ impl ChainSpec {
                 given: total,
                 expected,
             });
+        }
+        if self.block == Block::PreNorm
+            && let Some((layer, (m_in, m_out))) = (1..).zip(self.shapes()).find(|(_, (a, b))| a != b)
+        {
+            return Err(SimulateError::ResidualWidths { layer, m_in, m_out });
         }
         finite("the gain", self.gain)?;
         finite("the standard deviation of the biases", self.bias_sd)?;

@@ -17,7 +17,6 @@ mod events;
 mod tests;
 
 use directory::NewFile;
-use events::EventWriter;
 
 /// A log format to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,7 +118,6 @@ pub fn row_of(record: &StepRecord) -> Row {
 pub struct RunWriter {
     file: NewFile,
     format: LogFormat,
-    events: EventWriter,
     planned_steps: i64,
     line: String,
     header_written: bool,
@@ -132,17 +130,16 @@ impl RunWriter {
     /// The directory is not empty or cannot be written.
     pub fn create(dir: &Path, format: LogFormat, planned_steps: i64) -> Result<Self, SimulateError> {
         let file = NewFile::create(dir, format.file_name())?;
-        let (events, line) = (EventWriter, String::new());
+        let line = String::new();
         let mut writer = Self {
             file,
             format,
-            events,
             planned_steps,
             line,
             header_written: false,
         };
         if format == LogFormat::TensorBoard {
-            writer.put(|events, out, _| events.start(out, START_TIME))?;
+            writer.put(|out, _| events::start(out, START_TIME))?;
         }
         Ok(writer)
     }
@@ -156,7 +153,7 @@ impl RunWriter {
         let wall_time = START_TIME + step as f64;
         match self.format {
             LogFormat::TensorBoard => {
-                return self.put(|events, out, _| events.step(out, wall_time, step, row));
+                return self.put(|out, _| events::step(out, wall_time, step, row));
             }
             LogFormat::Jsonl => jsonl_line(&mut self.line, step, row),
             LogFormat::Csv => csv_rows(&mut self.line, !self.header_written, step, row),
@@ -165,7 +162,7 @@ impl RunWriter {
             LogFormat::Megatron => megatron_line(&mut self.line, step, self.planned_steps, row),
         }
         self.header_written = true;
-        self.put(|_, out, line| out.write_all(line.as_bytes()))
+        self.put(|out, line| out.write_all(line.as_bytes()))
     }
 
     /// Completes the file and gives it its name.
@@ -178,9 +175,9 @@ impl RunWriter {
 
     fn put(
         &mut self,
-        write: impl FnOnce(&EventWriter, &mut dyn Write, &str) -> io::Result<()>,
+        write: impl FnOnce(&mut dyn Write, &str) -> io::Result<()>,
     ) -> Result<(), SimulateError> {
-        write(&self.events, self.file.writer(), &self.line).map_err(|source| self.file.error(source))
+        write(self.file.writer(), &self.line).map_err(|source| self.file.error(source))
     }
 }
 
@@ -193,8 +190,19 @@ fn python_float(value: f64, nan: &str, infinity: &str) -> String {
     } else if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
         format!("{value:?}")
     } else {
-        format!("{value:e}")
+        two_digit_exponent(&format!("{value:e}"), 'e')
     }
+}
+
+/// `1.5e7` as C and Python write it: `1.5e+07`.
+fn two_digit_exponent(text: &str, mark: char) -> String {
+    let Some((mantissa, exponent)) = text.split_once(mark) else {
+        return text.to_owned();
+    };
+    let (sign, digits) = exponent
+        .strip_prefix('-')
+        .map_or(('+', exponent), |digits| ('-', digits));
+    format!("{mantissa}{mark}{sign}{digits:0>2}")
 }
 
 // Writing to a `String` cannot fail: its results are dropped here and below.
@@ -218,9 +226,9 @@ fn json_string(text: &str) -> String {
 fn csv_rows(lines: &mut String, with_header: bool, step: i64, row: &[(String, f64)]) {
     if with_header {
         lines.push_str("step");
-        row.iter().for_each(|(tag, _)| {
+        for (tag, _) in row {
             let _ = write!(lines, ",{tag}");
-        });
+        }
         lines.push('\n');
     }
     let _ = write!(lines, "{step}");
@@ -258,7 +266,7 @@ fn megatron_line(line: &mut String, step: i64, planned: i64, row: &[(String, f64
             other => other,
         };
         let number = if value.is_finite() {
-            format!("{value:.6E}")
+            two_digit_exponent(&format!("{value:.6E}"), 'E')
         } else {
             python_float(*value, "nan", "inf")
         };

@@ -105,10 +105,11 @@ pub(in crate::decode) fn sniff(row: &[u8]) -> u8 {
     let mut is_quoted = false;
     for byte in row {
         is_quoted ^= *byte == b'"';
-        if !is_quoted && let Some(at) = DELIMITERS.iter().position(|d| d == byte) {
-            if let Some(count) = counts.get_mut(at) {
-                *count += 1;
-            }
+        if !is_quoted
+            && let Some(at) = DELIMITERS.iter().position(|d| d == byte)
+            && let Some(count) = counts.get_mut(at)
+        {
+            *count += 1;
         }
     }
     let best = counts

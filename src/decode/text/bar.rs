@@ -9,7 +9,8 @@
 
 use super::emit::{Emitter, Place, is_axis};
 use super::keyvalue::has_metric_word;
-use super::scan::{Pairs, integer};
+use super::scan::Pairs;
+use super::token::integer;
 use crate::decode::Sink;
 
 /// Name of the format.

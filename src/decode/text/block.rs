@@ -5,7 +5,7 @@
 
 use super::emit::{Emitter, Naming, Place, is_axis};
 use super::keyvalue::has_metric_word;
-use super::scan::integer;
+use super::token::integer;
 use crate::decode::Sink;
 use crate::decode::number::{self, Number};
 
@@ -17,6 +17,9 @@ pub(super) const COLUMNS_NAME: &str = "text-columns";
 
 /// Most rows of a boxed table, most columns of a table.
 const N_ROWS_MAX: usize = 512;
+
+/// Longest key of a row.
+const KEY_BYTES_MAX: usize = 200;
 
 /// Keys of a boxed table that hold the step, best first.
 const STEP_KEYS: [&str; 13] = [
@@ -90,6 +93,9 @@ impl Boxed {
     fn row(&mut self, key: &str, value: &str) {
         let is_inside = key.starts_with("   ");
         let key = key.trim();
+        if key.len() > KEY_BYTES_MAX {
+            return;
+        }
         if value.is_empty() {
             self.section.clear();
             self.section.push_str(if key.ends_with('/') { key } else { "" });
@@ -150,7 +156,7 @@ impl Boxed {
     }
 }
 
-/// The indented lines under a header with the step (OLMo, Composer).
+/// The indented lines under a header with the step (`OLMo`, Composer).
 #[derive(Debug, Default)]
 pub(super) struct Block {
     open: Option<Open>,

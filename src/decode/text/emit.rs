@@ -31,28 +31,39 @@ pub(super) struct Naming {
 }
 
 /// Keys that count or place the line itself.
-const AXIS_KEYS: [&str; 17] = [
+const AXIS_KEYS: [&str; 25] = [
     "step",
     "steps",
     "iter",
     "iters",
     "iteration",
+    "iterations",
     "it",
     "epoch",
+    "epochs",
     "ep",
-    "global_step",
+    "update",
     "batch",
+    "batch_idx",
+    "global_step",
+    "global step",
+    "train_step",
+    "train step",
+    "training step",
+    "train epoch",
     "num_updates",
     "train_num_updates",
     "valid_num_updates",
     "eta",
     "rank",
-    "date",
     "v_num",
 ];
 
 /// Keys whose text value or number names a layer.
 const LAYER_KEYS: [&str; 6] = ["layer", "param", "parameter", "module", "name", "block"];
+
+/// Longest path of a layer.
+const LAYER_BYTES_MAX: usize = 200;
 
 /// State of the points of one file.
 #[derive(Debug, Default)]
@@ -164,7 +175,9 @@ impl Emitter {
                 taken.has_must |= ends_with_word(key, must.word);
                 taken.has_witness |= key == must.witness;
             }
-            if layer.is_empty() {
+            if let Some(named) = norm::of_key(key) {
+                self.layer_point(sink, named, step, pair.number, place);
+            } else if layer.is_empty() {
                 self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place);
             } else if is_layer_key(key) {
                 continue;
@@ -214,6 +227,7 @@ impl Emitter {
 fn note_layer(pair: &Pair<'_>, layer: &mut String) {
     if let Some((key, value)) = pair.label
         && is_layer_key(key)
+        && value.len() <= LAYER_BYTES_MAX
     {
         layer.clear();
         layer.push_str(value);
@@ -231,7 +245,14 @@ fn is_layer_key(key: &str) -> bool {
 
 /// Whether a key counts steps or epochs rather than being a metric.
 pub(super) fn is_axis(key: &str) -> bool {
-    AXIS_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key))
+    // A look at the first letter spares most keys the list.
+    let may_be = key.bytes().next().is_some_and(|b| {
+        matches!(
+            b.to_ascii_lowercase(),
+            b's' | b'i' | b'e' | b'u' | b'b' | b'g' | b't' | b'n' | b'v' | b'r'
+        )
+    });
+    may_be && AXIS_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key))
 }
 
 fn renamed<'a>(key: &'a str, naming: &Naming) -> &'a str {

@@ -68,7 +68,7 @@ pub(super) fn record(text: &str) -> Option<Record> {
         return None;
     }
     let (mut step, mut epoch, mut batch) = (None, None, None);
-    let (mut has_metric, mut first_from) = (false, None);
+    let (mut has_metric, mut is_epoch_first, mut first_from) = (false, false, None);
     for pair in Pairs::of(text) {
         first_from.get_or_insert(pair.from);
         if is_prose(pair.key) {
@@ -78,7 +78,10 @@ pub(super) fn record(text: &str) -> Option<Record> {
         let place = (pair.number.value as i64, pair.total);
         match pair.key {
             key if is_integer && is_one_of(key, &STEP_KEYS) => step = step.or(Some(place)),
-            key if is_one_of(key, &EPOCH_KEYS) => epoch = epoch.or(is_integer.then_some(place)),
+            key if is_one_of(key, &EPOCH_KEYS) => {
+                is_epoch_first = is_epoch_first || step.is_none();
+                epoch = epoch.or(is_integer.then_some(place));
+            }
             key if is_integer && is_one_of(key, &BATCH_KEYS) => batch = batch.or(Some(place)),
             key => has_metric = has_metric || has_metric_word(key),
         }
@@ -88,7 +91,7 @@ pub(super) fn record(text: &str) -> Option<Record> {
     if !has_metric || first_from.is_none_or(|at| at > first_from_max) {
         return None;
     }
-    let (step, planned, counts_epochs) = axis(step, epoch, batch)?;
+    let (step, planned, counts_epochs) = axis(step, epoch, batch, is_epoch_first)?;
     Some(Record {
         step,
         planned,
@@ -116,12 +119,14 @@ fn is_prose(key: &str) -> bool {
 
 type Counter = Option<(i64, Option<i64>)>;
 
-fn axis(step: Counter, epoch: Counter, batch: Counter) -> Option<(i64, Option<i64>, bool)> {
-    // `Epoch 2/10, step 5/100` counts the steps of the epoch.
-    let within = match (epoch, step) {
-        (Some((_, Some(_))), Some((_, Some(_)))) => step,
-        _ => None,
-    };
+fn axis(
+    step: Counter,
+    epoch: Counter,
+    batch: Counter,
+    is_epoch_first: bool,
+) -> Option<(i64, Option<i64>, bool)> {
+    // `Epoch 2, step 5/100` counts the steps of the epoch, `step 5/100, epoch 2` those of the run.
+    let within = step.filter(|(_, total)| total.is_some() && is_epoch_first);
     if let (Some((epoch, _)), Some((batch, Some(batches)))) = (epoch, within.or(batch)) {
         return Some((epoch.saturating_mul(batches).saturating_add(batch), None, false));
     }
@@ -217,6 +222,8 @@ mod tests {
         assert_eq!(step("Iter 20: train loss 3.1, val loss 3.2"), Some(20));
         assert_eq!(step("Epoch 2/10, step 5/100, loss: 0.3"), Some(205));
         assert_eq!(step("epoch 3 | batch 20/50 | loss 0.3 | acc 0.5"), Some(170));
+        assert_eq!(step("Train Epoch 1 Iter 20/100 Loss 0.5"), Some(120));
+        assert_eq!(step("step 20/100 | epoch: 1 | loss: 0.5"), Some(20));
         assert_eq!(step("step=4 layer=h.0 weight_norm=9.9 grad_norm=1.1"), Some(4));
         let epoch = record("Epoch: 7 train_loss: 0.5 val_loss: 0.6").unwrap();
         assert!(epoch.counts_epochs && epoch.step == 7);

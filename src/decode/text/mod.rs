@@ -8,6 +8,7 @@
 mod bar;
 mod block;
 mod emit;
+mod escape;
 mod keyvalue;
 mod norm;
 mod prefix;
@@ -16,6 +17,7 @@ mod reader;
 mod scan;
 mod table;
 mod template;
+mod token;
 
 use self::reader::Reader;
 use super::line::LineFramer;

@@ -103,6 +103,29 @@ pub(super) fn kind(key: &str) -> Option<&'static str> {
     found.map(|(_, kind)| *kind)
 }
 
+/// The norm and the layer of a key that holds both with a short word for the norm: `h.0.attn/g_norm`,
+/// `wnorm/layers.3`. Keys with the full word (`h.0.attn.grad_norm`) are told by tag patterns and stay.
+pub(super) fn of_key(key: &str) -> Option<(&'static str, &str)> {
+    let bytes = key.as_bytes();
+    let is_joint = |b: u8| matches!(b, b'/' | b'.' | b':');
+    let (first, last) = (
+        memchr::memchr3(b'/', b'.', b':', bytes)?,
+        memchr::memrchr3(b'/', b'.', b':', bytes)?,
+    );
+    let (head, tail) = (key.get(..first)?, key.get(last + 1..)?);
+    let (word, layer) = match (kind(tail), kind(head)) {
+        (Some(_), _) => (tail, key.get(..last)?),
+        (None, Some(_)) => (head, key.get(first + 1..)?),
+        (None, None) => return None,
+    };
+    let is_short = word.len() <= 6 || word.starts_with('|');
+    let is_path =
+        layer.bytes().any(|b| b.is_ascii_digit() || b == b'_') && !layer.bytes().next().is_some_and(is_joint);
+    kind(word)
+        .filter(|_| is_short && is_path)
+        .map(|kind| (kind, layer))
+}
+
 fn is_same(spelling: &str, key: &str) -> bool {
     spelling.len() == key.len()
         && spelling.bytes().zip(key.bytes()).all(|(s, k)| match k {
@@ -285,7 +308,7 @@ impl Iterator for Norms<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Name, layer_line};
+    use super::{Name, layer_line, of_key};
 
     fn read(text: &str) -> Option<(String, Vec<(&'static str, f64)>)> {
         let line = layer_line(text.trim(), text.starts_with(' '))?;
@@ -317,6 +340,23 @@ mod tests {
             both("lm_head")
         );
         assert_eq!(read("  wte: w_norm 6.5 g_norm 0.25 std=0.1"), both("wte"));
+    }
+
+    #[test]
+    fn keys_with_a_short_word_name_their_layer() {
+        assert_eq!(of_key("h.0.attn/g_norm"), Some(("grad_norm", "h.0.attn")));
+        assert_eq!(of_key("wnorm/layers.3"), Some(("weight_norm", "layers.3")));
+        assert_eq!(of_key("fc1.|W|"), Some(("weight_norm", "fc1")));
+        for key in [
+            "train/gnorm",
+            "optim/grad_norm",
+            "h.0.attn.grad_norm",
+            "g_norm",
+            "loss/h.0",
+            "a.norm1",
+        ] {
+            assert_eq!(of_key(key), None, "{key}");
+        }
     }
 
     #[test]

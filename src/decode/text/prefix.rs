@@ -6,7 +6,7 @@
 //! Times without a zone are read as UTC: only differences between them are used. glog and absl prefixes
 //! (`I1123 18:34:55.8 7 file.py:48]`) have no year and so give no time.
 
-use super::scan::integer;
+use super::token::integer;
 
 /// A line without its prefix.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +21,9 @@ pub(super) struct Message<'a> {
 
 /// Farthest end of a glog prefix.
 const GLOG_BYTES_MAX: usize = 100;
+
+/// Longest name of a logger.
+const NAME_BYTES_MAX: usize = 64;
 
 /// Most words up to the level word: host, logger, module.
 const N_TOKENS_MAX: usize = 9;
@@ -67,6 +70,7 @@ fn strip_piece(text: &str, is_inside: bool) -> Option<(&str, Option<f64>)> {
                 return Some((behind(text, used), Some(time)));
             }
             short_date(text)
+                .or_else(|| clock(text))
                 .or_else(|| rank_label(text))
                 .map(|rest| (rest, None))
         }
@@ -87,6 +91,19 @@ fn short_date(text: &str) -> Option<&str> {
     let at = |i: usize| text.as_bytes().get(i).copied();
     let is_date = at(2) == Some(b'/') && at(5) == Some(b' ') && at(8) == Some(b':') && at(11) == Some(b':');
     is_date.then(|| text.get(14..)).flatten()
+}
+
+/// `12:11:10 `, `12:11:10.512 - `: a clock without a date gives no time.
+fn clock(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let digits = |from: usize| bytes.get(from..from + 2).is_some_and(|it| it.iter().all(u8::is_ascii_digit));
+    let colon = |at: usize| bytes.get(at) == Some(&b':');
+    if !(digits(0) && colon(2) && digits(3) && colon(5) && digits(6)) {
+        return None;
+    }
+    let rest = text.get(8..)?;
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ','));
+    rest.starts_with([' ', '\t']).then(|| rest.trim_start())
 }
 
 fn behind(text: &str, used: usize) -> &str {
@@ -215,8 +232,13 @@ fn logger_name(text: &str) -> &str {
         return message;
     }
     let rest = rest.trim_start();
-    match rest.split_once(" - ").or_else(|| rest.split_once(" | ")) {
-        Some((name, message)) if separator && !name.is_empty() && is_name(name) => message,
+    let head = rest.as_bytes().get(..NAME_BYTES_MAX).unwrap_or(rest.as_bytes());
+    let at = head
+        .windows(3)
+        .position(|w| w == b" - " || w == b" | ")
+        .filter(|_| separator);
+    match at.and_then(|at| Some((rest.get(..at)?, rest.get(at + 3..)?))) {
+        Some((name, message)) if is_name(name) => message,
         _ => rest,
     }
 }
@@ -295,6 +317,8 @@ mod tests {
             "[rank0]:[titan] 2024-05-03 13:15:05,123 - root - INFO - step=0 loss=1",
             "[2021-06-10 20:47:51,885] [INFO] [logging.py:60:log_dist] [Rank 0] step=0 loss=1",
             "I1123 18:34:55.846173 140585252273024 logging_writer.py:48] step=0 loss=1",
+            "12:00:01 step=0 loss=1",
+            "12:00:01.512 - INFO - step=0 loss=1",
             "INFO:root:step=0 loss=1",
             "INFO:tensorflow:step=0 loss=1",
             "2024-01-01 10:00:00.123 | INFO     | __main__:train:45 - step=0 loss=1",

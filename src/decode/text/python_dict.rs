@@ -1,4 +1,4 @@
-//! Printed Python dicts: Hugging Face's `{'loss': 1.14, 'grad_norm': 2.7, ...}` and EasyLM's dicts over lines.
+//! Printed Python dicts: Hugging Face's `{'loss': 1.14, 'grad_norm': 2.7, ...}` and `EasyLM`'s dicts over lines.
 //!
 //! In: dict lines and the training bar around them. Out: points. Invariant: the step is the dict's own, else
 //! that of the bar which tqdm draws again right behind the line, else the ordinal of the dict, and this is
@@ -51,7 +51,7 @@ pub(super) struct Dicts {
     /// The dict that waits for the bar behind it.
     held: String,
     held_place: Option<Place>,
-    n_dicts: i64,
+    n_records: i64,
     last_step: Option<i64>,
     /// Steps between the last two dicts.
     stride: i64,
@@ -142,7 +142,7 @@ impl Dicts {
 
     fn emit_ordinal(&mut self, text: &str, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> u64 {
         emitter.ordinal_steps(sink);
-        self.emit(text, self.n_dicts, place, emitter, sink)
+        self.emit(text, self.n_records, place, emitter, sink)
     }
 
     fn emit(
@@ -157,7 +157,7 @@ impl Dicts {
             self.stride = step.saturating_sub(last);
         }
         self.last_step = Some(step);
-        self.n_dicts = self.n_dicts.saturating_add(1);
+        self.n_records = self.n_records.saturating_add(1);
         emitter.fields(sink, text, step, &NAMING, None, place).n_points
     }
 
@@ -200,7 +200,7 @@ impl Dicts {
             // Standard output was buffered: bars and dicts are not in step with each other.
             self.steps = Steps::Ordinals;
             emitter.ordinal_steps(sink);
-            return self.emit_held(self.n_dicts, emitter, sink);
+            return self.emit_held(self.n_records, emitter, sink);
         }
         let stood_at = self
             .bar

@@ -7,16 +7,17 @@
 use super::bar::{self, Bars};
 use super::block::{self, Block, Boxed, Columns, Epochs};
 use super::emit::{Emitter, Naming, Place};
+use super::escape::without_escapes;
 use super::keyvalue;
 use super::norm::{self, Name};
 use super::prefix::{self, Message};
 use super::python_dict::{self, Dict, Dicts};
-use super::scan::Pairs;
-use super::table::{BY_FIRST_BYTE, TABLE};
-use super::template::{Head, StepFrom, Template, match_head};
+use super::template::match_head;
 use crate::decode::line::{RawLine, segments};
 use crate::decode::{Sink, Tally};
-use crate::model::{Mark, TextLine};
+use crate::model::TextLine;
+
+mod known;
 
 /// Name of the format that the guarded fallback reads.
 const KEYVALUE_NAME: &str = "text-keyvalue";
@@ -153,8 +154,8 @@ impl Reader {
     fn message(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) {
         let before = self.records;
         let is_read = self.epoch(message.text, place, sink)
-            || self.known(message, place, sink)
             || (self.last_name == Some(KEYVALUE_NAME) && self.any_record(message.text, place, sink))
+            || self.known(message, place, sink)
             || self.structured(message, place, sink)
             || self.any_record(message.text, place, sink);
         if is_read && self.records > before {
@@ -176,165 +177,6 @@ impl Reader {
         let n_points = self.epochs.settle(&mut self.emitter, sink);
         self.count(block::EPOCHS_NAME, n_points);
         false
-    }
-
-    /// The entries of the table, the sticky one first.
-    fn known(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) -> bool {
-        if message.is_indented && self.indented(message, place, sink) {
-            return true;
-        }
-        let Some((at, entry, head)) = self.find(message.text) else {
-            return false;
-        };
-        self.record(at, entry, &head, message.text, place, sink)
-    }
-
-    /// The entry for a message: those of the format that was read last are asked first. Entries of one format
-    /// may overlap, those of different formats do not.
-    fn find(&self, text: &str) -> Option<(usize, &'static Template, Head)> {
-        let first = text.bytes().next()?;
-        let candidates = BY_FIRST_BYTE.get(usize::from(first)).copied().unwrap_or_default();
-        let name = TABLE.get(self.sticky).map(|entry| entry.name);
-        for is_sticky in [true, false] {
-            let mut rest = candidates;
-            while rest != 0 {
-                let at = rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                let Some(entry) = TABLE.get(at).filter(|e| (Some(e.name) == name) == is_sticky) else {
-                    continue;
-                };
-                if let Some(head) = entry.matches(text) {
-                    return Some((at, entry, head));
-                }
-            }
-        }
-        None
-    }
-
-    /// Lines that belong to a record above them.
-    fn indented(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) -> bool {
-        if self.layer(message, self.emitter.last_step, place, sink) {
-            return true;
-        }
-        let taken = self
-            .block
-            .line(message.text, true, place.offset, &mut self.emitter, sink);
-        taken.is_some_and(|n_points| {
-            self.count_more(n_points);
-            true
-        })
-    }
-
-    /// One record of a known kind; a second one that was glued to it is read too.
-    fn record(
-        &mut self,
-        at: usize,
-        entry: &'static Template,
-        head: &Head,
-        text: &str,
-        place: Place,
-        sink: &mut dyn Sink,
-    ) -> bool {
-        let fields = text.get(head.fields_at..).unwrap_or_default();
-        if entry.is_guarded && !entry.is_block && !Pairs::of(fields).any(|p| keyvalue::has_metric_word(p.key))
-        {
-            return false;
-        }
-        let own = match entry.step {
-            StepFrom::Field(key) => Pairs::of(fields)
-                .find(|p| p.key == key)
-                .map(|p| p.number.value as i64),
-            _ => entry.step_of(head, self.emitter.last_step),
-        };
-        let Some(step) = own else {
-            self.skipped = self.skipped.saturating_add(1);
-            return true;
-        };
-        self.sticky = at;
-        self.emitter.planned(sink, head.planned);
-        if matches!(entry.step, StepFrom::Epoch { .. }) && entry.prefix.is_empty() {
-            self.emitter.epoch_steps(sink);
-        }
-        if entry.is_block {
-            self.emitter.last_step = Some(step);
-            self.last_name = Some(entry.name);
-            self.block.open(step, place.wall_time, entry.is_guarded);
-            return true;
-        }
-        self.take(at, entry, head, fields, step, place, sink);
-        true
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one record; a struct for one call would hide them"
-    )]
-    fn take(
-        &mut self,
-        at: usize,
-        entry: &'static Template,
-        head: &Head,
-        fields: &str,
-        step: i64,
-        place: Place,
-        sink: &mut dyn Sink,
-    ) {
-        let mut n_points = 0;
-        if let Some((tag, number)) = head.value {
-            self.emitter.point(sink, tag, step, number, place);
-            n_points += 1;
-        }
-        let naming = Naming {
-            prefix: entry.prefix,
-            rename: entry.rename,
-            skip: entry.skip,
-        };
-        let taken = self
-            .emitter
-            .fields(sink, fields, step, &naming, entry.must, place);
-        n_points += taken.n_points;
-        if n_points == 0 {
-            self.skipped = self.skipped.saturating_add(1);
-        }
-        self.count(entry.name, n_points);
-        if let Some(must) = entry.must {
-            self.check_must(at, must.word, &taken, fields, step, sink);
-        }
-        if let Some(glued) = taken.glued_at.and_then(|from| fields.get(from..)) {
-            let rest = Message {
-                text: glued.trim_start_matches([' ', '|']),
-                wall_time: place.wall_time,
-                is_indented: false,
-            };
-            if let Some(head) = entry.matches(rest.text) {
-                self.record(at, entry, &head, rest.text, place, sink);
-            }
-        }
-    }
-
-    /// A field that lines of this kind carry: remembered when it is there, reported when it is missing.
-    fn check_must(
-        &mut self,
-        at: usize,
-        word: &str,
-        taken: &super::emit::Taken,
-        fields: &str,
-        step: i64,
-        sink: &mut dyn Sink,
-    ) {
-        let known = self.must_tags.iter().find(|(entry, _)| *entry == at);
-        match known {
-            None if taken.has_must => {
-                let tag = Pairs::of(fields).find(|p| super::emit::ends_with_word(p.key, word));
-                if let Some(pair) = tag {
-                    self.must_tags.push((at, pair.key.to_owned()));
-                }
-            }
-            Some((_, tag)) if !taken.has_must && taken.has_witness => {
-                sink.mark(Mark::FieldMissing { tag, step })
-            }
-            _ => {}
-        }
     }
 
     /// Dicts, boxed tables, tables with a header, blocks, layer lines.
@@ -411,27 +253,4 @@ impl Reader {
         self.count(KEYVALUE_NAME, taken.n_points);
         true
     }
-}
-
-/// Copies a text without its ANSI sequences.
-fn without_escapes(text: &str, clean: &mut String) {
-    let mut pieces = text.split('\x1b');
-    clean.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        clean.push_str(behind_sequence(piece));
-    }
-}
-
-/// What follows the sequence that an escape character began: CSI (`[0;31m`), OSC (to BEL), or one letter.
-fn behind_sequence(piece: &str) -> &str {
-    if let Some(csi) = piece.strip_prefix('[') {
-        let end = csi.find(|c: char| ('@'..='~').contains(&c));
-        return end.and_then(|at| csi.get(at + 1..)).unwrap_or_default();
-    }
-    if piece.starts_with(']') {
-        return piece.split_once('\x07').map_or("", |(_, rest)| rest);
-    }
-    let mut chars = piece.chars();
-    chars.next();
-    chars.as_str()
 }

@@ -427,7 +427,6 @@ pub(super) const TABLE: &[Template] = &[
         samples: &[(
             "[2022-04-08 18:48:05,372][train_inner][INFO] - {\"epoch\": 1, \"update\": 0.416, \"loss\": \"9.276\", \"num_updates\": \"200\", \"lr\": \"3.125e-06\", \"gnorm\": \"inf\", \"loss_scale\": \"128\"}",
             &[
-                ("update", 200, 0.416),
                 ("loss", 200, 9.276),
                 ("lr", 200, 3.125e-6),
                 ("gnorm", 200, f64::INFINITY),
@@ -655,6 +654,28 @@ pub(super) const TABLE: &[Template] = &[
                 ("LR", 1301, 1e-5),
                 ("Data", 1301, 0.01),
             ],
+        )],
+        ..PLAIN
+    },
+    // Hand-written loops that only print the place: `[10/100] loss: 0.3`, PyTorch-GAN's bracketed cells.
+    Template {
+        name: "text-keyvalue",
+        heads: &["[Epoch <epoch>/<epochs>] [Batch <batch>/<batches>]"],
+        step: StepFrom::Batches { first: 0 },
+        is_guarded: true,
+        samples: &[(
+            "[Epoch 2/200] [Batch 5/938] [D loss: 0.250000] [G loss: 0.750000]",
+            &[("D loss", 1881, 0.25), ("G loss", 1881, 0.75)],
+        )],
+        ..PLAIN
+    },
+    Template {
+        name: "text-keyvalue",
+        heads: &["[<step>/<planned>]"],
+        is_guarded: true,
+        samples: &[(
+            "[ 10/100] loss: 0.5, acc: 0.25",
+            &[("loss", 10, 0.5), ("acc", 10, 0.25)],
         )],
         ..PLAIN
     },

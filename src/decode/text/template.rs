@@ -4,7 +4,7 @@
 //! fields begin. Invariant: a head matches at the start of the message only; a blank in it stands for any
 //! run of blanks, letters match in either case.
 
-use super::scan::integer;
+use super::token::integer;
 use crate::decode::number::{self, Number};
 
 /// A line format. A new one is a new entry in the table, nothing else.

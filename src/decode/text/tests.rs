@@ -86,13 +86,14 @@ fn series(log: &Log, tag: &str) -> Vec<(i64, f64)> {
 
 /// A Hugging Face console: bars, dicts between them, an evaluation with a bar of its own.
 fn hugging_face() -> String {
-    let bar = |n: i64| format!("\r {}%|#   | {n}/100 [00:01<00:09,  9.9it/s]", n);
+    let bar = |n: i64| format!("\r {n}%|#   | {n}/100 [00:01<00:09,  9.9it/s]");
     let mut text = String::from("Loading checkpoint shards: 100%|####| 2/2 [00:01<00:00,  1.9it/s]\n");
     text += &bar(0);
     for (n, loss) in [(10, "2.5"), (20, "'1.141'"), (30, "nan")] {
         // The bar that stood before the line may be old, the one that is drawn behind it is not.
         text += &bar(n - 3);
-        text += &format!("\r            \r{{'loss': {loss}, 'grad_norm': {n}.5, 'epoch': 0.{n}}}\n");
+        let line = format!("\r            \r{{'loss': {loss}, 'grad_norm': {n}.5, 'epoch': 0.{n}}}\n");
+        text += &line;
         text += &bar(n);
     }
     text += "\r  0%|    | 0/5 [00:00<?, ?it/s]\r100%|####| 5/5 [00:01<00:00, 4.0it/s]";
@@ -382,7 +383,7 @@ fn damage_never_panics_and_never_hides_the_rest() {
     };
     for _ in 0..300 {
         let mut damaged = bytes.clone();
-        for _ in 0..(1 + random() % 20) {
+        for _ in 0..=(random() % 20) {
             let at = random() % damaged.len();
             match random() % 3 {
                 0 => damaged[at] = random() as u8,
@@ -519,41 +520,5 @@ fn published_logs_are_read() {
             (format, n_points),
             "{path}"
         );
-    }
-}
-
-#[test]
-fn debug_dump() {
-    let Ok(path) = std::env::var("DUMP") else { return };
-    for path in path.split(' ') {
-        let bytes = std::fs::read(path).unwrap();
-        let (log, decoder) = read_pieces([&bytes[..]]);
-        let mut tags: std::collections::BTreeMap<&str, (usize, std::collections::BTreeSet<i64>, f64)> =
-            Default::default();
-        for (tag, step, value) in &log.points {
-            let e = tags.entry(tag).or_default();
-            e.0 += 1;
-            e.1.insert(*step);
-            e.2 = *value;
-        }
-        println!(
-            "== {path}: {} {:?} points {} lines {} marks {:?} problems {}",
-            decoder.format(),
-            decoder.tally(),
-            log.points.len(),
-            log.lines.len(),
-            &log.marks[..log.marks.len().min(6)],
-            log.problems.len()
-        );
-        let mut t: Vec<_> = tags.into_iter().collect();
-        t.truncate(std::env::var("N").map_or(30, |n| n.parse().unwrap()));
-        for (tag, (n, steps, last)) in t {
-            println!(
-                "   {tag:50} n={n} steps={} {:?}..{:?} last={last}",
-                steps.len(),
-                steps.first(),
-                steps.last()
-            );
-        }
     }
 }

@@ -152,7 +152,7 @@ impl Bench {
             match judgement {
                 Judgement::Bad(seen) => open = open.max(Some(seen.severity.unwrap_or(Severity::Critical))),
                 Judgement::Healed(most) => {
-                    settled = settled.max(open.take().map(|it: Severity| it.min(*most)))
+                    settled = settled.max(open.take().map(|it: Severity| it.min(*most)));
                 }
                 Judgement::Good | Judgement::Abstain => {}
             }

@@ -48,8 +48,9 @@ const PARAMS: &[ParamInfo] = &[
         default: 1e3,
         min: 1.0,
         max: 1e300,
-        doc: "Total factor from which a profile counts by itself. A smaller one counts only when 5 of the last 8 \
-              profiles were out of bounds: the slopes of two batches correlate by .07 to .6 only.",
+        doc: "Total factor from which 3 of the last 8 profiles are enough; below it 5 must be out of bounds. The \
+              slopes of two batches correlate by .07 to .6 only. Gradients that explode by critical_ratio in \
+              the first profile are told at once: logs of histograms have few profiles.",
     },
     ParamInfo {
         name: "critical_ratio",
@@ -109,8 +110,10 @@ const FIT_LAYERS_MAX: usize = 96;
 /// Layers from which the geometric and the power-law shape can be told apart: right in .99 of linear and `ReLU`
 /// chains and .92 of tanh chains at 32, but in .07 of tanh chains at 16, where the input's transient bends them.
 const SHAPE_LAYERS_MIN: usize = 32;
-/// Of the last eight profiles, those that must be out of bounds before one that is not steep counts.
+/// Of the last eight profiles, those that must be out of bounds ...
 const MILD_PROFILES: u32 = 5;
+/// ... or steep.
+const STEEP_PROFILES: u32 = 3;
 /// Kendall's tau for short stacks: at most one swapped pair in five layers, none in four.
 const SHORT_TAU: f64 = 0.8;
 /// Loss gone and level fallen so far that vanished gradients are convergence, not trouble.
@@ -145,6 +148,10 @@ struct Memory {
     start_level: Option<f64>,
     /// One bit for each of the last eight judged profiles, the latest lowest: out of bounds or not.
     recent: u8,
+    /// The same for steep ones.
+    steep: u8,
+    /// Whether the latest judged profile is the first.
+    is_first: bool,
 }
 
 /// What one profile shows by itself; `total` is the `ln` of the total ratio.
@@ -213,6 +220,7 @@ impl DepthTrend {
     }
 
     fn fit(&mut self) -> Option<(PairFit, f64)> {
+        self.view.take_logs();
         let n_usable = self.view.n_usable();
         if n_usable > FIT_LAYERS_MAX {
             thin_evenly(&mut self.view.ranks, &mut self.view.logs, FIT_LAYERS_MAX);
@@ -257,18 +265,22 @@ impl DepthTrend {
     ) -> Judgement {
         self.view.read(profile, group);
         let assessment = self.assess(profile, group);
-        let level = self.view.median_log(&mut self.scratch);
-        let memory = self.remember(subject, &assessment, level);
+        let memory = self.remember(subject, &assessment);
         let (fit, total, n_usable) = match assessment {
             Assessment::Unusable => return Judgement::Abstain,
             Assessment::InBounds => return Judgement::Good,
             Assessment::OutOfBounds { fit, total, n_usable } => (fit, total, n_usable),
         };
         let kind = kind_of(profile.quantity, fit.slope);
+        let level = self.view.median_log(&mut self.scratch);
         if kind == "vanishing" && has_converged(memory.start_level, level, context) {
             return Judgement::Abstain;
         }
-        if total < self.bounds.steep && memory.recent.count_ones() < MILD_PROFILES {
+        // The first profile is the initialisation, and no batch explodes a sound net by this much over depth.
+        let is_sick_from_start = memory.is_first && kind == "exploding" && total >= self.bounds.critical;
+        let is_lasting =
+            memory.recent.count_ones() >= MILD_PROFILES || memory.steep.count_ones() >= STEEP_PROFILES;
+        if !is_lasting && !is_sick_from_start {
             return Judgement::Good;
         }
         let doubts = u32::from(self.is_power_law(n_usable, total))
@@ -280,7 +292,7 @@ impl DepthTrend {
         })
     }
 
-    fn remember(&mut self, subject: u32, assessment: &Assessment, level: Option<f64>) -> Memory {
+    fn remember(&mut self, subject: u32, assessment: &Assessment) -> Memory {
         let place = subject as usize;
         if self.memories.len() <= place {
             self.memories.resize(place + 1, Memory::default());
@@ -289,8 +301,12 @@ impl DepthTrend {
             return Memory::default();
         };
         let is_out = matches!(assessment, Assessment::OutOfBounds { .. });
+        let is_steep =
+            matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
-            memory.start_level = memory.start_level.or(level);
+            memory.is_first = memory.start_level.is_none();
+            memory.start_level = memory.start_level.or_else(|| self.view.median_log(&mut self.scratch));
+            memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
         *memory
@@ -318,6 +334,7 @@ impl DepthTrend {
             return false;
         };
         self.sibling.read(profile, biases);
+        self.sibling.take_logs();
         if self.sibling.n_nonfinite > 0 || self.sibling.n_usable() < self.bounds.layers {
             return false;
         }
@@ -379,6 +396,7 @@ impl ProfileCheck for DepthTrend {
         // A restart continues the same net: its start levels stay.
         for memory in &mut self.memories {
             memory.recent = 0;
+            memory.steep = 0;
         }
     }
 }

@@ -4,8 +4,13 @@
 
 use super::bench::Noise;
 
+/// A name, and a level as a function of the share of the run that is done.
+pub(crate) type Shape = (&'static str, fn(f64) -> f64);
+/// A name, and the next value of a noise with its state.
+type Kind = (&'static str, fn(&mut Noise, &mut f64) -> f64);
+
 /// How a healthy loss goes down, as a function of the share of the run that is done.
-const SHAPES: &[(&str, fn(f64) -> f64)] = &[
+const SHAPES: &[Shape] = &[
     ("power law", |t| 1.8 + 9.0 * (1.0 + 60.0 * t).powf(-0.8)),
     ("to a floor", |t| 0.5 + 1.8 * (-12.0 * t).exp()),
     ("to nearly zero", |t| 0.01 + 2.3 * (-8.0 * t).exp()),
@@ -37,7 +42,7 @@ const SHAPES: &[(&str, fn(f64) -> f64)] = &[
 ];
 
 /// Noise as a factor on the loss.
-const NOISES: &[(&str, fn(&mut Noise, &mut f64) -> f64)] = &[
+const NOISES: &[Kind] = &[
     ("none", |_, _| 0.0),
     ("white 2 %", |noise, _| 0.02 * noise.normal()),
     ("white 10 %", |noise, _| 0.1 * noise.normal()),
@@ -52,7 +57,7 @@ const NOISES: &[(&str, fn(&mut Noise, &mut f64) -> f64)] = &[
 ];
 
 /// Points per run.
-const LENGTHS: &[usize] = &[7, 20, 50, 120, 600, 3000];
+const LENGTHS: &[usize] = &[7, 20, 50, 120, 600, 2000];
 
 fn ar(noise: &mut Noise, state: &mut f64, r: f64, sd: f64) -> f64 {
     *state = r * *state + (1.0 - r * r).sqrt() * sd * noise.normal();
@@ -115,7 +120,7 @@ pub(crate) fn odd_losses(seed: u64) -> Vec<(String, Vec<f64>)> {
 pub(crate) fn gradient_norms(seed: u64) -> Vec<(String, Vec<f64>)> {
     let mut noise = Noise(seed);
     let mut runs = Vec::new();
-    let levels: &[(&str, fn(f64) -> f64)] = &[
+    let levels: &[Shape] = &[
         ("steady", |_| 1.0),
         ("falls", |t| (1.0 + 100.0 * t).powf(-0.5)),
         ("warm-up x10", |t| 0.1 + 0.9 * (t * 10.0).min(1.0)),

@@ -82,6 +82,8 @@ struct LossTrack {
     values: Window,
     changes: Window,
     zeros: u32,
+    /// Smallest step of the decimals of a loss that was not zero: a bare `0.0` does not show how many there are.
+    resolution: f64,
     repeats: u32,
     missing: u32,
 }
@@ -96,6 +98,7 @@ impl LossTrack {
             values: Window::new(CHANGES),
             changes: Window::new(CHANGES),
             zeros: 0,
+            resolution: 0.0,
             repeats: 0,
             missing: 0,
         }
@@ -106,7 +109,7 @@ impl LossTrack {
     }
 
     /// Whether the losses before the zeros were well above zero, so that zero was no neighbour of theirs.
-    fn was_well_above_zero(&self, resolution: f64) -> bool {
+    fn was_well_above_zero(&self) -> bool {
         let (Some(median), Some(first)) = (self.values.median(), self.first) else {
             return false;
         };
@@ -114,18 +117,18 @@ impl LossTrack {
         self.values.len() >= 4
             && smallest >= STEADY_SHARE * median
             && median >= STEADY_SHARE * first.abs()
-            && smallest > 100.0 * resolution
+            && smallest > 100.0 * self.resolution
     }
 
     /// Whether each of the last changes was a real one.
-    fn varied(&self, resolution: f64) -> bool {
+    fn varied(&self) -> bool {
         let (Some(value), Some(change)) = (self.values.median(), self.changes.median()) else {
             return false;
         };
         self.changes.len() == CHANGES
             && self.changes.values().iter().all(|it| *it > 0.0)
             && change > CONVERGED * value.abs()
-            && change > PRINTED_STEPS * resolution
+            && change > PRINTED_STEPS * self.resolution
     }
 
     fn count(&mut self, point: &Point) {
@@ -138,6 +141,7 @@ impl LossTrack {
         self.zeros = if point.value == 0.0 { self.zeros + 1 } else { 0 };
         if !is_repeat && point.value != 0.0 && point.value.is_finite() {
             self.first.get_or_insert(point.value);
+            self.resolution = point.resolution;
             if let Some((_, last)) = self.last
                 && last != 0.0
                 && last.is_finite()
@@ -197,7 +201,7 @@ impl Masked {
         let since = track.before_last_step;
         let beside_bad = self.gradient_is_bad(since);
         let learns = context.facts.learning_rate != Some(0.0);
-        if track.zeros >= 2 && track.was_well_above_zero(point.resolution) {
+        if track.zeros >= 2 && track.was_well_above_zero() {
             if beside_bad {
                 return self.bad(
                     "zero-loss",
@@ -218,7 +222,7 @@ impl Masked {
             }
         }
         let equal = track.repeats + 1;
-        if track.zeros == 0 && point.value.is_finite() && learns && track.varied(point.resolution) {
+        if track.zeros == 0 && point.value.is_finite() && learns && track.varied() {
             if equal >= 3 && beside_bad {
                 return self.bad(
                     "repeated-loss",
@@ -345,193 +349,4 @@ impl StreamCheck for Masked {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{INFO, Masked};
-    use crate::model::{Kind, Mark, Meaning, Quantity, Severity, Split};
-    use crate::rules::check::bench::{NoProfiles, Noise, rule};
-    use crate::rules::check::{Context, Judged, Judgement, Point, StreamCheck};
-    use crate::series::{Facts, SeriesInfo};
-
-    struct Stream {
-        check: Masked,
-        facts: Facts,
-        out: Vec<Judged>,
-        step: i64,
-        resolution: f64,
-    }
-
-    impl Stream {
-        fn new() -> Self {
-            Self {
-                check: Masked::new(&rule(&INFO, Quantity::Loss, &[])),
-                facts: Facts {
-                    learning_rate: Some(0.1),
-                    ..Facts::default()
-                },
-                out: Vec::new(),
-                step: 0,
-                resolution: 0.0,
-            }
-        }
-
-        fn point(&mut self, kind: Kind, value: f64) {
-            let quantity = kind.quantity(Split::Train);
-            let meaning = Meaning {
-                kind,
-                quantity,
-                split: Split::Train,
-                layer: None,
-                pattern: "",
-            };
-            let point = Point {
-                step: self.step,
-                wall_time: None,
-                value,
-                resolution: self.resolution,
-            };
-            let context = Context {
-                facts: &self.facts,
-                profiles: &NoProfiles,
-            };
-            self.check.sample(
-                &SeriesInfo::new(quantity.as_str(), meaning),
-                &point,
-                &context,
-                &mut self.out,
-            );
-        }
-
-        fn record(&mut self, loss: f64, gradient: Option<f64>) {
-            self.point(Kind::Loss, loss);
-            if let Some(gradient) = gradient {
-                self.point(Kind::GradNormGlobal, gradient);
-            }
-            self.step += 1;
-        }
-
-        fn missing(&mut self, gradient: Option<f64>) {
-            let context = Context {
-                facts: &self.facts,
-                profiles: &NoProfiles,
-            };
-            let mark = Mark::FieldMissing {
-                tag: "loss",
-                step: self.step,
-            };
-            self.check.mark(&mark, &context, &mut self.out);
-            if let Some(gradient) = gradient {
-                self.point(Kind::GradNormGlobal, gradient);
-            }
-            self.step += 1;
-        }
-
-        fn noisy_start(&mut self, gradient: Option<f64>) {
-            let mut noise = Noise(1);
-            for _ in 0..20 {
-                self.record(2.0 + 0.1 * noise.normal(), gradient);
-            }
-        }
-
-        fn worst(&self) -> Option<(i64, Severity, &'static str)> {
-            let bad = self.out.iter().filter_map(|it| match &it.judgement {
-                Judgement::Bad(seen) => Some((it.step, seen.severity?, seen.kind)),
-                _ => None,
-            });
-            bad.max_by_key(|it| (it.1, std::cmp::Reverse(it.0)))
-        }
-    }
-
-    #[test]
-    fn zero_loss_beside_nan_gradients_is_critical_at_the_second() {
-        let mut stream = Stream::new();
-        stream.noisy_start(Some(1.0));
-        (0..10).for_each(|_| stream.record(0.0, Some(f64::NAN)));
-        assert_eq!(stream.worst(), Some((21, Severity::Critical, "zero-loss")));
-    }
-
-    #[test]
-    fn zero_loss_alone_is_a_warning_when_it_fell_from_the_sky() {
-        let mut stream = Stream::new();
-        stream.noisy_start(None);
-        (0..10).for_each(|_| stream.record(0.0, None));
-        assert_eq!(stream.worst(), Some((24, Severity::Warning, "zero-loss")));
-    }
-
-    #[test]
-    fn a_loss_that_converges_to_zero_is_quiet() {
-        for resolution in [0.0, 1e-4] {
-            let mut stream = Stream::new();
-            stream.resolution = resolution;
-            for i in 0..400 {
-                let loss = 2.0 * (-0.05 * f64::from(i)).exp();
-                stream.record(
-                    if resolution > 0.0 {
-                        (loss / resolution).round() * resolution
-                    } else {
-                        loss
-                    },
-                    None,
-                );
-            }
-            (0..50).for_each(|_| stream.record(0.0, None));
-            assert_eq!(stream.worst(), None);
-        }
-    }
-
-    #[test]
-    fn hinge_losses_with_satisfied_batches_are_quiet() {
-        let (mut stream, mut noise) = (Stream::new(), Noise(4));
-        for _ in 0..2000 {
-            stream.record((0.3 * noise.normal()).max(0.0), Some(1.0));
-        }
-        assert_eq!(stream.worst(), None);
-    }
-
-    #[test]
-    fn a_loss_that_repeats_is_found_by_its_gradients_first() {
-        let mut stream = Stream::new();
-        stream.noisy_start(Some(1.0));
-        (0..10).for_each(|_| stream.record(2.125, Some(f64::NAN)));
-        assert_eq!(stream.worst(), Some((22, Severity::Critical, "repeated-loss")));
-        let mut stream = Stream::new();
-        stream.noisy_start(None);
-        (0..10).for_each(|_| stream.record(2.125, None));
-        assert_eq!(stream.worst(), Some((24, Severity::Warning, "repeated-loss")));
-    }
-
-    #[test]
-    fn repeats_by_rounding_by_convergence_and_at_learning_rate_0_are_quiet() {
-        let (mut stream, mut noise) = (Stream::new(), Noise(9));
-        stream.resolution = 0.01;
-        for _ in 0..5000 {
-            let loss = 2.0 + 0.01 * noise.normal();
-            stream.record((loss * 100.0).round() / 100.0, None);
-        }
-        assert_eq!(stream.worst(), None);
-        let mut stream = Stream::new();
-        (0..200).for_each(|i| stream.record(0.5 + (-0.3 * f64::from(i)).exp(), None));
-        assert_eq!(stream.worst(), None);
-        let mut stream = Stream::new();
-        stream.facts.learning_rate = Some(0.0);
-        stream.noisy_start(None);
-        (0..50).for_each(|_| stream.record(2.125, None));
-        assert_eq!(stream.worst(), None);
-    }
-
-    #[test]
-    fn missing_losses() {
-        let mut stream = Stream::new();
-        (0..5).for_each(|_| stream.missing(None));
-        assert_eq!(stream.worst(), None, "the search for the loss scale");
-        stream.noisy_start(Some(1.0));
-        stream.missing(Some(1.0));
-        stream.record(2.0, Some(1.0));
-        assert_eq!(stream.worst().map(|it| it.1), Some(Severity::Info));
-        (0..3).for_each(|_| stream.missing(None));
-        assert_eq!(stream.worst().map(|it| it.1), Some(Severity::Warning));
-        let mut stream = Stream::new();
-        stream.noisy_start(Some(1.0));
-        (0..3).for_each(|_| stream.missing(Some(f64::NAN)));
-        assert_eq!(stream.worst(), Some((21, Severity::Critical, "missing-loss")));
-    }
-}
+mod tests;

@@ -5,23 +5,28 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
-pub mod registry;
 pub mod dead_layer;
+pub mod decay;
 pub mod depth_trend;
 mod depth_view;
+pub mod divergence;
 pub mod gain;
 pub mod gradient_level;
-pub mod layer_outlier;
-#[cfg(test)]
-mod profile_fixture;
-pub mod decay;
-pub mod divergence;
 pub mod growth;
+pub mod layer_outlier;
 pub mod learning_rate;
+pub mod log_integrity;
+pub mod log_pattern;
 pub mod masked;
 pub mod no_progress;
 pub mod non_finite;
+#[cfg(test)]
+mod profile_fixture;
+pub mod registry;
 pub mod spike;
+pub mod stall;
+#[cfg(test)]
+mod stream_fixture;
 pub mod threshold;
 
 #[cfg(test)]
@@ -29,8 +34,6 @@ mod bench;
 #[cfg(test)]
 mod families;
 mod loss_state;
-#[cfg(test)]
-mod tmp_corpus;
 
 use super::Rule;
 use crate::model::{Family, Mark, Profile, Severity, TextLine};

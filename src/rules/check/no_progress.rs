@@ -75,7 +75,7 @@ const RISE: f64 = -0.05;
 /// Where the noise would hide a fall of a tenth, nothing is said.
 const SE_MAX: f64 = 0.05;
 /// A rise of so many standard errors is not a plateau but a divergence.
-const T_RISE: f64 = -3.0;
+const T_RISE: f64 = -2.0;
 
 struct NoProgress {
     drop: f64,
@@ -134,7 +134,7 @@ impl NoProgress {
         let is_flat = total_drop < self.drop
             && first_drop < FIRST_POINT
             && (drop < NO_FALL || (drop < uncertain && shift.t_fall < T_FALL))
-            && drop > RISE
+            && drop.min(total_drop) > RISE
             && !(shift.t_fall < T_RISE && drop < -self.drop)
             && shift.se < SE_MAX * shift.early;
         is_flat.then_some(Flat {

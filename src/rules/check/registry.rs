@@ -4,8 +4,7 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, masked, non_finite,
-    spike,
+    CheckInfo, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, learning_rate, log_integrity, log_pattern, masked, no_progress, growth, decay, non_finite, spike, stall, threshold,
 };
 
 /// Every check that a rule can name.
@@ -19,6 +18,14 @@ pub static CHECKS: &[&CheckInfo] = &[
     &layer_outlier::INFO,
     &divergence::INFO,
     &spike::INFO,
+    &no_progress::INFO,
+    &growth::INFO,
+    &decay::INFO,
+    &learning_rate::INFO,
+    &stall::INFO,
+    &log_pattern::INFO,
+    &log_integrity::INFO,
+    &threshold::INFO,
 ];
 
 /// The check with this name.

@@ -77,12 +77,10 @@ const NOISE_MIN: f64 = 0.02;
 const UNLEARNT_MAX: u8 = 16;
 /// A single outlier this many times the level that is still out at the next point is sustained.
 const HUGE: f64 = 10.0;
-/// What "still out" means: robust deviations.
-const STILL_OUT_Z: f64 = 5.0;
-/// And at least 20 % above the level.
+/// What "still out" means: beyond the bound on z, and at least 20 % above the level.
 const STILL_OUT_RATIO: f64 = 1.2;
 /// A single point this many times the level is a warning by itself (`ln` excess 7 to 8 is the 1 % bound for one
-/// point in 1e6 under heavy tails); for norms only beside a loss that shows it.
+/// point in 1e6 under heavy tails; for norms only beside a loss that shows it), until the next point is a usual one.
 const SINGLE_WARNING: f64 = 1e3;
 /// Points whose median is the start of the series.
 const START_POINTS: usize = 5;
@@ -103,12 +101,14 @@ struct State {
     start: Vec<f64>,
     start_median: Option<f64>,
     is_linear: bool,
-    /// Excess above the level that is worth a fresh median; a cheap test for the common case.
+    /// Value above which a point is worth a fresh median; a cheap test for the common case.
     worth: f64,
     unlearnt: u8,
     /// One bit per point, newest lowest: strong outliers.
     outliers: u8,
     was_huge: bool,
+    /// What was said since the last usual point is at most this urgent once the next usual one comes.
+    unsettled: Option<Severity>,
 }
 
 /// How far a point is from the usual ones.
@@ -169,7 +169,7 @@ impl Spike {
     fn judge(&mut self, point: &Point, excess: &Excess, context: &Context<'_>) -> Judgement {
         let is_out = self.is_out(excess, self.bound_now(), self.ratio);
         let is_grave = is_out && self.is_grave(excess);
-        let lingers = self.state.was_huge && self.is_out(excess, STILL_OUT_Z, STILL_OUT_RATIO);
+        let lingers = self.state.was_huge && self.is_out(excess, self.bound_z, STILL_OUT_RATIO);
         self.state.outliers = (self.state.outliers << 1) | u8::from(is_grave);
         self.state.was_huge = is_grave
             && !self.state.is_linear
@@ -179,7 +179,7 @@ impl Spike {
         } else {
             self.state.unlearnt = 0;
             self.state.level.learn(excess.y);
-            self.state.set_worth();
+            self.state.set_worth(self.bound_z);
         }
         let several = (self.state.outliers & 0b1_1111).count_ones() >= 3 && is_grave;
         if several || lingers {
@@ -188,6 +188,7 @@ impl Spike {
             } else {
                 self.full
             };
+            self.state.unsettled = Some(self.full);
             return Self::bad(
                 "sustained",
                 point,
@@ -202,6 +203,7 @@ impl Spike {
                 is_grave && !self.state.is_linear && excess.y - excess.centre >= SINGLE_WARNING.ln();
             let is_harmless = self.needs_loss_unwell && loss_state(&context.facts.loss) != LossState::Unwell;
             let severity = if is_extreme && !is_harmless {
+                self.state.unsettled = self.state.unsettled.max(Some(Severity::Info));
                 Severity::Warning
             } else {
                 Severity::Info
@@ -215,7 +217,15 @@ impl Spike {
                 self.state.is_linear,
             );
         }
-        Judgement::Good
+        self.settle()
+    }
+
+    /// A usual point: a single outlier before it has healed at once.
+    fn settle(&mut self) -> Judgement {
+        self.state
+            .unsettled
+            .take()
+            .map_or(Judgement::Good, Judgement::Healed)
     }
 
     fn bad(
@@ -287,9 +297,9 @@ impl State {
         self.level.noise().max(least).max(f64::MIN_POSITIVE)
     }
 
-    /// Below so many deviations nothing can be said, whatever the bounds.
-    fn set_worth(&mut self) {
-        self.worth = self.level.centre() + 0.9 * STILL_OUT_Z * self.noise();
+    /// Well below the bound nothing can be said; a fifth of it is left for what a fresh median may change.
+    fn set_worth(&mut self, bound_z: f64) {
+        self.worth = self.level.centre() + 0.8 * bound_z * self.noise();
     }
 }
 
@@ -306,7 +316,7 @@ impl SeriesCheck for Spike {
         self.state.note_start(y);
         if self.state.level.n_deviations() < HISTORY_MIN {
             self.state.level.learn(y);
-            self.state.set_worth();
+            self.state.set_worth(self.bound_z);
             return Judgement::Abstain;
         }
         if y <= self.state.worth {
@@ -314,8 +324,8 @@ impl SeriesCheck for Spike {
             self.state.was_huge = false;
             self.state.unlearnt = 0;
             self.state.level.learn(y);
-            self.state.set_worth();
-            return Judgement::Good;
+            self.state.set_worth(self.bound_z);
+            return self.settle();
         }
         self.state.level.refresh();
         let centre = self.state.level.centre();

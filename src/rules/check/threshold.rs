@@ -4,7 +4,6 @@
 
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::Family;
-use crate::rules::Rule;
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {

@@ -6,48 +6,34 @@
 
 use std::io::{self, Write};
 
-use protobuf::{Message, RepeatedField};
+use protobuf::Message;
 use tensorboard_proto::event::Event;
 use tensorboard_proto::summary::{Summary, Summary_Value};
 use tensorboard_rs::record_writer::RecordWriter;
 
-/// Encodes events.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct EventWriter;
+/// The record that opens every event file.
+pub(super) fn start(out: &mut dyn Write, wall_time: f64) -> io::Result<()> {
+    let mut event = Event::new();
+    event.set_wall_time(wall_time);
+    event.set_file_version("brain.Event:2".to_owned());
+    write_record(out, &event)
+}
 
-impl EventWriter {
-    /// The record that opens every event file.
-    #[allow(clippy::unused_self, reason = "the writers of other formats keep state here")]
-    pub(super) fn start(&self, out: &mut dyn Write, wall_time: f64) -> io::Result<()> {
-        let mut event = Event::new();
-        event.set_wall_time(wall_time);
-        event.set_file_version("brain.Event:2".to_owned());
-        write_record(out, &event)
-    }
-
-    /// One event with all numbers of a step, as 32-bit floats.
-    #[allow(clippy::unused_self, reason = "the writers of other formats keep state here")]
-    pub(super) fn step(
-        &self,
-        out: &mut dyn Write,
-        wall_time: f64,
-        step: i64,
-        row: &[(String, f64)],
-    ) -> io::Result<()> {
-        let values = row.iter().map(|(tag, value)| {
-            let mut summary_value = Summary_Value::new();
-            summary_value.set_tag(tag.clone());
-            summary_value.set_simple_value(*value as f32);
-            summary_value
-        });
-        let mut summary = Summary::new();
-        summary.set_value(RepeatedField::from_iter(values));
-        let mut event = Event::new();
-        event.set_wall_time(wall_time);
-        event.set_step(step);
-        event.set_summary(summary);
-        write_record(out, &event)
-    }
+/// One event with all numbers of a step, as 32-bit floats.
+pub(super) fn step(out: &mut dyn Write, wall_time: f64, step: i64, row: &[(String, f64)]) -> io::Result<()> {
+    let values = row.iter().map(|(tag, value)| {
+        let mut summary_value = Summary_Value::new();
+        summary_value.set_tag(tag.clone());
+        summary_value.set_simple_value(*value as f32);
+        summary_value
+    });
+    let mut summary = Summary::new();
+    summary.set_value(values.collect());
+    let mut event = Event::new();
+    event.set_wall_time(wall_time);
+    event.set_step(step);
+    event.set_summary(summary);
+    write_record(out, &event)
 }
 
 fn write_record(out: &mut dyn Write, event: &Event) -> io::Result<()> {

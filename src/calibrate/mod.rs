@@ -1,0 +1,156 @@
+//! Thresholds of the depth rules for a stated false-alarm probability, from simulated healthy networks.
+//!
+//! In: an ensemble, probabilities, a seed. Out: the null distribution of every channel, bounds, their measured
+//! false-alarm rate with its upper confidence limit, the power against gains, warnings, a rule file.
+//! Invariants: the same seed gives the same result whatever the number of threads; a rate that was never seen
+//! is printed as its upper limit, never as 0.
+
+mod null;
+mod power;
+mod rule_file;
+#[cfg(test)]
+mod tests;
+mod threshold;
+
+pub use null::{ChannelNull, QUANTILES};
+pub use power::{GAINS, GainPower, SmallestGains};
+pub use rule_file::{describe, rule_file};
+pub use threshold::{Bounds, run_z};
+
+use crate::simulate::{ChainSpec, Channel, SimulateError, simulate_pairs};
+
+/// Kendall's tau that the depth rule asks for beside the ratios.
+pub const TAU: f64 = 0.5;
+/// Fewest repetitions from which quantiles mean something.
+pub const REPETITIONS_MIN: u32 = 50;
+/// Beyond this share of depth in width, products of random matrices degenerate.
+pub const NARROW: f64 = 0.5;
+/// Repetitions per gain: a power of 0.9 then has a standard error of 1 %.
+const POWER_REPETITIONS_MAX: u32 = 1_000;
+
+/// What to calibrate for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CalibrateSpec {
+    /// The healthy networks.
+    pub chain: ChainSpec,
+    /// Networks to simulate.
+    pub repetitions: u32,
+    /// Seed of the simulation.
+    pub seed: u64,
+    /// False-alarm probability of a whole run.
+    pub false_alarm: f64,
+    /// Logged points of a run at which the rule looks.
+    pub looks: u64,
+}
+
+/// The result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calibration {
+    /// What was asked for.
+    pub spec: CalibrateSpec,
+    /// Null distribution and bounds per channel, in the order of [`Channel::ALL`].
+    pub channels: Vec<ChannelNull>,
+    /// The bounds of one rule for all channels that can be used.
+    pub bounds: Bounds,
+    /// Power of that rule, by gain.
+    pub power: Vec<GainPower>,
+    /// Smallest departures from the healthy gain that are detected with probability 0.9, per channel.
+    pub smallest: Vec<SmallestGains>,
+    /// Mean and standard deviation of `sum ln(|W_k| / sqrt(m_out))`.
+    pub iso_gain: (f64, f64),
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Calibrates.
+///
+/// # Errors
+/// An ensemble that cannot be simulated, a probability outside (0, 1), too few repetitions or layers.
+pub fn calibrate(spec: &CalibrateSpec) -> Result<Calibration, SimulateError> {
+    check(spec)?;
+    let pairs = simulate_pairs(&spec.chain, spec.repetitions, spec.seed)?;
+    let mut channels: Vec<ChannelNull> = Channel::ALL
+        .into_iter()
+        .map(|channel| ChannelNull::measure(spec, channel, &pairs))
+        .collect();
+    let bounds = Bounds::of(&channels, spec.chain.depth());
+    for channel in &mut channels {
+        channel.measure_false_alarms(&pairs, &bounds);
+    }
+    let repetitions = spec.repetitions.min(POWER_REPETITIONS_MAX);
+    let power = power::by_gain(&spec.chain, repetitions, spec.seed, &bounds)?;
+    let smallest = power::smallest_gains(&power);
+    let gains: Vec<f64> = pairs.iter().map(|pair| pair[0].iso_gain).collect();
+    let iso_gain = null::mean_and_sd(&gains);
+    let warnings = warnings(spec, &channels, &power);
+    Ok(Calibration {
+        spec: spec.clone(),
+        channels,
+        bounds,
+        power,
+        smallest,
+        iso_gain,
+        warnings,
+    })
+}
+
+fn check(spec: &CalibrateSpec) -> Result<(), SimulateError> {
+    spec.chain.check()?;
+    let refuse = |what, allowed, value| Err(SimulateError::OutOfRange { what, allowed, value });
+    if !(spec.false_alarm > 0.0 && spec.false_alarm < 1.0) {
+        return refuse(
+            "the false-alarm probability",
+            "between 0 and 1, both excluded",
+            spec.false_alarm,
+        );
+    }
+    if spec.looks == 0 {
+        return refuse("the number of looks", "at least 1", 0.0);
+    }
+    if spec.repetitions < REPETITIONS_MIN {
+        return refuse(
+            "the number of repetitions",
+            "at least 50",
+            f64::from(spec.repetitions),
+        );
+    }
+    if spec.chain.depth() < 3 {
+        return refuse(
+            "the number of layers to calibrate",
+            "at least 3",
+            spec.chain.depth() as f64,
+        );
+    }
+    Ok(())
+}
+
+fn warnings(spec: &CalibrateSpec, channels: &[ChannelNull], power: &[GainPower]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let narrowest = spec.chain.widths.iter().min().copied().unwrap_or(1);
+    let share = spec.chain.depth() as f64 / narrowest as f64;
+    if share > NARROW {
+        warnings.push(format!(
+            "depth / width is {share:.2}, above {NARROW}: healthy networks wander over depth, so that the bounds \
+             are wide{}",
+            if share > 2.0 { "; above 2 a gain of 1 really vanishes" } else { "" }
+        ));
+    }
+    for (index, channel) in channels.iter().enumerate() {
+        if channel.usable < u64::from(spec.repetitions) {
+            let lost = u64::from(spec.repetitions) - channel.usable;
+            warnings.push(format!(
+                "channel {}: {lost} of {} networks had a zero or non-finite norm and were left out",
+                channel.channel.name(),
+                spec.repetitions
+            ));
+        }
+        let blind = |row: &GainPower| row.power.get(index) == Some(&0.0) && row.power.first() >= Some(&0.9);
+        if power.iter().any(blind) {
+            warnings.push(format!(
+                "channel {} is blind: it shows nothing at gains that the bias gradients show with probability 0.9",
+                channel.channel.name()
+            ));
+        }
+    }
+    warnings
+}
