@@ -2,6 +2,7 @@
 
 mod cli;
 mod edge_cases;
+mod engine;
 mod fixtures;
 mod support;
 mod tidy;

@@ -4,6 +4,7 @@
 //! an error is printed once, here.
 
 pub mod audit;
+mod chain_case;
 pub mod feed;
 pub mod pipeline;
 pub mod rule_harness;
