@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, Opened, Sink, open};
+use crate::decode::{Decode, Opened, Sink, Tally, open};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
@@ -50,6 +50,7 @@ pub fn feed(files: &[PathBuf], engine: &mut Engine<'_>, shown: &dyn Fn(&Path) ->
     for reader in readers {
         fed.precedence = fed.precedence.min(precedence(reader.decoder.format()));
         fed.problems.extend(reader.overflow_note());
+        fed.problems.extend(reader.nothing_note());
         fed.files.push(reader.report());
     }
     fed
@@ -145,6 +146,13 @@ impl FileReader {
     fn overflow_note(&self) -> Option<Problem> {
         let dropped = self.problems.dropped;
         (dropped > 0).then(|| Problem::path(self.shown.clone(), format!("{dropped} further problems of this file are not listed")))
+    }
+
+    /// Why a file that could be read gave nothing.
+    fn nothing_note(&self) -> Option<Problem> {
+        let is_silent = self.decoder.tally() == Tally::default() && self.offset > 0 && self.decoder.format() == "text";
+        let what = "no line with a step (or epoch) and a known metric was found in this text";
+        is_silent.then(|| Problem { is_note: true, ..Problem::path(self.shown.clone(), what) })
     }
 
     fn report(&self) -> FileReport {

@@ -110,7 +110,10 @@ fn word(verdict: Verdict) -> &'static str {
 /// When `out` cannot be written.
 pub fn write_audit_text(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     write_overview(report, style, out)?;
-    for run in report.runs.iter().filter(|it| !it.findings.is_empty() || it.lost_something()) {
+    let has_more = |it: &&RunReport| {
+        !it.findings.is_empty() || it.lost_something() || it.points == 0 && !it.problems.is_empty()
+    };
+    for run in report.runs.iter().filter(has_more) {
         writeln!(out)?;
         write_run(run, style, out)?;
     }

@@ -4,6 +4,8 @@
 //! later than its effect; there are no cycles, because a finding is explained only by one that comes before it
 //! in the order; nothing is dropped.
 
+use std::cmp::Reverse;
+
 use crate::model::{Family, Finding, Severity};
 
 /// What can follow from what: cause, effects. Sources: the order of events in measured divergences (loss or
@@ -46,7 +48,7 @@ pub fn explain(findings: &mut Vec<Finding>) {
         let cause = (0..index).find(|before| causes(&findings[*before], &findings[index]));
         findings[index].caused_by = cause.map(|before| root(findings, before).rule.clone());
     }
-    findings.sort_by_key(|it| (std::cmp::Reverse(it.severity), it.caused_by.is_some()));
+    findings.sort_by_key(|it| (Reverse(it.severity), it.caused_by.is_some()));
 }
 
 /// Follows the chain of causes to its start.
@@ -61,8 +63,8 @@ fn root(findings: &[Finding], mut index: usize) -> &Finding {
     &findings[index]
 }
 
-fn key(finding: &Finding) -> (i64, usize, usize, &str) {
-    (start(finding), rank(finding.family), usize::from(finding.layers.is_empty()), &finding.rule)
+fn key(finding: &Finding) -> (i64, usize, bool, Reverse<Severity>, &str) {
+    (start(finding), rank(finding.family), finding.layers.is_empty(), Reverse(finding.severity), &finding.rule)
 }
 
 fn start(finding: &Finding) -> i64 {
