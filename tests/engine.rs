@@ -254,6 +254,39 @@ fn forty_layers_that_become_nan_are_one_finding() {
     assert_eq!(roots.count(), 1, "{findings:#?}");
 }
 
+/// A line with the gradient norms of eight layers.
+fn gradients(step: i64, is_bad: impl Fn(i64) -> bool) -> String {
+    let norms = (0..8).fold(String::new(), |text, layer| {
+        let value = if is_bad(layer) { "NaN".to_owned() } else { (1.0 + 0.01 * layer as f64).to_string() };
+        format!("{text}, \"grad_norm/layers.{layer}.weight\": {value}")
+    });
+    format!("{{\"step\": {step}, \"loss\": {}{norms}}}\n", loss(step))
+}
+
+#[test]
+fn the_sentence_names_the_layer_in_which_it_began() {
+    let is_bad = |step: i64, layer: i64| step > 40 || step == 40 && layer == 6;
+    let log: String = (0..60).map(|step| gradients(step, |layer| is_bad(step, layer))).collect();
+    let (findings, _) = audit(&[("metrics.jsonl", log)]);
+    let nan = of_rule(&findings, "non-finite-gradients");
+    assert_eq!((nan.len(), nan[0].layers.len(), nan[0].first_step), (1, 8, Some(40)));
+    let message = &nan[0].message;
+    assert!(message.contains("layers.6.weight") && !message.contains("layers.0.weight"), "{message}");
+    assert!(message.ends_with("; 7 more layers later"), "{message}");
+}
+
+#[test]
+fn layers_of_a_superseded_attempt_are_not_named() {
+    let log: String = (0..60)
+        .map(|step| gradients(step, |layer| step >= 50 && layer == 1))
+        .chain((40..80).map(|step| gradients(step, |layer| step >= 70 && layer == 5)))
+        .collect();
+    let (findings, _) = audit(&[("metrics.jsonl", log)]);
+    let nan = of_rule(&findings, "non-finite-gradients");
+    assert_eq!(nan.len(), 1);
+    assert_eq!((nan[0].layers.as_slice(), nan[0].first_step), (["layers.5.weight".to_owned()].as_slice(), Some(70)));
+}
+
 #[test]
 fn a_rule_says_what_it_could_not_see() {
     let dir = tempdir().unwrap();

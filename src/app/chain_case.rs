@@ -6,7 +6,8 @@
 use clap::Parser;
 use regex::Regex;
 
-use super::simulate::{SimulateArgs, trainer};
+use super::simulate::trainer;
+use crate::cli::SimulateArgs;
 use crate::rules::testfile::{CasePoint, CaseSeries, POINTS_MAX, Setting};
 use crate::simulate::row_of;
 
