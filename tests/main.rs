@@ -4,6 +4,7 @@
 
 mod cli;
 mod edge_cases;
+mod engine;
 mod fixtures;
 mod live_cases;
 mod support;

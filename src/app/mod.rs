@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod calibrate;
+mod chain_case;
 pub mod feed;
 pub mod follow;
 pub mod pipeline;

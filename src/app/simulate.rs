@@ -95,7 +95,11 @@ fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), Sim
     Ok(())
 }
 
-fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
+/// The training run that the arguments describe, at step 0.
+///
+/// # Errors
+/// A bad argument, or too many weights.
+pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
     let sgd = Sgd {
         learning_rate: args.learning_rate,
         momentum: args.momentum,
