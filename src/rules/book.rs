@@ -49,7 +49,6 @@ struct Entry {
     layers: BTreeMap<(u64, u32), String>,
     worst: Observation,
     worst_severity: Severity,
-    worst_step: i64,
     evidence: Vec<(String, f64)>,
 }
 
@@ -97,7 +96,6 @@ impl Book {
             layers: BTreeMap::new(),
             worst: seen.clone(),
             worst_severity: severity,
-            worst_step: step,
             evidence: subject.evidence.clone(),
         });
         for (order, name) in &subject.layers {
@@ -106,7 +104,6 @@ impl Book {
         if severity > entry.worst_severity || entry.subjects.is_empty() {
             entry.worst = seen;
             entry.worst_severity = severity;
-            entry.worst_step = step;
             entry.evidence.clone_from(&subject.evidence);
         }
         let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
@@ -196,7 +193,7 @@ impl Entry {
             caused_by: None,
             is_superseded,
         };
-        finding.message = render(&rule.summary, &finding, self.worst_step, &self.worst.words);
+        finding.message = render(&rule.summary, &finding, alarm.first_step, &self.worst.words);
         if steps_are_ordinal {
             finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
         }

@@ -220,6 +220,7 @@ impl DepthTrend {
     }
 
     fn fit(&mut self) -> Option<(PairFit, f64)> {
+        self.view.take_logs();
         let n_usable = self.view.n_usable();
         if n_usable > FIT_LAYERS_MAX {
             thin_evenly(&mut self.view.ranks, &mut self.view.logs, FIT_LAYERS_MAX);
@@ -264,14 +265,14 @@ impl DepthTrend {
     ) -> Judgement {
         self.view.read(profile, group);
         let assessment = self.assess(profile, group);
-        let level = self.view.median_log(&mut self.scratch);
-        let memory = self.remember(subject, &assessment, level);
+        let memory = self.remember(subject, &assessment);
         let (fit, total, n_usable) = match assessment {
             Assessment::Unusable => return Judgement::Abstain,
             Assessment::InBounds => return Judgement::Good,
             Assessment::OutOfBounds { fit, total, n_usable } => (fit, total, n_usable),
         };
         let kind = kind_of(profile.quantity, fit.slope);
+        let level = self.view.median_log(&mut self.scratch);
         if kind == "vanishing" && has_converged(memory.start_level, level, context) {
             return Judgement::Abstain;
         }
@@ -291,7 +292,7 @@ impl DepthTrend {
         })
     }
 
-    fn remember(&mut self, subject: u32, assessment: &Assessment, level: Option<f64>) -> Memory {
+    fn remember(&mut self, subject: u32, assessment: &Assessment) -> Memory {
         let place = subject as usize;
         if self.memories.len() <= place {
             self.memories.resize(place + 1, Memory::default());
@@ -304,7 +305,7 @@ impl DepthTrend {
             matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
             memory.is_first = memory.start_level.is_none();
-            memory.start_level = memory.start_level.or(level);
+            memory.start_level = memory.start_level.or_else(|| self.view.median_log(&mut self.scratch));
             memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
@@ -333,6 +334,7 @@ impl DepthTrend {
             return false;
         };
         self.sibling.read(profile, biases);
+        self.sibling.take_logs();
         if self.sibling.n_nonfinite > 0 || self.sibling.n_usable() < self.bounds.layers {
             return false;
         }

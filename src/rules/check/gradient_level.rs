@@ -19,7 +19,7 @@
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Profile, Quantity, Severity};
 use crate::rules::Rule;
-use crate::stats::median;
+use crate::stats::{median, median_log};
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -173,11 +173,11 @@ impl GradientLevel {
                 let is_bias = profile.slots.get(place).is_some_and(|slot| slot.layer.is_bias());
                 let norm = profile.values.get(place).copied().flatten().unwrap_or(0.0);
                 if norm > 0.0 && (with_biases || !is_bias) {
-                    self.scratch.push(norm.ln());
+                    self.scratch.push(norm);
                 }
             }
             if self.scratch.len() >= self.bounds.layers {
-                return median(&mut self.scratch);
+                return median_log(&mut self.scratch);
             }
         }
         None
@@ -368,14 +368,9 @@ fn weight_level(context: &Context<'_>) -> f64 {
     let Some(weights) = context.profiles.latest(Quantity::WeightNorm) else {
         return 0.0;
     };
-    let mut logs: Vec<f64> = weights
-        .values
-        .iter()
-        .flatten()
-        .filter(|norm| norm.is_finite() && **norm > 0.0)
-        .map(|norm| norm.ln())
-        .collect();
-    median(&mut logs).unwrap_or(0.0)
+    let is_usable = |norm: &f64| norm.is_finite() && *norm > 0.0;
+    let mut norms: Vec<f64> = weights.values.iter().flatten().copied().filter(is_usable).collect();
+    median_log(&mut norms).unwrap_or(0.0)
 }
 
 /// Whether the loss, where it is known, is too large for gradients of this level to change it.
