@@ -10,6 +10,7 @@ use super::encoding::{Encoding, Utf16Reader, detect as detect_encoding};
 use super::json::Flattener;
 use super::jsonl::JsonlDecoder;
 use super::text::TextDecoder;
+use super::wandb::WandbDecoder;
 use super::{Decode, EventDecoder, Sink};
 use crate::model::{Mark, Problem, Sample, TextLine};
 
@@ -58,7 +59,7 @@ fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
         return Opened::Decoder(event());
     }
     if head.starts_with(b":W&B") {
-        return Opened::Later("wandb");
+        return Opened::Decoder(Box::new(WandbDecoder::new()));
     }
     if let Some(reason) = binary(head) {
         return Opened::NotALog(reason);

@@ -33,6 +33,7 @@ pub mod text;
 pub mod tfrecord;
 mod trouble;
 mod wall_time;
+pub mod wandb;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
