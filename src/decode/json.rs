@@ -404,9 +404,13 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
 
 /// Whether a media object of Weights & Biases starts here: its numbers are sizes of files and pictures.
 fn is_media(bytes: &[u8]) -> bool {
+    member_type(bytes).is_some_and(is_media_type)
+}
+
+/// Whether the `_type` of an object is that of pictures, sounds, tables or other files (`image-file`).
+pub(crate) fn is_media_type(text: &[u8]) -> bool {
     const ENDS: [&[u8]; 2] = [b"file", b"table"];
     const STARTS: [&[u8]; 3] = [b"images", b"audio", b"videos"];
-    let Some(text) = member_type(bytes) else { return false };
     ENDS.iter().any(|end| text.ends_with(end)) || STARTS.iter().any(|start| text.starts_with(start))
 }
 

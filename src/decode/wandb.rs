@@ -12,6 +12,7 @@
 mod blocks;
 mod console;
 mod history;
+mod object;
 
 use super::proto::{Malformed, Wire, for_each_field};
 use super::trouble::Trouble;

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 
 use crate::decode::Sink;
-use crate::decode::json::Flattener;
+use crate::decode::json::{Flattener, JsonError};
 use crate::decode::number::Number;
 use crate::decode::proto::{Malformed, Wire, for_each_field};
 use crate::decode::row::Rows;
 use crate::decode::trouble::Trouble;
+
+use super::object::{Assembly, Kind, Objects};
 
 /// The name under which W&B logs its own step.
 const STEP: &str = "_step";
@@ -20,6 +22,7 @@ const STEP: &str = "_step";
 pub(super) struct History {
     flattener: Flattener,
     rows: Rows,
+    assembly: Assembly,
     last_step: Option<i64>,
 }
 
@@ -64,13 +67,26 @@ impl History {
         {
             self.number(STEP, step as f64);
         }
+        let objects = objects_of(&items);
+        let mut trouble = At { offset, trouble, sink };
         for item in &items {
-            match item.value {
-                Value::None => {}
-                Value::Number(value) => self.number(&item.name, value),
-                Value::Json(json) => self.json(&item.name, json, offset, trouble, sink),
+            match (objects.owner(&item.name), item.value) {
+                (Some((object, Kind::Histogram, member)), Value::Json(json)) => {
+                    if !self.assembly.is_of(object) {
+                        self.end_object(&mut trouble);
+                        self.assembly.start(object);
+                    }
+                    self.assembly.add(member, json);
+                }
+                (Some(_), _) | (None, Value::None) => {}
+                (None, Value::Number(value)) => self.number(&item.name, value),
+                (None, Value::Json(json)) => {
+                    self.end_object(&mut trouble);
+                    self.json(&item.name, json, &mut trouble);
+                }
             }
         }
+        self.end_object(&mut trouble);
         self.last_step = step.or(self.last_step);
         self.rows.emit(offset, sink);
         Ok(())
@@ -83,14 +99,49 @@ impl History {
         }
     }
 
-    fn json(&mut self, name: &str, json: &[u8], offset: u64, trouble: &mut Trouble, sink: &mut dyn Sink) {
+    fn json(&mut self, name: &str, json: &[u8], trouble: &mut At<'_>) {
         let rows = &mut self.rows;
-        let read = self.flattener.flatten_under(name, json, |path, scalar| rows.scalar(path, scalar));
-        if let Err(error) = read {
-            let shown: String = name.chars().take(80).collect();
-            trouble.lost(offset, json.len() as u64, format!("value of `{shown}`: {error}"), sink);
+        if let Err(error) = self.flattener.flatten_under(name, json, |path, scalar| rows.scalar(path, scalar)) {
+            trouble.lost(name, json, error);
         }
     }
+
+    /// Hands on the histogram of which all members were met.
+    fn end_object(&mut self, trouble: &mut At<'_>) {
+        let Self { assembly, flattener, rows, .. } = self;
+        if let Some((name, json)) = assembly.whole()
+            && let Err(error) = flattener.flatten_under(name, json, |path, scalar| rows.scalar(path, scalar))
+        {
+            trouble.lost(name, json, error);
+        }
+        assembly.clear();
+    }
+}
+
+/// Where the trouble of a row goes.
+struct At<'a> {
+    offset: u64,
+    trouble: &'a mut Trouble,
+    sink: &'a mut dyn Sink,
+}
+
+impl At<'_> {
+    fn lost(&mut self, name: &str, json: &[u8], error: JsonError) {
+        let shown: String = name.chars().take(80).collect();
+        let what = format!("value of `{shown}`: {error}");
+        self.trouble.lost(self.offset, json.len() as u64, what, self.sink);
+    }
+}
+
+fn objects_of<'a>(items: &'a [Item<'_>]) -> Objects<'a> {
+    let mut objects = Objects::default();
+    for item in items {
+        if let Value::Json(json) = item.value {
+            objects.look_at(&item.name, json);
+        }
+    }
+    objects.sort();
+    objects
 }
 
 /// The items of a row and its step.
