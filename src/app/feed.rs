@@ -2,7 +2,7 @@
 //!
 //! In: paths. Out: samples, lines and marks to the engine; a [`FileReport`] and problems per file. Invariants:
 //! no file descriptor is held by a file that is not being read; memory does not grow with the files; several
-//! event files are merged by wall time.
+//! files of one stream are merged by wall time.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,16 @@ use crate::decode::{Decode, Opened, Sink, open};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
-use crate::source::BlockReader;
+use crate::source::{BLOCK_BYTES, BlockReader};
 
 /// Problems of one file that are listed; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
+
+/// Bytes of all merged files together that are decoded ahead: a decoded point takes three times its text.
+const AHEAD_BYTES: usize = 64 << 20;
+
+/// Bytes of one merged file that are decoded ahead at least; less would read the same block again and again.
+const AHEAD_BYTES_MIN: usize = 8 << 10;
 
 /// What was read of the files of one stream.
 #[derive(Debug, Default)]
@@ -60,7 +66,7 @@ fn precedence(format: &str) -> u32 {
     match format {
         "tfevents" => 0,
         "wandb" => 1,
-        "trainer-state" | "json" => 2,
+        "trainer-state" | "json" | "mlflow" | "clearml" => 2,
         "jsonl" => 3,
         "csv" | "csv-long" | "tsv" => 4,
         _ => 5,
@@ -121,22 +127,25 @@ impl FileReader {
     ) -> bool {
         let mut target = EngineTarget { engine };
         let mut sink = FileSink { target: &mut target, problems, path: &self.shown, kept: &mut self.problems };
-        self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+        self.is_done = !read_block(blocks, BLOCK_BYTES, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
         !self.is_done
     }
 
     /// Decodes until something is in the queue or the file is at its end.
-    fn fill(&mut self, blocks: &mut BlockReader, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
+    fn fill(&mut self, blocks: &mut BlockReader, limit: usize, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
         while self.queue.is_empty() && !self.is_done {
             let mut sink = FileSink { target: &mut self.queue, problems, path: &self.shown, kept: &mut self.problems };
-            self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+            self.is_done = !read_block(blocks, limit, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
         }
     }
 
-    /// Wall time of the next point; marks belong to the point that follows them.
+    /// Wall time of the next point, or its step where the format has no times; marks belong to the point that
+    /// follows them.
     fn next_time(&self) -> Option<f64> {
+        let is_timed = self.decoder.format() == "tfevents";
         let time = |held: &Held| match held {
-            Held::Sample { wall_time, .. } => Some(wall_time.unwrap_or(f64::NEG_INFINITY)),
+            Held::Sample { wall_time: Some(time), .. } => Some(*time),
+            Held::Sample { step, .. } => Some(if is_timed { f64::NEG_INFINITY } else { *step as f64 }),
             Held::Mark(_) => None,
         };
         self.queue.iter().find_map(time).or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
@@ -162,8 +171,11 @@ impl FileReader {
 
 /// Reads the block at `offset` and decodes it; at the end of the file lets the decoder finish and says false.
 /// A reader that stood in another file turns to this one.
+///
+/// At most `limit` bytes are decoded.
 fn read_block(
     blocks: &mut BlockReader,
+    limit: usize,
     path: &Path,
     offset: &mut u64,
     decoder: &mut dyn Decode,
@@ -173,10 +185,10 @@ fn read_block(
     let turned = if blocks.position() == Some((path, *offset)) { Ok(()) } else { blocks.start(path, *offset) };
     match turned.and_then(|()| blocks.next_block()) {
         Ok(Some(block)) => {
-            let n = block.bytes.len() as u64;
-            *offset += n;
-            tick(n);
-            decoder.feed(block.bytes, sink);
+            let bytes = block.bytes.get(..limit).unwrap_or(block.bytes);
+            *offset += bytes.len() as u64;
+            tick(bytes.len() as u64);
+            decoder.feed(bytes, sink);
             true
         }
         Ok(None) => {
@@ -191,7 +203,7 @@ fn read_block(
     }
 }
 
-/// Merges files by wall time; of equal times the file that was named first goes first.
+/// Merges files by wall time, those that have none by step; of equal times the file that was named first goes first.
 fn merge(
     files: &mut [FileReader],
     blocks: &mut BlockReader,
@@ -199,11 +211,12 @@ fn merge(
     problems: &mut Vec<Problem>,
     tick: &dyn Fn(u64),
 ) {
+    let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
     loop {
         let mut next: Option<(usize, f64)> = None;
         let mut second = f64::INFINITY;
         for (index, file) in files.iter_mut().enumerate() {
-            file.fill(blocks, problems, tick);
+            file.fill(blocks, limit, problems, tick);
             let Some(time) = file.next_time() else { continue };
             match next {
                 Some((_, best)) if time >= best => second = second.min(time),
@@ -221,7 +234,7 @@ fn merge(
                 held.give(engine);
             }
             if file.queue.is_empty() {
-                file.fill(blocks, problems, tick);
+                file.fill(blocks, limit, problems, tick);
             }
             match file.next_time() {
                 Some(time) if time <= second => {}
@@ -295,7 +308,7 @@ impl Target for VecDeque<Held> {
         let Sample { tag, step, wall_time, value, form, offset } = *sample;
         self.push_back(Held::Sample { tag: tag.into(), step, wall_time, value, form, offset });
     }
-    // Only event files are merged, and these have neither lines nor fields that can be missing.
+    // Only event files and files of one metric are merged, and these have neither lines nor fields that can be missing.
     fn line(&mut self, _line: &TextLine<'_>) {}
     fn mark(&mut self, mark: Mark<'_>) {
         self.push_back(Held::Mark(match mark {

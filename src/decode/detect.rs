@@ -11,6 +11,7 @@ use super::encoding::{Encoding, Utf16Reader, detect as detect_encoding};
 use super::json::Flattener;
 use super::jsonl::JsonlDecoder;
 use super::mlflow::{MlflowDecoder, Point};
+use super::prefixed::Prefixed;
 use super::text::TextDecoder;
 use super::transcode::Utf16Decoder;
 use super::unpack::{Compression, Unpacker};
@@ -94,13 +95,13 @@ fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
     json(&plain, &lines, path, is_utf16)
         .or_else(|| {
             let is_expected = has_extension(path, &["csv", "tsv"]);
-            looks_like_a_table(&lines.complete, plain.ends_with(b"\n"), is_expected).then(make_csv)
+            looks_like_a_table(&lines.complete, plain.ends_with(b"\n"), is_expected).then(|| make_csv(path))
         })
         .unwrap_or_else(|| Opened::Decoder(text()))
 }
 
-fn make_csv() -> Opened {
-    Opened::Decoder(Box::new(CsvDecoder::new()))
+fn make_csv(path: &str) -> Opened {
+    Opened::Decoder(Prefixed::by_path(Box::new(CsvDecoder::new()), path))
 }
 
 fn base_name(path: &str) -> &str {

@@ -24,6 +24,7 @@ mod gap;
 mod histogram;
 mod message;
 pub mod mlflow;
+mod prefixed;
 mod proto;
 #[cfg(test)]
 mod real_files;

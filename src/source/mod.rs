@@ -8,6 +8,7 @@ mod discover;
 mod group;
 mod names;
 mod read;
+mod trackers;
 mod walk;
 
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ pub struct RunFiles {
 pub struct StreamFiles {
     /// The rank that wrote it, where directory or file names tell several apart.
     pub rank: Option<u32>,
-    /// One file, or all event files of a directory, by name.
+    /// One file, or all event files of a directory, or the files of one metric each that a tracker writes, by name.
     pub files: Vec<PathBuf>,
     /// Whether they are TensorBoard event files (by name).
     pub is_event_files: bool,
