@@ -2,7 +2,7 @@
 //!
 //! In: paths. Out: samples, lines and marks to the engine; a [`FileReport`] and problems per file. Invariants:
 //! no file descriptor is held by a file that is not being read; memory does not grow with the files; several
-//! event files are merged by wall time.
+//! files of one stream are merged by wall time.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,16 @@ use crate::decode::{Decode, Opened, Sink, Tally, open};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
-use crate::source::BlockReader;
+use crate::source::{BLOCK_BYTES, BlockReader};
 
 /// Problems of one file that are listed; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
+
+/// Bytes of all merged files together that are decoded ahead: a decoded point takes three times its text.
+const AHEAD_BYTES: usize = 64 << 20;
+
+/// Bytes of one merged file that are decoded ahead at least; less would read the same block again and again.
+const AHEAD_BYTES_MIN: usize = 8 << 10;
 
 /// What was read of the files of one stream.
 #[derive(Debug, Default)]
@@ -61,7 +67,7 @@ fn precedence(format: &str) -> u32 {
     match format {
         "tfevents" => 0,
         "wandb" => 1,
-        "trainer-state" | "json" => 2,
+        "trainer-state" | "json" | "mlflow" | "clearml" => 2,
         "jsonl" => 3,
         "csv" | "csv-long" | "tsv" => 4,
         _ => 5,
@@ -122,22 +128,25 @@ impl FileReader {
     ) -> bool {
         let mut target = EngineTarget { engine };
         let mut sink = FileSink { target: &mut target, problems, path: &self.shown, kept: &mut self.problems };
-        self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+        self.is_done = !read_block(blocks, BLOCK_BYTES, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
         !self.is_done
     }
 
     /// Decodes until something is in the queue or the file is at its end.
-    fn fill(&mut self, blocks: &mut BlockReader, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
+    fn fill(&mut self, blocks: &mut BlockReader, limit: usize, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
         while self.queue.is_empty() && !self.is_done {
             let mut sink = FileSink { target: &mut self.queue, problems, path: &self.shown, kept: &mut self.problems };
-            self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+            self.is_done = !read_block(blocks, limit, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
         }
     }
 
-    /// Wall time of the next point; marks belong to the point that follows them.
+    /// Wall time of the next point, or its step where the format has no times; marks belong to the point that
+    /// follows them.
     fn next_time(&self) -> Option<f64> {
+        let is_timed = self.decoder.format() == "tfevents";
         let time = |held: &Held| match held {
-            Held::Sample { wall_time, .. } => Some(wall_time.unwrap_or(f64::NEG_INFINITY)),
+            Held::Sample { wall_time: Some(time), .. } => Some(*time),
+            Held::Sample { step, .. } => Some(if is_timed { f64::NEG_INFINITY } else { *step as f64 }),
             Held::Mark(_) => None,
         };
         self.queue.iter().find_map(time).or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
@@ -170,8 +179,11 @@ impl FileReader {
 
 /// Reads the block at `offset` and decodes it; at the end of the file lets the decoder finish and says false.
 /// A reader that stood in another file turns to this one.
+///
+/// At most `limit` bytes are decoded.
 fn read_block(
     blocks: &mut BlockReader,
+    limit: usize,
     path: &Path,
     offset: &mut u64,
     decoder: &mut dyn Decode,
@@ -181,10 +193,10 @@ fn read_block(
     let turned = if blocks.position() == Some((path, *offset)) { Ok(()) } else { blocks.start(path, *offset) };
     match turned.and_then(|()| blocks.next_block()) {
         Ok(Some(block)) => {
-            let n = block.bytes.len() as u64;
-            *offset += n;
-            tick(n);
-            decoder.feed(block.bytes, sink);
+            let bytes = block.bytes.get(..limit).unwrap_or(block.bytes);
+            *offset += bytes.len() as u64;
+            tick(bytes.len() as u64);
+            decoder.feed(bytes, sink);
             true
         }
         Ok(None) => {
@@ -199,7 +211,7 @@ fn read_block(
     }
 }
 
-/// Merges event files by wall time; of equal times the file that was named first goes first. A file that begins
+/// Merges files by wall time, those that have none by step; of equal times the file that was named first goes first. A file that begins
 /// with a session start is a later attempt: it waits for every file that began before it, whose points at or
 /// after its first step it replaces whatever their times say. Files are decoded only from the time on at which
 /// they are needed, so that a run of a thousand restarts is not held in memory at once.
@@ -210,13 +222,14 @@ fn merge(
     problems: &mut Vec<Problem>,
     tick: &dyn Fn(u64),
 ) {
-    let mut begins: Vec<(usize, Begin)> = (0..).zip(files.iter_mut().map(|file| file.peek_begin(blocks))).collect();
+    let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
+    let mut begins: Vec<(usize, Begin)> = (0..).zip(files.iter_mut().map(|file| file.peek_begin(blocks, limit))).collect();
     begins.sort_by(|(_, a), (_, b)| a.time.total_cmp(&b.time));
     let mut waiting: VecDeque<(usize, Begin)> = begins.into();
     let mut active: Vec<usize> = Vec::new();
     loop {
         active.retain(|index| {
-            files[*index].fill(blocks, problems, tick);
+            files[*index].fill(blocks, limit, problems, tick);
             !files[*index].queue.is_empty()
         });
         let head = |index: &usize| files[*index].next_time().map(|time| (time, *index));
@@ -245,10 +258,10 @@ struct Begin {
 
 impl FileReader {
     /// Looks at the first block and goes back to the start.
-    fn peek_begin(&mut self, blocks: &mut BlockReader) -> Begin {
+    fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
         let begin = Begin { time: f64::NEG_INFINITY, is_session: false };
         let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else { return begin };
-        peek.fill(blocks, &mut Vec::new(), &|_| ());
+        peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
         let is_session = matches!(peek.queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
         Begin { time: peek.next_time().unwrap_or(f64::NEG_INFINITY), is_session }
     }
@@ -328,7 +341,7 @@ impl Target for VecDeque<Held> {
         let Sample { tag, step, wall_time, value, form, offset } = *sample;
         self.push_back(Held::Sample { tag: tag.into(), step, wall_time, value, form, offset });
     }
-    // Only event files are merged, and these have neither lines nor fields that can be missing.
+    // Only event files and files of one metric are merged, and these have neither lines nor fields that can be missing.
     fn line(&mut self, _line: &TextLine<'_>) {}
     fn mark(&mut self, mark: Mark<'_>) {
         self.push_back(Held::Mark(match mark {

@@ -6,6 +6,7 @@
 
 mod axis;
 mod bulk;
+pub mod clearml;
 pub mod csv;
 pub mod detect;
 pub mod document;
@@ -22,6 +23,8 @@ mod framer;
 mod gap;
 mod histogram;
 mod message;
+pub mod mlflow;
+mod prefixed;
 mod proto;
 #[cfg(test)]
 mod real_files;
@@ -31,8 +34,11 @@ mod row;
 mod tensor;
 pub mod text;
 pub mod tfrecord;
+mod transcode;
 mod trouble;
+pub mod unpack;
 mod wall_time;
+pub mod wandb;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 

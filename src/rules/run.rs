@@ -76,11 +76,11 @@ pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
             add(&mut findings, index, finding);
         }
         for info in stream.outcome.series {
-            let key = measure(rank, &info);
-            if owned.insert(key) || own_is_distinct(&info) {
+            if !owned.contains(&measure(rank, &info)) || own_is_distinct(&info) {
                 out.series.push((rank, info));
             }
         }
+        owned.extend(own);
     }
     out.findings = findings.into_iter().map(|(_, finding)| finding).collect();
     explain(&mut out.findings);

@@ -214,8 +214,8 @@ pub(super) fn may_be_log(name: &str) -> bool {
     let Some((stem, extension)) = lower.rsplit_once('.') else {
         return true;
     };
-    if extension == "gz" {
-        return [".log", ".txt", ".out", ".err", ".csv", ".tsv", ".jsonl"]
+    if matches!(extension, "gz" | "zst") {
+        return [".log", ".txt", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"]
             .iter()
             .any(|it| stem.ends_with(it));
     }
