@@ -66,12 +66,53 @@ impl Window {
     /// The upper median.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
+        if let Ok(values) = self.values.as_slice().try_into() {
+            return Some(upper_median_of_16(values));
+        }
         let mut sorted = [0.0; WINDOW_MAX];
         let part = sorted.get_mut(..self.values.len())?;
         part.copy_from_slice(&self.values);
         upper_median(part)
     }
 }
+
+/// The upper median of 16 values. The comparisons are the same for all values, so that no branch is
+/// mispredicted, which makes it several times as fast as a selection.
+fn upper_median_of_16(mut values: [f64; 16]) -> f64 {
+    for (i, j) in SORTING_16 {
+        let (a, b) = (values[i], values[j]);
+        let is_sorted = a < b;
+        values[i] = if is_sorted { a } else { b };
+        values[j] = if is_sorted { b } else { a };
+    }
+    values[8]
+}
+
+/// The comparisons that sort 16 values: Batcher's odd-even merge sort.
+/// Source: Knuth, The Art of Computer Programming, volume 3, section 5.2.2, algorithm M.
+const SORTING_16: [(usize, usize); 63] = {
+    let mut pairs = [(0, 0); 63];
+    let (mut n, mut p) = (0, 8);
+    while p > 0 {
+        let (mut q, mut r, mut d) = (8, 0, p);
+        loop {
+            let mut i = 0;
+            while i < 16 - d {
+                if i & p == r {
+                    pairs[n] = (i, i + d);
+                    n += 1;
+                }
+                i += 1;
+            }
+            if q == p {
+                break;
+            }
+            (d, q, r) = (q - p, q / 2, p);
+        }
+        p /= 2;
+    }
+    pairs
+};
 
 /// The upper median of `values`, which are reordered.
 #[must_use]
@@ -320,6 +361,21 @@ mod tests {
         held.sort_by(f64::total_cmp);
         assert_eq!(held, [2.0, 5.0, 7.0]);
         assert_eq!(window.median(), Some(5.0));
+    }
+
+    #[test]
+    fn sixteen_values_have_the_median_that_sorting_finds() {
+        let mut x: u32 = 1;
+        for _ in 0..500 {
+            let mut window = Window::new(16);
+            for _ in 0..16 {
+                x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                window.push(f64::from((x >> 16) % 20) - 10.0);
+            }
+            let mut sorted = window.values().to_vec();
+            sorted.sort_by(f64::total_cmp);
+            assert_eq!(window.median(), Some(sorted[8]));
+        }
     }
 
     #[test]
