@@ -162,7 +162,7 @@ impl<'r> Engine<'r> {
 
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let Some((id, is_new)) = self.store.id(sample.tag, sample.form) else { return };
+        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else { return };
         if is_new {
             self.bind(id, sample);
         }
@@ -170,7 +170,7 @@ impl<'r> Engine<'r> {
         if info.points > 0 && sample.step < info.last_step {
             self.series_went_back(id, sample.step);
         }
-        self.store.get_mut(id).add(sample.step, sample.value, sample.form);
+        self.store.get_mut(id).add(sample.step, sample.value, &sample.form);
         if let Some(tap) = &mut self.tap {
             tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
         }

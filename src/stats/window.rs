@@ -76,43 +76,20 @@ impl Window {
     }
 }
 
-/// The upper median of 16 values. The comparisons are the same for all values, so that no branch is
-/// mispredicted, which makes it several times as fast as a selection.
-fn upper_median_of_16(mut values: [f64; 16]) -> f64 {
-    for (i, j) in SORTING_16 {
-        let (a, b) = (values[i], values[j]);
-        let is_sorted = a < b;
-        values[i] = if is_sorted { a } else { b };
-        values[j] = if is_sorted { b } else { a };
-    }
-    values[8]
-}
-
-/// The comparisons that sort 16 values: Batcher's odd-even merge sort.
-/// Source: Knuth, The Art of Computer Programming, volume 3, section 5.2.2, algorithm M.
-const SORTING_16: [(usize, usize); 63] = {
-    let mut pairs = [(0, 0); 63];
-    let (mut n, mut p) = (0, 8);
-    while p > 0 {
-        let (mut q, mut r, mut d) = (8, 0, p);
-        loop {
-            let mut i = 0;
-            while i < 16 - d {
-                if i & p == r {
-                    pairs[n] = (i, i + d);
-                    n += 1;
-                }
-                i += 1;
-            }
-            if q == p {
-                break;
-            }
-            (d, q, r) = (q - p, q / 2, p);
+/// The upper median of 16 values: the largest that has at most eight below it. All 256 comparisons are made, side
+/// by side and without a branch, in a fraction of the time that a selection loses to mispredicted ones.
+fn upper_median_of_16(values: &[f64; 16]) -> f64 {
+    let mut n_below = [0_u64; 16];
+    for other in values {
+        for (n, value) in n_below.iter_mut().zip(values) {
+            *n += u64::from(other < value);
         }
-        p /= 2;
     }
-    pairs
-};
+    n_below.iter().zip(values).fold(f64::NEG_INFINITY, |median, (n, value)| {
+        let candidate = if *n <= 8 { *value } else { f64::NEG_INFINITY };
+        if candidate > median { candidate } else { median }
+    })
+}
 
 /// The upper median of `values`, which are reordered.
 #[must_use]
