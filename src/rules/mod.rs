@@ -19,6 +19,7 @@ mod problem;
 mod rule;
 mod run;
 mod schema;
+mod screen;
 mod set;
 mod suggest;
 mod template;

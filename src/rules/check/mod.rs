@@ -255,6 +255,11 @@ pub trait StreamCheck: Send {
         _out: &mut Vec<Judged>,
     ) {
     }
+    /// Regular expressions of which a line must match one to be of interest: other lines may be left out.
+    /// `None` when every line is.
+    fn line_patterns(&self) -> Option<Vec<String>> {
+        None
+    }
     /// A line of text.
     fn line(&mut self, _line: &TextLine<'_>, _context: &Context<'_>, _out: &mut Vec<Judged>) {}
     /// A mark.
