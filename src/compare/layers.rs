@@ -56,7 +56,7 @@ fn by_depth(layer: &Layer) -> (Position, &str, &[u32], &str) {
 }
 
 fn row(path: &str, run: &Portrait, baseline: &Portrait) -> LayerComparison {
-    let of = |portrait: &'_ Portrait, quantity| portrait.layers.get(&(quantity, path.to_owned())).cloned();
+    let of = |portrait: &Portrait, quantity| portrait.layers.get(&quantity)?.get(path).cloned();
     let weight = of(run, Quantity::WeightNorm);
     let update = of(run, Quantity::UpdateNorm).and_then(|it| largest(&it.trace));
     let norm_moved = weight.as_ref().filter(|it| it.trace.points().len() > 1).map(|it| it.trace.has_moved());

@@ -80,6 +80,18 @@ pub(super) fn compare(run: &Portrait, baseline: &Portrait, is_flat: bool) -> Opt
     if is_flat { separate(run, baseline) } else { None }
 }
 
+/// Whether two runs can be the same network on the same data: their losses at the first common step are within a
+/// factor of 1.25 or three standard deviations of the baseline (a design choice, not measured).
+pub(super) fn start_alike(run: &Portrait, baseline: &Portrait) -> Option<bool> {
+    const FACTOR: f64 = 1.25;
+    let pairs = run.loss.as_ref()?.trace.pairs(&baseline.loss.as_ref()?.trace);
+    let (_, own, theirs) = *pairs.first()?;
+    let values: Vec<f64> = pairs.iter().map(|(_, _, theirs)| *theirs).collect();
+    let is_near = (own - theirs).abs() <= 3.0 * deviation(&values);
+    let ratio = own / theirs;
+    Some(is_near || own == theirs || ratio > FACTOR.recip() && ratio < FACTOR)
+}
+
 fn reaches_half(run: &Trace, step: i64) -> bool {
     match (run.first, run.points().last()) {
         (Some((first, _)), Some((last, _))) => {
@@ -141,7 +153,10 @@ fn mean(values: &[f64]) -> f64 {
 
 /// The mean or the standard deviation, whichever is larger: a loss around 0 has no meaningful percentage.
 fn size(values: &[f64]) -> f64 {
+    mean(values).abs().max(deviation(values)).max(f64::MIN_POSITIVE)
+}
+
+fn deviation(values: &[f64]) -> f64 {
     let center = mean(values);
-    let variance = values.iter().map(|it| (it - center).powi(2)).sum::<f64>() / values.len() as f64;
-    center.abs().max(variance.sqrt()).max(f64::MIN_POSITIVE)
+    (values.iter().map(|it| (it - center).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
 }

@@ -53,6 +53,8 @@ pub struct Comparison {
     pub baseline_rate_is_zero: Option<bool>,
     /// The losses; `None` when too few points are common.
     pub loss: Option<LossComparison>,
+    /// Whether the losses are of one size at the first common step; `None` without one.
+    pub starts_alike: Option<bool>,
     /// The layers, input side first where the names tell it.
     pub layers: Vec<LayerComparison>,
     /// What is wrong with the baseline itself.
@@ -76,6 +78,7 @@ pub fn compare(run: &Portrait, baseline: &Baseline) -> Comparison {
         standing,
         baseline_rate_is_zero: rate_is_zero,
         loss,
+        starts_alike: loss::start_alike(run, &baseline.portrait),
         layers,
         troubles: baseline.troubles.clone(),
         notes: Vec::new(),

@@ -135,9 +135,12 @@ fn step_notes(run: &Portrait, baseline: &Portrait, it: &Comparison) -> Vec<Strin
         notes.push(format!("what the run does after step {base_last}, the baseline's last, is not compared"));
     }
     if let Some((step, a, b)) = pairs.first().filter(|(_, a, b)| (a - b).abs() > 1e-3 * a.abs().max(b.abs())) {
-        notes.push(format!(
-            "the runs do not start alike (loss {a:.4} and {b:.4} at step {step}): with the same seed and data the comparison sees more"
-        ));
+        let advice = if it.starts_alike == Some(false) {
+            "they are hardly the same network on the same data"
+        } else {
+            "with the same seed and data the comparison sees more"
+        };
+        notes.push(format!("the runs do not start alike (loss {a:.4} and {b:.4} at step {step}): {advice}"));
     }
     notes
 }
@@ -175,6 +178,11 @@ pub(super) fn remedy(standing: Standing, rate_is_zero: Option<bool>) -> Vec<Stri
             "Look whether the optimiser holds all parameters, and at the gradient norms per layer for vanishing gradients",
             "Change the architecture: skip connections, normalisation, other activations, fewer layers",
             "Rarely: change the initialisation",
+        ],
+        (Standing::Worse, rate) if rate != Some(true) => &[
+            "Compare how the two runs differ: learning rate, schedule, data, seed",
+            "Reduce the learning rate",
+            "Train once with learning rate 0 and compare with that",
         ],
         (Standing::Worse, _) => &[
             "Reduce the learning rate: the same network is better when it is not trained at all",

@@ -5,6 +5,7 @@
 //! number of series and rules, never with the length of the log.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::book::{Book, Noted, Subject};
 use super::check::{
@@ -13,7 +14,7 @@ use super::check::{
 use super::persistence::Persistence;
 use super::rule::Rule;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+use crate::series::{Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -144,6 +145,13 @@ impl<'r> Engine<'r> {
         self
     }
 
+    /// Compares the stream with this run.
+    #[must_use]
+    pub fn with_baseline(mut self, baseline: Arc<Baseline>) -> Self {
+        self.facts.baseline = Some(baseline);
+        self
+    }
+
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
         let Some((id, is_new)) = self.store.id(sample.tag, sample.form) else { return };
@@ -222,7 +230,7 @@ impl<'r> Engine<'r> {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
             Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.rule == index)),
-            Build::Stream(_) => true,
+            Build::Stream(_) => !self.stream_checks.iter().any(|it| it.rule == index && !it.check.has_data()),
         };
         let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
         let unmatched =

@@ -1,13 +1,13 @@
 //! A run in little, to be laid beside another one: its loss and, per layer, its norms.
 //!
 //! In: points with their meaning. Out: one bounded [`Trace`] per series. Invariants: memory is at most
-//! [`LOSS_POINTS_MAX`] points of the loss and [`LAYER_POINTS_MAX`] per layer and quantity, whatever the length
-//! of the log; the training split alone.
+//! [`LOSS_POINTS_MAX`] points of the loss and [`LAYER_POINTS_MAX`] for each of at most
+//! [`LAYERS_MAX`] layers per quantity, whatever the length of the log; the training split alone.
 
 use std::collections::BTreeMap;
 
 use super::primary::loss_rank;
-use super::{SERIES_MAX, SeriesInfo, Trace};
+use super::{LAYERS_MAX, SeriesInfo, Trace};
 use crate::model::{Family, Layer, Quantity, Split};
 
 /// Points of the loss that are kept: 64 KiB.
@@ -41,8 +41,8 @@ pub struct Portrait {
     pub loss: Option<LossTrace>,
     /// Smallest and largest learning rate that was logged.
     pub learning_rate: Option<(f64, f64)>,
-    /// Norms by quantity and layer path.
-    pub layers: BTreeMap<(Quantity, String), LayerTrace>,
+    /// Norms by quantity and layer path, at most [`LAYERS_MAX`] of each quantity.
+    pub layers: BTreeMap<Quantity, BTreeMap<String, LayerTrace>>,
     /// The first and the last step.
     pub steps: Option<(i64, i64)>,
 }
@@ -61,7 +61,7 @@ impl Portrait {
                 self.learning_rate = Some((low.min(value), high.max(value)));
             }
             (quantity, Some(layer)) if quantity.is_per_layer() => {
-                self.add_norm((quantity, layer.path.clone()), layer, series, step, value);
+                self.add_norm(quantity, layer, series, step, value);
             }
             _ => return,
         }
@@ -80,12 +80,15 @@ impl Portrait {
         }
     }
 
-    fn add_norm(&mut self, key: (Quantity, String), layer: &Layer, series: &SeriesInfo, step: i64, value: f64) {
-        if !self.layers.contains_key(&key) && self.layers.len() >= SERIES_MAX {
-            return;
+    fn add_norm(&mut self, quantity: Quantity, layer: &Layer, series: &SeriesInfo, step: i64, value: f64) {
+        let layers = self.layers.entry(quantity).or_default();
+        if let Some(known) = layers.get_mut(layer.path.as_str()) {
+            known.trace.add(step, value, series.resolution);
+        } else if layers.len() < LAYERS_MAX {
+            let mut trace = Trace::new(LAYER_POINTS_MAX);
+            trace.add(step, value, series.resolution);
+            layers.insert(layer.path.clone(), LayerTrace { layer: layer.clone(), trace });
         }
-        let new = || LayerTrace { layer: layer.clone(), trace: Trace::new(LAYER_POINTS_MAX) };
-        self.layers.entry(key).or_insert_with(new).trace.add(step, value, series.resolution);
     }
 
     /// A restart superseded everything after `step`.
@@ -93,7 +96,7 @@ impl Portrait {
         if let Some(loss) = &mut self.loss {
             loss.trace.rewind(step);
         }
-        self.layers.values_mut().for_each(|it| it.trace.rewind(step));
+        self.layers.values_mut().flat_map(BTreeMap::values_mut).for_each(|it| it.trace.rewind(step));
     }
 
     /// Takes what this one lacks from another stream of the same run.
@@ -103,8 +106,11 @@ impl Portrait {
             self.loss = other.loss;
         }
         self.learning_rate = self.learning_rate.or(other.learning_rate);
-        for (key, trace) in other.layers {
-            self.layers.entry(key).or_insert(trace);
+        for (quantity, layers) in other.layers {
+            let own = self.layers.entry(quantity).or_default();
+            for (path, trace) in layers {
+                own.entry(path).or_insert(trace);
+            }
         }
         let (own, others) = (self.steps, other.steps);
         self.steps = match (own, others) {
@@ -127,7 +133,7 @@ impl Portrait {
 
     /// The layers with a norm of this quantity.
     pub fn of(&self, quantity: Quantity) -> impl Iterator<Item = (&str, &LayerTrace)> {
-        self.layers.iter().filter(move |((it, _), _)| *it == quantity).map(|((_, path), trace)| (path.as_str(), trace))
+self.layers.get(&quantity).into_iter().flatten().map(|(path, trace)| (path.as_str(), trace))
     }
 }
 
