@@ -4,6 +4,7 @@
 //! (no I/O, no clock), so a finished log and a followed one give the same findings; memory grows with the
 //! number of series and rules, never with the length of the log.
 
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -15,7 +16,7 @@ use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+use crate::series::{Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
 
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
 
@@ -167,6 +168,13 @@ impl<'r> Engine<'r> {
         self
     }
 
+    /// Compares the stream with this run.
+    #[must_use]
+    pub fn with_baseline(mut self, baseline: Arc<Baseline>) -> Self {
+        self.facts.baseline = Some(baseline);
+        self
+    }
+
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
         let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else { return };
@@ -263,7 +271,10 @@ impl<'r> Engine<'r> {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
             Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.serves(index))),
-            Build::Stream(_) => self.has_heard(index, rule),
+            Build::Stream(_) => {
+                let is_fed = |it: &StreamState| it.rule != index || it.check.has_data();
+                self.has_heard(index, rule) && self.stream_checks.iter().all(is_fed)
+            }
         };
         let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
         let unmatched =
