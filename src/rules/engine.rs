@@ -16,6 +16,7 @@ use super::check::{
 use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
+use crate::extract::names_a_game;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
 use crate::series::{
     Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence,
@@ -139,7 +140,7 @@ impl<'r> Engine<'r> {
         let mut engine = Self {
             rules,
             run: run.to_owned(),
-            store: Store::default(),
+            store: Store::for_run(run),
             facts: Facts::default(),
             series: Vec::new(),
             assemblers: Vec::new(),
@@ -394,6 +395,7 @@ impl<'r> Engine<'r> {
     fn bind(&mut self, id: u32, sample: &Sample<'_>) {
         let info = self.store.get(id);
         let quantity = info.meaning.quantity;
+        self.facts.is_game |= names_a_game(&info.tag);
         let role = match quantity {
             Quantity::Loss => {
                 if self.primary_loss.meet(id, &info.tag) {
