@@ -117,22 +117,38 @@ fn run_case(name: &str, case: &Path, n_looks: usize, held_max: usize) -> Watcher
     watcher
 }
 
-fn judge_case(name: &str, case: &Path, expected: &Value, n_looks: usize, held_max: usize) -> Result<(), String> {
+fn judge_case(
+    name: &str,
+    case: &Path,
+    expected: &Value,
+    n_looks: usize,
+    held_max: usize,
+) -> Result<(), String> {
     let watcher = run_case(name, case, n_looks, held_max);
     let points = json!(watcher.points);
     if points != expected["points"] {
         return Err(format!("{points} instead of {}", expected["points"]));
     }
     let should_be_rewritten = expected["problems"] == json!(["run rewritten"]);
-    let said: Vec<&String> = watcher.problems.iter().filter(|it| it.contains("rewritten")).collect();
+    let said: Vec<&String> = watcher
+        .problems
+        .iter()
+        .filter(|it| it.contains("rewritten"))
+        .collect();
     let is_right = said.len() == watcher.problems.len() && said.len() == usize::from(should_be_rewritten);
     let is_news = watcher.news.contains(&FileNews::Rewritten) == should_be_rewritten;
-    if is_right && is_news { Ok(()) } else { Err(format!("said {:?} {:?}", watcher.problems, watcher.news)) }
+    if is_right && is_news {
+        Ok(())
+    } else {
+        Err(format!("said {:?} {:?}", watcher.problems, watcher.news))
+    }
 }
 
 #[test]
 fn every_live_case_of_event_files_is_followed_right() {
-    let Some(script) = shared("edge-cases/make_edge_cases.py") else { return };
+    let Some(script) = shared("edge-cases/make_edge_cases.py") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let Ok(made) = Command::new("python3").arg(script).arg(dir.path()).output() else {
         assert!(std::env::var_os("CI").is_none(), "python3 is needed");

@@ -68,12 +68,22 @@ fn read(input: &InputArgs, rules: &[Rule]) -> anyhow::Result<AuditReport> {
         bytes.fetch_add(n, Ordering::Relaxed);
         progress.inc(n);
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(input.jobs)
+        .build()
+        .context("failed to start threads")?;
     let runs = pool.install(|| {
-        found.runs.par_iter().map(|run| judge_run(run, rules, &|_| None, &tick)).collect()
+        found
+            .runs
+            .par_iter()
+            .map(|run| judge_run(run, rules, &|_| None, &tick))
+            .collect()
     });
     progress.finish_and_clear();
-    Ok(AuditReport { runs, problems: found.problems })
+    Ok(AuditReport {
+        runs,
+        problems: found.problems,
+    })
 }
 
 /// A bar on a terminal once the work takes more than a moment.
@@ -81,14 +91,23 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let files: Vec<&PathBuf> = runs.iter().flat_map(|run| run.streams.iter().flat_map(|it| &it.files)).collect();
-    let total: u64 = files.iter().filter_map(|it| std::fs::metadata(it).ok()).map(|it| it.len()).sum();
+    let files: Vec<&PathBuf> = runs
+        .iter()
+        .flat_map(|run| run.streams.iter().flat_map(|it| &it.files))
+        .collect();
+    let total: u64 = files
+        .iter()
+        .filter_map(|it| std::fs::metadata(it).ok())
+        .map(|it| it.len())
+        .sum();
     const WORTH_A_BAR_BYTES: u64 = 64 << 20;
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -114,6 +133,9 @@ fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
         // https://no-color.org: any value that is not empty.
         ColorWhen::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
     };
-    let width = is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
+    let width = is_terminal
+        .then(terminal_size::terminal_size)
+        .flatten()
+        .map(|(width, _)| width.0);
     TextStyle { is_colored, width }
 }

@@ -61,9 +61,7 @@ impl EventFollower {
     /// Reads what is new. After [`Polled::More`] it should be called again soon.
     pub fn poll(&mut self, pool: &mut TailPool, sink: &mut dyn FollowSink) -> Polled {
         let decoder = &mut self.decoder;
-        let polled = self
-            .tail
-            .poll(pool, &mut |change| apply(change, decoder, sink));
+        let polled = self.tail.poll(pool, &mut |change| apply(change, decoder, sink));
         // Only what stands at the end can be written later; zeros that more bytes follow are the decoder's to judge.
         if polled != Polled::More && self.decoder.is_waiting_at_zeros() {
             self.tail.reread_from(self.decoder.rewind());

@@ -16,7 +16,12 @@ use crate::source::{RunFiles, StreamFiles};
 pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 
 /// Reads and judges one run. `tick` hears how many bytes were read.
-pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
+pub fn judge_run(
+    run: &RunFiles,
+    rules: &[Rule],
+    make_tap: &MakeTap<'_>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> RunReport {
     let mut report = RunReport::new(&run.name);
     let mut outcomes = Vec::new();
     let shown = |path: &Path| shown_path(path, &run.root);
@@ -29,8 +34,17 @@ pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &
         let outcome = engine.finish(&end_of(&fed));
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
         report.take_stream(fed.files, fed.problems, &outcome);
-        report.problems.extend(outcome.notes.iter().cloned().map(|note| Problem { path: place.clone(), ..note }));
-        outcomes.push(StreamOutcome { rank: stream.rank, precedence: fed.precedence, outcome });
+        report
+            .problems
+            .extend(outcome.notes.iter().cloned().map(|note| Problem {
+                path: place.clone(),
+                ..note
+            }));
+        outcomes.push(StreamOutcome {
+            rank: stream.rank,
+            precedence: fed.precedence,
+            outcome,
+        });
     }
     report.take_outcome(join(outcomes));
     report
@@ -38,7 +52,10 @@ pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &
 
 /// The path below the root that was given; the whole path when the file itself was given.
 fn shown_path(path: &Path, root: &Path) -> String {
-    let below = path.strip_prefix(root).ok().filter(|it| !it.as_os_str().is_empty());
+    let below = path
+        .strip_prefix(root)
+        .ok()
+        .filter(|it| !it.as_os_str().is_empty());
     below.unwrap_or(path).to_string_lossy().into_owned()
 }
 

@@ -26,9 +26,15 @@ impl<'r> EngineHarness<'r> {
 
     fn audit_fixture(&self, path: &str) -> Result<CaseOutcome, String> {
         let found = discover(&[Path::new(path).to_owned()]);
-        let run = found.runs.first().ok_or_else(|| format!("{path}: no log was found"))?;
+        let run = found
+            .runs
+            .first()
+            .ok_or_else(|| format!("{path}: no log was found"))?;
         let report = judge_run(run, self.rules, &|_| None, &|_| ());
-        Ok(CaseOutcome { findings: report.findings, unmatched: report.unmatched })
+        Ok(CaseOutcome {
+            findings: report.findings,
+            unmatched: report.unmatched,
+        })
     }
 }
 
@@ -51,13 +57,29 @@ impl Harness for EngineHarness<'_> {
                     offset: 0,
                 }),
                 Event::Line(line) => {
-                    engine.line(&TextLine { text: &line.text, offset: 0, number: records, step: line.step });
+                    engine.line(&TextLine {
+                        text: &line.text,
+                        offset: 0,
+                        number: records,
+                        step: line.step,
+                    });
                 }
             }
         }
-        let outcome = engine.finish(&StreamEnd { records, skipped: 0, bytes: 0 });
+        let outcome = engine.finish(&StreamEnd {
+            records,
+            skipped: 0,
+            bytes: 0,
+        });
         let unmatched = outcome.unmatched.clone();
-        let run = join(vec![StreamOutcome { rank: None, precedence: 0, outcome }]);
-        Ok(CaseOutcome { findings: run.findings, unmatched })
+        let run = join(vec![StreamOutcome {
+            rank: None,
+            precedence: 0,
+            outcome,
+        }]);
+        Ok(CaseOutcome {
+            findings: run.findings,
+            unmatched,
+        })
     }
 }

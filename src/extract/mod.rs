@@ -14,4 +14,5 @@ mod tag;
 
 pub use histogram::understand_histogram;
 pub use layer::parse_layer;
+pub use split::{names_a_game, on_split, split_of_run};
 pub use tag::understand;

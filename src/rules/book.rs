@@ -81,10 +81,27 @@ pub struct Noted {
 
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
-    pub fn alarm(&mut self, rule: usize, severity: Severity, step: i64, subject: &Subject<'_>, seen: Observation) {
-        let episode = self.episodes.get(&(rule, subject.id)).copied().unwrap_or_default();
+    pub fn alarm(
+        &mut self,
+        rule: usize,
+        severity: Severity,
+        step: i64,
+        subject: &Subject<'_>,
+        seen: Observation,
+    ) {
+        let episode = self
+            .episodes
+            .get(&(rule, subject.id))
+            .copied()
+            .unwrap_or_default();
         let tag = subject.tag.map(str::to_owned);
-        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag, episode };
+        let key = Key {
+            rule,
+            kind: seen.kind,
+            quantity: subject.quantity,
+            tag,
+            episode,
+        };
         if !self.entries.contains_key(&key) && self.entries.len() >= ENTRIES_MAX {
             self.overflow += 1;
             return;
@@ -99,14 +116,23 @@ impl Book {
             evidence: subject.evidence.clone(),
         });
         for (order, name) in &subject.layers {
-            entry.layers.entry((subject.id, *order)).or_insert_with(|| (*name).to_owned());
+            entry
+                .layers
+                .entry((subject.id, *order))
+                .or_insert_with(|| (*name).to_owned());
         }
         if severity > entry.worst_severity || entry.subjects.is_empty() {
             entry.worst = seen;
             entry.worst_severity = severity;
             entry.evidence.clone_from(&subject.evidence);
         }
-        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
+        let fresh = Alarm {
+            severity,
+            first_step: step,
+            last_step: step,
+            count: 0,
+            has_healed: false,
+        };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
         alarm.severity = alarm.severity.max(severity);
         alarm.last_step = step;
@@ -158,7 +184,10 @@ impl Book {
             .filter_map(|(key, entry)| {
                 let rule = rules.get(key.rule)?;
                 let finding = entry.finding(key, rule, steps_are_ordinal)?;
-                Some(Noted { finding, evidence: entry.evidence.clone() })
+                Some(Noted {
+                    finding,
+                    evidence: entry.evidence.clone(),
+                })
             })
             .collect()
     }
@@ -176,7 +205,11 @@ impl Entry {
             check: rule.check.name,
             family: rule.family,
             kind: key.kind,
-            severity: if is_superseded { Severity::Info } else { alarm.severity },
+            severity: if is_superseded {
+                Severity::Info
+            } else {
+                alarm.severity
+            },
             quantity: key.quantity,
             tag: key.tag.clone(),
             layers,
@@ -195,17 +228,26 @@ impl Entry {
         };
         finding.message = render(&rule.summary, &finding, alarm.first_step, &self.worst.words);
         if steps_are_ordinal {
-            finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
+            finding.message.push_str(&format!(
+                " (row {} of the log, which has no step numbers)",
+                alarm.first_step
+            ));
         }
         if is_superseded {
-            finding.message.push_str(" (a later restart from an earlier step replaced these steps)");
+            finding
+                .message
+                .push_str(" (a later restart from an earlier step replaced these steps)");
         }
         Some(finding)
     }
 
     fn layer_names(&self) -> Vec<String> {
         let mut seen = HashSet::new();
-        self.layers.values().filter(|name| seen.insert(name.as_str())).cloned().collect()
+        self.layers
+            .values()
+            .filter(|name| seen.insert(name.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// All alarms that still stand, as one.

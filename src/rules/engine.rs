@@ -8,12 +8,17 @@ use std::collections::HashMap;
 
 use super::book::{Book, Noted, Subject};
 use super::check::{
-    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck,
+    StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
+use crate::extract::names_a_game;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+use crate::series::{
+    Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence,
+    layers_by_depth,
+};
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -99,7 +104,8 @@ struct Latest<'a>(&'a [AssemblerState]);
 
 impl Profiles for Latest<'_> {
     fn latest(&self, quantity: Quantity) -> Option<Profile<'_>> {
-        let is_it = |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
+        let is_it =
+            |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
         self.0.iter().find(is_it)?.assembler.latest()
     }
 }
@@ -115,7 +121,7 @@ impl<'r> Engine<'r> {
         let mut engine = Self {
             rules,
             run: run.to_owned(),
-            store: Store::default(),
+            store: Store::for_run(run),
             facts: Facts::default(),
             series: Vec::new(),
             assemblers: Vec::new(),
@@ -129,9 +135,17 @@ impl<'r> Engine<'r> {
             current_step: None,
             current_wall_time: None,
         };
-        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.concerns_run(run)) {
+        for (index, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.concerns_run(run))
+        {
             if let Build::Stream(build) = rule.check.build {
-                engine.stream_checks.push(StreamState { rule: index, check: build(rule), persistence: HashMap::new() });
+                engine.stream_checks.push(StreamState {
+                    rule: index,
+                    check: build(rule),
+                    persistence: HashMap::new(),
+                });
             }
         }
         engine
@@ -146,7 +160,9 @@ impl<'r> Engine<'r> {
 
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let Some((id, is_new)) = self.store.id(sample.tag, sample.form) else { return };
+        let Some((id, is_new)) = self.store.id(sample.tag, sample.form) else {
+            return;
+        };
         if is_new {
             self.bind(id, sample);
         }
@@ -156,12 +172,22 @@ impl<'r> Engine<'r> {
         }
         self.store.get_mut(id).add(sample.step, sample.value, sample.form);
         if let Some(tap) = &mut self.tap {
-            tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
+            tap.point(
+                id,
+                self.store.get(id),
+                sample.step,
+                sample.wall_time,
+                sample.value,
+            );
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point =
-            Point { step: sample.step, wall_time: sample.wall_time, value: sample.value, resolution: sample.form.resolution() };
+        let point = Point {
+            step: sample.step,
+            wall_time: sample.wall_time,
+            value: sample.value,
+            resolution: sample.form.resolution(),
+        };
         self.judge_point(id, &point);
         self.collect(id, &point);
     }
@@ -206,10 +232,15 @@ impl<'r> Engine<'r> {
 
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.finish(&context) {
                 Judgement::Bad(seen) => self.series_alarm(binding.rule, id, last_step, seen),
                 Judgement::Healed(severity) => self.book.heal(binding.rule, u64::from(id), severity),
@@ -220,23 +251,46 @@ impl<'r> Engine<'r> {
 
     fn outcome(mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
-            Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
-            Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.rule == index)),
+            Build::Series(_) => self
+                .series
+                .iter()
+                .any(|it| it.checks.iter().any(|binding| binding.rule == index)),
+            Build::Profile(_) => self
+                .assemblers
+                .iter()
+                .any(|it| it.checks.iter().any(|b| b.rule == index)),
             Build::Stream(_) => true,
         };
-        let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
-        let unmatched =
-            self.rules.iter().zip(seen_by_rule).filter(|(_, seen)| !seen).map(|(rule, _)| rule.id.clone()).collect();
+        let seen_by_rule: Vec<bool> = self
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(i, rule)| matched(i, rule))
+            .collect();
+        let unmatched = self
+            .rules
+            .iter()
+            .zip(seen_by_rule)
+            .filter(|(_, seen)| !seen)
+            .map(|(rule, _)| rule.id.clone())
+            .collect();
         let mut notes = self.restarts.notes();
         notes.extend(self.stuck_step());
         if self.store.overflow() > 0 {
-            notes.push(Problem::note(0, format!(
-                "more than {} series: {} values of further series were not judged",
-                crate::series::SERIES_MAX, self.store.overflow()
-            )));
+            notes.push(Problem::note(
+                0,
+                format!(
+                    "more than {} series: {} values of further series were not judged",
+                    crate::series::SERIES_MAX,
+                    self.store.overflow()
+                ),
+            ));
         }
         if self.book.overflow() > 0 {
-            notes.push(Problem::note(0, format!("{} further alarms were not kept", self.book.overflow())));
+            notes.push(Problem::note(
+                0,
+                format!("{} further alarms were not kept", self.book.overflow()),
+            ));
         }
         let (depth_order, layers) = layers_by_depth(self.assemblers.iter_mut().map(|it| &mut it.assembler));
         Outcome {
@@ -254,10 +308,14 @@ impl<'r> Engine<'r> {
     /// A writer that forgot the step logs every point at the same one.
     fn stuck_step(&self) -> Option<Problem> {
         const POINTS_MIN: u64 = 5;
-        let is_stuck = |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
+        let is_stuck =
+            |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
         let series = self.store.all().iter().find(is_stuck)?;
         let (points, tag, step) = (series.points, &series.tag, series.last_step);
-        Some(Problem::note(0, format!("step never advances: {points} points of `{tag}` all at step {step}")))
+        Some(Problem::note(
+            0,
+            format!("step never advances: {points} points of `{tag}` all at step {step}"),
+        ))
     }
 
     // --- binding -----------------------------------------------------------------------------------------
@@ -265,6 +323,7 @@ impl<'r> Engine<'r> {
     fn bind(&mut self, id: u32, sample: &Sample<'_>) {
         let info = self.store.get(id);
         let quantity = info.meaning.quantity;
+        self.facts.is_game |= names_a_game(&info.tag);
         let role = match quantity {
             Quantity::Loss => {
                 if self.primary_loss.meet(id, &info.tag) {
@@ -281,7 +340,9 @@ impl<'r> Engine<'r> {
             .rules
             .iter()
             .enumerate()
-            .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning))
+            .filter(|(_, rule)| {
+                rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning)
+            })
             .filter_map(|(index, rule)| match rule.check.build {
                 Build::Series(build) => Some(SeriesBinding {
                     rule: index,
@@ -299,7 +360,12 @@ impl<'r> Engine<'r> {
             .map(|(index, _)| index)
             .collect();
         let slot = self.slot_for(id, sample);
-        self.series.push(SeriesState { checks, slot, heard_by, role });
+        self.series.push(SeriesState {
+            checks,
+            slot,
+            heard_by,
+            role,
+        });
     }
 
     fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
@@ -329,13 +395,18 @@ impl<'r> Engine<'r> {
             .enumerate()
             .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_quantity(key.0, key.1))
             .filter_map(|(index, rule)| match rule.check.build {
-                Build::Profile(build) => {
-                    Some(ProfileBinding { rule: index, check: build(rule), persistence: HashMap::new() })
-                }
+                Build::Profile(build) => Some(ProfileBinding {
+                    rule: index,
+                    check: build(rule),
+                    persistence: HashMap::new(),
+                }),
                 Build::Series(_) | Build::Stream(_) => None,
             })
             .collect();
-        self.assemblers.push(AssemblerState { assembler: Assembler::new(key.0, key.1), checks });
+        self.assemblers.push(AssemblerState {
+            assembler: Assembler::new(key.0, key.1),
+            checks,
+        });
         self.assemblers.len() - 1
     }
 
@@ -349,7 +420,9 @@ impl<'r> Engine<'r> {
                 if let Some((_, since)) = &mut self.facts.restart {
                     *since += 1;
                 }
-                self.ask_stream_checks(|check, context, out| check.step_closed(closed, closed_at, context, out));
+                self.ask_stream_checks(|check, context, out| {
+                    check.step_closed(closed, closed_at, context, out)
+                });
             }
             self.facts.first_step.get_or_insert(step);
             self.facts.last_step = Some(self.facts.last_step.map_or(step, |last| last.max(step)));
@@ -395,13 +468,17 @@ impl<'r> Engine<'r> {
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
             self.facts.nonfinite_since = None;
         }
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         for binding in &mut state.checks {
             binding.check.rewind(step);
             binding.persistence.clear();
         }
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, subject| subject == u64::from(id) && rules.contains(&rule));
+        self.book.rewind(step, |rule, subject| {
+            subject == u64::from(id) && rules.contains(&rule)
+        });
         if let Some((assembler, _)) = state.slot {
             self.rewind_profiles(assembler, step);
         }
@@ -419,7 +496,9 @@ impl<'r> Engine<'r> {
     }
 
     fn rewind_profiles(&mut self, index: usize, step: i64) {
-        let Some(state) = self.assemblers.get_mut(index) else { return };
+        let Some(state) = self.assemblers.get_mut(index) else {
+            return;
+        };
         if !state.assembler.is_superseded_by(step) {
             return;
         }
@@ -441,11 +520,16 @@ impl<'r> Engine<'r> {
     // --- judging -----------------------------------------------------------------------------------------
 
     fn judge_point(&mut self, id: u32, point: &Point) {
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         let heard_by = std::mem::take(&mut state.heard_by);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.observe(point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -464,8 +548,13 @@ impl<'r> Engine<'r> {
         }
         for &index in &heard_by {
             let mut judged = std::mem::take(&mut self.judged);
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
-            self.stream_checks[index].check.sample(self.store.get(id), point, &context, &mut judged);
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
+            self.stream_checks[index]
+                .check
+                .sample(self.store.get(id), point, &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
             self.judged = judged;
         }
@@ -481,19 +570,33 @@ impl<'r> Engine<'r> {
         }
         let info = self.store.get(id);
         let layer = info.meaning.layer.as_ref();
-        let tag = if layer.is_none() { Some(info.tag.as_str()) } else { None };
+        let tag = if layer.is_none() {
+            Some(info.tag.as_str())
+        } else {
+            None
+        };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
-        let subject =
-            Subject { id: u64::from(id), quantity: info.meaning.quantity, tag, layers, evidence: Vec::new() };
-        self.book.alarm(rule, self.rules[rule].severity, step, &subject, seen);
+        let subject = Subject {
+            id: u64::from(id),
+            quantity: info.meaning.quantity,
+            tag,
+            layers,
+            evidence: Vec::new(),
+        };
+        self.book
+            .alarm(rule, self.rules[rule].severity, step, &subject, seen);
     }
 
     fn collect(&mut self, id: u32, point: &Point) {
-        let Some((index, slot)) = self.series[id as usize].slot else { return };
+        let Some((index, slot)) = self.series[id as usize].slot else {
+            return;
+        };
         if self.assemblers[index].assembler.would_close(point.step) {
             self.close_profile(index);
         }
-        self.assemblers[index].assembler.put(slot, point.step, point.wall_time, point.value);
+        self.assemblers[index]
+            .assembler
+            .put(slot, point.step, point.wall_time, point.value);
     }
 
     fn close_profile(&mut self, index: usize) {
@@ -503,22 +606,35 @@ impl<'r> Engine<'r> {
             return;
         }
         let mut judged = std::mem::take(&mut self.judged);
-        let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+        let context = Context {
+            facts: &self.facts,
+            profiles: &Latest(&self.assemblers),
+        };
         if let Some(profile) = self.assemblers[index].assembler.latest() {
             for binding in &mut checks {
                 let rule = &self.rules[binding.rule];
                 judged.clear();
                 match rule.filter_groups(&profile) {
                     Some(groups) => {
-                        let view = Profile { groups: &groups, ..profile };
+                        let view = Profile {
+                            groups: &groups,
+                            ..profile
+                        };
                         binding.check.observe(&view, &context, &mut judged);
                     }
                     None => binding.check.observe(&profile, &context, &mut judged),
                 }
-                for Judged { subject, step, judgement } in judged.drain(..) {
+                for Judged {
+                    subject,
+                    step,
+                    judgement,
+                } in judged.drain(..)
+                {
                     let id = subject_id(index, subject);
-                    let persistence =
-                        binding.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
+                    let persistence = binding
+                        .persistence
+                        .entry(subject)
+                        .or_insert_with(|| Persistence::new(rule.persistence));
                     match judgement {
                         Judgement::Abstain => {}
                         Judgement::Good => {
@@ -543,7 +659,10 @@ impl<'r> Engine<'r> {
         let mut judged = std::mem::take(&mut self.judged);
         for index in 0..self.stream_checks.len() {
             judged.clear();
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             ask(self.stream_checks[index].check.as_mut(), &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
         }
@@ -553,8 +672,16 @@ impl<'r> Engine<'r> {
     fn take_stream_judgements(&mut self, index: usize, judged: &mut Vec<Judged>) {
         let state = &mut self.stream_checks[index];
         let rule = &self.rules[state.rule];
-        for Judged { subject, step, judgement } in judged.drain(..) {
-            let persistence = state.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
+        for Judged {
+            subject,
+            step,
+            judgement,
+        } in judged.drain(..)
+        {
+            let persistence = state
+                .persistence
+                .entry(subject)
+                .or_insert_with(|| Persistence::new(rule.persistence));
             match judgement {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -564,8 +691,13 @@ impl<'r> Engine<'r> {
                 Judgement::Bad(seen) => {
                     if persistence.push(true) && rule.wants_kind(seen.kind) {
                         let quantity = rule.quantities.first().copied().unwrap_or(Quantity::Other);
-                        let subject =
-                            Subject { id: u64::from(subject), quantity, tag: None, layers: Vec::new(), evidence: Vec::new() };
+                        let subject = Subject {
+                            id: u64::from(subject),
+                            quantity,
+                            tag: None,
+                            layers: Vec::new(),
+                            evidence: Vec::new(),
+                        };
                         self.book.alarm(state.rule, rule.severity, step, &subject, seen);
                     }
                 }
@@ -583,13 +715,27 @@ fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) ->
     let layers: Vec<(u32, &str)> = seen
         .slots
         .iter()
-        .filter_map(|slot| profile.slots.get(*slot as usize).map(|it| (*slot, it.layer.path.as_str())))
+        .filter_map(|slot| {
+            profile
+                .slots
+                .get(*slot as usize)
+                .map(|it| (*slot, it.layer.path.as_str()))
+        })
         .collect();
     let evidence = evidence(profile, &seen.slots);
-    Subject { id, quantity: profile.quantity, tag: None, layers: in_order(layers), evidence }
+    Subject {
+        id,
+        quantity: profile.quantity,
+        tag: None,
+        layers: in_order(layers),
+        evidence,
+    }
 }
 
 /// The check lists layers by depth: the position in its list orders them in the finding.
 fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
-    (0_u32..).zip(layers).map(|(order, (_, name))| (order, name)).collect()
+    (0_u32..)
+        .zip(layers)
+        .map(|(order, (_, name))| (order, name))
+        .collect()
 }

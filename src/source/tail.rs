@@ -518,9 +518,8 @@ fn is_absence(error: &io::Error) -> bool {
 fn find_sibling(path: &Path, id: FileId) -> Option<File> {
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
     let entries = fs::read_dir(directory.unwrap_or(Path::new("."))).ok()?;
-    let is_it = |entry: &fs::DirEntry| {
-        entry.ino() == id.ino && entry.file_type().is_ok_and(|it| it.is_file())
-    };
+    let is_it =
+        |entry: &fs::DirEntry| entry.ino() == id.ino && entry.file_type().is_ok_and(|it| it.is_file());
     let found = entries.take(SIBLINGS_MAX).flatten().find(is_it)?;
     open_if(&found.path(), id)
 }

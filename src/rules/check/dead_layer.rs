@@ -211,7 +211,13 @@ impl DeadLayer {
                     continue;
                 }
                 let is_long = life.zero_run >= self.logs;
-                if is_long && proves_zero(slot, &life, *typical.get_or_insert_with(|| self.typical_peak(group))) {
+                if is_long
+                    && proves_zero(
+                        slot,
+                        &life,
+                        *typical.get_or_insert_with(|| self.typical_peak(group)),
+                    )
+                {
                     self.file(*member, &life, is_input_end, &mut survey);
                 } else {
                     is_input_end = false;

@@ -108,7 +108,9 @@ impl Past {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.logs.get(self.next).copied() else { return };
+        let Some(oldest) = self.logs.get(self.next).copied() else {
+            return;
+        };
         let place = self.sorted.iter().take_while(|it| **it < oldest).count();
         if let Some(part) = self.sorted.get_mut(place..self.n) {
             part.rotate_left(1);
@@ -159,7 +161,11 @@ impl LayerOutlier {
 
     /// Judges the layers in `changes`, updates their pasts, and pushes those that are out for long enough.
     fn judge_changes(&mut self, found: &mut Vec<(u32, f64)>) {
-        if self.changes.iter().all(|(_, _, change)| change.abs() < self.ln_factor) {
+        if self
+            .changes
+            .iter()
+            .all(|(_, _, change)| change.abs() < self.ln_factor)
+        {
             // None is out whatever the others do; spares two medians in nearly every profile.
             for (member, log, _) in &self.changes {
                 if let Some(past) = self.pasts.get_mut(*member as usize) {

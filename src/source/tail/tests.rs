@@ -65,8 +65,7 @@ impl Told {
                 unread_bytes,
             } => {
                 self.text += "|";
-                self.events
-                    .push(format!("rewritten {read_bytes} {unread_bytes}"));
+                self.events.push(format!("rewritten {read_bytes} {unread_bytes}"));
             }
             Change::Continued => self.events.push("continued".to_owned()),
             Change::Gone => self.events.push("gone".to_owned()),
@@ -180,7 +179,10 @@ fn a_new_file_with_the_inode_of_the_old_one_is_not_resumed() {
     for n in 0..50 {
         bench.write(&format!("header\nrun {n}\nlast line\n"));
         let text = bench.poll().text;
-        assert_eq!(text.trim_start_matches('|'), format!("header\nrun {n}\nlast line\n"));
+        assert_eq!(
+            text.trim_start_matches('|'),
+            format!("header\nrun {n}\nlast line\n")
+        );
         let ino = fs::metadata(&bench.path).unwrap().ino();
         fs::remove_file(&bench.path).unwrap();
         bench.write(&format!("header\nnew {n}\nlast line\nmore\n"));
@@ -198,7 +200,10 @@ fn an_unlinked_file_is_read_to_its_end_while_it_is_held() {
     bench.append("two\n");
     fs::remove_file(&bench.path).unwrap();
     let told = bench.poll();
-    assert_eq!((told.text.as_str(), told.events), ("two\n", vec!["gone".to_owned()]));
+    assert_eq!(
+        (told.text.as_str(), told.events),
+        ("two\n", vec!["gone".to_owned()])
+    );
     assert_eq!(bench.pool.n_held(), 1);
     for _ in 0..IDLE_POLLS_HELD {
         assert_eq!(bench.poll().events, [""; 0]);
@@ -232,7 +237,10 @@ fn the_same_content_under_another_inode_goes_on() {
         fs::write(&part, "header\n1\n2\n").unwrap();
         fs::rename(&part, &bench.path).unwrap();
         let told = bench.poll();
-        assert_eq!((told.text.as_str(), told.events), ("2\n", vec!["continued".to_owned()]));
+        assert_eq!(
+            (told.text.as_str(), told.events),
+            ("2\n", vec!["continued".to_owned()])
+        );
     }
 }
 
@@ -243,7 +251,10 @@ fn a_missing_file_is_told_once_and_found_when_it_comes() {
     assert_eq!(bench.poll().events, [""; 0]);
     bench.write("one\n");
     let told = bench.poll();
-    assert_eq!((told.text.as_str(), told.events), ("one\n", vec!["back".to_owned()]));
+    assert_eq!(
+        (told.text.as_str(), told.events),
+        ("one\n", vec!["back".to_owned()])
+    );
     // The directory goes and comes back.
     let away = bench.dir.path().with_extension("away");
     fs::rename(bench.dir.path(), &away).unwrap();
@@ -288,12 +299,11 @@ fn one_poll_is_bounded() {
     let text = "x".repeat(usize::try_from(POLL_BYTES_MAX).unwrap() + 10);
     bench.write(&text);
     let told = &mut Told::default();
-    let mut poll = || {
-        bench
-            .tail
-            .poll(&mut bench.pool, &mut |it| told.take(it))
-    };
-    assert_eq!([poll(), poll(), poll()], [Polled::More, Polled::Read, Polled::Idle]);
+    let mut poll = || bench.tail.poll(&mut bench.pool, &mut |it| told.take(it));
+    assert_eq!(
+        [poll(), poll(), poll()],
+        [Polled::More, Polled::Read, Polled::Idle]
+    );
     assert_eq!(told.text.len(), text.len());
 }
 
@@ -327,7 +337,10 @@ fn a_settled_file_with_the_same_stamp_is_not_opened() {
     bench.write("one\n");
     bench.poll();
     let stamp = || Stamp::of(&fs::metadata(&bench.path).unwrap());
-    assert!(!bench.tail.is_unchanged(&stamp()), "a change may hide behind a young stamp");
+    assert!(
+        !bench.tail.is_unchanged(&stamp()),
+        "a change may hide behind a young stamp"
+    );
     bench.tail.seen.as_mut().unwrap().is_fresh = false;
     assert!(bench.tail.is_unchanged(&stamp()));
     append(&bench.path, "two\n");

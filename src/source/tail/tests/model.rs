@@ -153,7 +153,11 @@ impl World {
     }
 
     fn come_back(&mut self) {
-        let last = self.renamed.iter().next_back().map(|(path, file)| (path.clone(), *file));
+        let last = self
+            .renamed
+            .iter()
+            .next_back()
+            .map(|(path, file)| (path.clone(), *file));
         let newest = self.generations.len().wrapping_sub(1);
         match (self.random.below(4), last) {
             (0, Some((path, file))) if file.generation == newest => {
@@ -227,7 +231,12 @@ impl World {
         }
         self.note("append to renamed");
         let nth = self.random.below(n as u64);
-        let (path, file) = self.renamed.iter().nth(nth).map(|(path, file)| (path.clone(), *file)).unwrap();
+        let (path, file) = self
+            .renamed
+            .iter()
+            .nth(nth)
+            .map(|(path, file)| (path.clone(), *file))
+            .unwrap();
         let text = self.text();
         append(&path, &text);
         self.generations[file.generation].extend(text);
@@ -332,7 +341,8 @@ impl World {
 
     /// What the reader must have handed on after a look to the end.
     fn looked(&mut self) {
-        let is_alive = |it: &ModelFile| self.at_path == Some(*it) || self.renamed.values().any(|file| file == it);
+        let is_alive =
+            |it: &ModelFile| self.at_path == Some(*it) || self.renamed.values().any(|file| file == it);
         // A file that has left its path is not looked for again before another one stands there.
         let may_be_out_of_sight = self.was_gone && self.at_path.is_none();
         if let Some(file) = self.followed.filter(is_alive).filter(|_| !may_be_out_of_sight) {
@@ -403,7 +413,9 @@ impl Reader {
     }
 
     fn restart(&mut self, world: &mut World) {
-        let Some((saved, n_bytes)) = &self.saved else { return };
+        let Some((saved, n_bytes)) = &self.saved else {
+            return;
+        };
         world.note("restart");
         self.tail = Tail::resume(serde_json::from_str(saved).unwrap());
         self.pieces.last_mut().unwrap().truncate(*n_bytes);
