@@ -178,7 +178,8 @@ impl Divergence {
         let Some((initial, best, now)) = self.state.levels() else {
             return Judgement::Abstain;
         };
-        if self.state.n < POINTS_MIN {
+        // Behind a restart the start and the best of before are known: a median of five is enough.
+        if self.state.n < POINTS_MIN && !self.state.is_resumed {
             return Judgement::Abstain;
         }
         let bound = self.bound(initial, best);
@@ -307,6 +308,7 @@ impl SeriesCheck for Divergence {
         let old = std::mem::take(&mut self.state);
         if let Some(initial) = old.initial.filter(|it| it.0 < step) {
             self.state.initial = Some(initial);
+            self.state.is_resumed = true;
             self.state.best = old.best;
             self.state.best.retain(|it| it.0 < step);
             self.state.lowest = old.lowest;
