@@ -165,6 +165,11 @@ impl Rows {
         head.epoch.is_some() || head.step.is_some_and(|(rank, _)| rank < FIRST_UNSURE_STEP)
     }
 
+    /// The step of the last row that held a number.
+    pub(crate) fn last_step(&self) -> Option<i64> {
+        self.axis.last_step()
+    }
+
     fn head(&self) -> Head {
         let mut head = Head::default();
         for (at, cell) in self.cells.iter().enumerate() {

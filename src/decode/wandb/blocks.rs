@@ -228,6 +228,3 @@ impl Blocks {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
