@@ -16,11 +16,11 @@
 //! | [`extract`] | tag to meaning: quantity, layer, depth | model |
 //! | [`series`] | points to histories and profiles over depth | model, extract |
 //! | [`rules`] | profiles and histories to findings; pure | model, stats, series |
-//! | [`report`] | findings to text and JSON | model, series, stats |
+//! | [`report`] | findings to text and JSON | model, series, stats, rules |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
-//! | [`cli`] | every flag, once | model |
+//! | [`cli`] | every flag, once | model, simulate |
 
 pub mod app;
 pub mod calibrate;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, Opened, Sink, open};
+use crate::decode::{Decode, Opened, Sink, Tally, open};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
@@ -56,6 +56,7 @@ pub fn feed(files: &[PathBuf], engine: &mut Engine<'_>, shown: &dyn Fn(&Path) ->
     for reader in readers {
         fed.precedence = fed.precedence.min(precedence(reader.decoder.format()));
         fed.problems.extend(reader.overflow_note());
+        fed.problems.extend(reader.nothing_note());
         fed.files.push(reader.report());
     }
     fed
@@ -156,6 +157,13 @@ impl FileReader {
         (dropped > 0).then(|| Problem::path(self.shown.clone(), format!("{dropped} further problems of this file are not listed")))
     }
 
+    /// Why a file that could be read gave nothing.
+    fn nothing_note(&self) -> Option<Problem> {
+        let is_silent = self.decoder.tally() == Tally::default() && self.offset > 0 && self.decoder.format() == "text";
+        let what = "no line with a step (or epoch) and a known metric was found in this text";
+        is_silent.then(|| Problem { is_note: true, ..Problem::path(self.shown.clone(), what) })
+    }
+
     fn report(&self) -> FileReport {
         let tally = self.decoder.tally();
         FileReport {
@@ -203,7 +211,10 @@ fn read_block(
     }
 }
 
-/// Merges files by wall time, those that have none by step; of equal times the file that was named first goes first.
+/// Merges files by wall time, those that have none by step; of equal times the file that was named first goes first. A file that begins
+/// with a session start is a later attempt: it waits for every file that began before it, whose points at or
+/// after its first step it replaces whatever their times say. Files are decoded only from the time on at which
+/// they are needed, so that a run of a thousand restarts is not held in memory at once.
 fn merge(
     files: &mut [FileReader],
     blocks: &mut BlockReader,
@@ -212,33 +223,55 @@ fn merge(
     tick: &dyn Fn(u64),
 ) {
     let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
+    let mut begins: Vec<(usize, Begin)> = (0..).zip(files.iter_mut().map(|file| file.peek_begin(blocks, limit))).collect();
+    begins.sort_by(|(_, a), (_, b)| a.time.total_cmp(&b.time));
+    let mut waiting: VecDeque<(usize, Begin)> = begins.into();
+    let mut active: Vec<usize> = Vec::new();
     loop {
-        let mut next: Option<(usize, f64)> = None;
-        let mut second = f64::INFINITY;
-        for (index, file) in files.iter_mut().enumerate() {
-            file.fill(blocks, limit, problems, tick);
-            let Some(time) = file.next_time() else { continue };
-            match next {
-                Some((_, best)) if time >= best => second = second.min(time),
-                Some((_, best)) => {
-                    second = second.min(best);
-                    next = Some((index, time));
-                }
-                None => next = Some((index, time)),
-            }
+        active.retain(|index| {
+            files[*index].fill(blocks, limit, problems, tick);
+            !files[*index].queue.is_empty()
+        });
+        let head = |index: &usize| files[*index].next_time().map(|time| (time, *index));
+        let first = active.iter().filter_map(head).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let is_due = |begin: &Begin| first.is_none_or(|(time, _)| !begin.is_session && begin.time <= time);
+        if waiting.front().is_some_and(|(_, begin)| is_due(begin)) {
+            active.extend(waiting.pop_front().map(|(index, _)| index));
+            continue;
         }
-        let Some((index, _)) = next else { return };
-        let file = &mut files[index];
-        loop {
-            if let Some(held) = file.queue.pop_front() {
-                held.give(engine);
-            }
-            if file.queue.is_empty() {
-                file.fill(blocks, limit, problems, tick);
-            }
-            match file.next_time() {
-                Some(time) if time <= second => {}
-                _ => break,
+        let Some((_, index)) = first else { return };
+        let others = active.iter().filter(|it| **it != index).filter_map(|it| files[*it].next_time());
+        let next_begin = waiting.front().filter(|(_, begin)| !begin.is_session).map(|(_, begin)| begin.time);
+        let until = others.chain(next_begin).fold(f64::INFINITY, f64::min);
+        files[index].give_until(until, engine);
+    }
+}
+
+/// How a file begins.
+#[derive(Debug, Clone, Copy)]
+struct Begin {
+    /// Wall time of its first point; -infinity when it has none.
+    time: f64,
+    /// Whether its first item is a session start.
+    is_session: bool,
+}
+
+impl FileReader {
+    /// Looks at the first block and goes back to the start.
+    fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
+        let begin = Begin { time: f64::NEG_INFINITY, is_session: false };
+        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else { return begin };
+        peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
+        let is_session = matches!(peek.queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
+        Begin { time: peek.next_time().unwrap_or(f64::NEG_INFINITY), is_session }
+    }
+
+    /// Gives what is in the queue up to this wall time, at least one item.
+    fn give_until(&mut self, until: f64, engine: &mut Engine<'_>) {
+        while let Some(held) = self.queue.pop_front() {
+            held.give(engine);
+            if self.next_time().is_none_or(|time| time > until) {
+                return;
             }
         }
     }

@@ -19,7 +19,7 @@ pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
     let mut report = RunReport::new(&run.name);
     let mut outcomes = Vec::new();
-    let shown = |path: &Path| path.strip_prefix(&run.root).unwrap_or(path).to_string_lossy().into_owned();
+    let shown = |path: &Path| shown_path(path, &run.root);
     for stream in &run.streams {
         let mut engine = Engine::new(rules, &run.name);
         if let Some(tap) = make_tap(stream) {
@@ -34,6 +34,12 @@ pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &
     }
     report.take_outcome(join(outcomes));
     report
+}
+
+/// The path below the root that was given; the whole path when the file itself was given.
+fn shown_path(path: &Path, root: &Path) -> String {
+    let below = path.strip_prefix(root).ok().filter(|it| !it.as_os_str().is_empty());
+    below.unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn end_of(fed: &Fed) -> StreamEnd {

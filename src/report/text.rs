@@ -110,7 +110,10 @@ fn word(verdict: Verdict) -> &'static str {
 /// When `out` cannot be written.
 pub fn write_audit_text(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     write_overview(report, style, out)?;
-    for run in report.runs.iter().filter(|it| !it.findings.is_empty() || it.lost_something()) {
+    let has_more = |it: &&RunReport| {
+        !it.findings.is_empty() || it.lost_something() || it.points == 0 && !it.problems.is_empty()
+    };
+    for run in report.runs.iter().filter(has_more) {
         writeln!(out)?;
         write_run(run, style, out)?;
     }
@@ -174,8 +177,9 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
         return Ok(());
     }
     write_profile(run, finding, out)?;
-    if !finding.layers.is_empty() {
-        let names = crate::rules::words::layers(&finding.layers);
+    // Up to three names stand in the sentence already.
+    if finding.layers.len() > 3 {
+        let names = layer_names(&finding.layers);
         writeln!(out, "    {} {}", style.dim("layers  "), printable(&names))?;
     }
     if !finding.diagnosis.is_empty() {
@@ -190,6 +194,16 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
         writeln!(out, "    {} {}{step}: {}", style.dim("leads to"), effect.rule, printable(&effect.message))?;
     }
     Ok(())
+}
+
+/// Enough names to see the pattern: the first ones and the last.
+fn layer_names(layers: &[String]) -> String {
+    const SHOWN: usize = 6;
+    match layers {
+        [] => String::new(),
+        [.., last] if layers.len() > SHOWN => format!("{}, ... {last} ({} layers)", layers[..SHOWN - 1].join(", "), layers.len()),
+        all => all.join(", "),
+    }
 }
 
 fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {

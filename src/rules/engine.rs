@@ -32,6 +32,9 @@ pub struct Engine<'r> {
     judged: Vec<Judged>,
     current_step: Option<i64>,
     current_wall_time: Option<f64>,
+    n_lines: u64,
+    /// Times that any series went back.
+    n_restarts: u64,
 }
 
 struct SeriesState {
@@ -40,6 +43,8 @@ struct SeriesState {
     /// Stream checks that want its points.
     heard_by: Vec<usize>,
     role: Role,
+    /// How often any series had gone back when its last point came.
+    attempt: u64,
 }
 
 /// What a series means for the facts of the stream.
@@ -128,6 +133,8 @@ impl<'r> Engine<'r> {
             judged: Vec::new(),
             current_step: None,
             current_wall_time: None,
+            n_lines: 0,
+            n_restarts: 0,
         };
         for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.concerns_run(run)) {
             if let Build::Stream(build) = rule.check.build {
@@ -150,9 +157,16 @@ impl<'r> Engine<'r> {
         if is_new {
             self.bind(id, sample);
         }
-        let info = self.store.get_mut(id);
-        if info.points > 0 && sample.step < info.last_step {
+        if self.is_superseding(id, sample.step) {
+            // The last step of the attempt that ends here is complete, and the checks see it before they forget it.
+            if self.current_step.is_some_and(|current| current > sample.step) {
+                self.close_step();
+            }
+            self.n_restarts += u64::from(sample.step < self.store.get(id).last_step);
             self.series_went_back(id, sample.step);
+        }
+        if let Some(state) = self.series.get_mut(id as usize) {
+            state.attempt = self.n_restarts;
         }
         self.store.get_mut(id).add(sample.step, sample.value, sample.form);
         if let Some(tap) = &mut self.tap {
@@ -168,6 +182,7 @@ impl<'r> Engine<'r> {
 
     /// Takes a line of text.
     pub fn line(&mut self, line: &TextLine<'_>) {
+        self.n_lines += 1;
         self.ask_stream_checks(|check, context, out| check.line(line, context, out));
     }
 
@@ -176,6 +191,8 @@ impl<'r> Engine<'r> {
         match mark {
             Mark::SessionStart { step } => {
                 if self.facts.last_step.is_some_and(|last| step <= last) {
+                    self.close_step();
+                    self.n_restarts += 1;
                     self.rewind_all(step);
                 }
             }
@@ -193,10 +210,7 @@ impl<'r> Engine<'r> {
         for index in 0..self.assemblers.len() {
             self.close_profile(index);
         }
-        if let Some(step) = self.current_step {
-            let wall_time = self.current_wall_time;
-            self.ask_stream_checks(|check, context, out| check.step_closed(step, wall_time, context, out));
-        }
+        self.close_step();
         for id in 0..self.series.len() as u32 {
             self.finish_series(id);
         }
@@ -216,13 +230,16 @@ impl<'r> Engine<'r> {
                 Judgement::Abstain | Judgement::Good => {}
             }
         }
+        if let Some(state) = self.series.get_mut(id as usize) {
+            state.checks = checks;
+        }
     }
 
     fn outcome(mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
             Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.rule == index)),
-            Build::Stream(_) => true,
+            Build::Stream(_) => self.has_heard(index, rule),
         };
         let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
         let unmatched =
@@ -249,6 +266,15 @@ impl<'r> Engine<'r> {
             depth_order,
             layers,
         }
+    }
+
+    /// Whether a stream rule had anything of what it listens for.
+    fn has_heard(&self, rule: usize, declared: &Rule) -> bool {
+        if !declared.patterns.is_empty() {
+            return self.n_lines > 0;
+        }
+        let Some(listener) = self.stream_checks.iter().position(|it| it.rule == rule) else { return false };
+        declared.quantities.is_empty() || self.series.iter().any(|it| it.heard_by.contains(&listener))
     }
 
     /// A writer that forgot the step logs every point at the same one.
@@ -299,7 +325,7 @@ impl<'r> Engine<'r> {
             .map(|(index, _)| index)
             .collect();
         let slot = self.slot_for(id, sample);
-        self.series.push(SeriesState { checks, slot, heard_by, role });
+        self.series.push(SeriesState { checks, slot, heard_by, role, attempt: self.n_restarts });
     }
 
     fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
@@ -343,20 +369,35 @@ impl<'r> Engine<'r> {
 
     fn move_on(&mut self, step: i64, wall_time: Option<f64>) {
         if self.current_step != Some(step) {
-            if let Some(closed) = self.current_step.replace(step) {
-                let closed_at = self.current_wall_time;
-                self.facts.n_steps += 1;
-                if let Some((_, since)) = &mut self.facts.restart {
-                    *since += 1;
-                }
-                self.ask_stream_checks(|check, context, out| check.step_closed(closed, closed_at, context, out));
-            }
+            self.close_step();
+            self.current_step = Some(step);
             self.facts.first_step.get_or_insert(step);
             self.facts.last_step = Some(self.facts.last_step.map_or(step, |last| last.max(step)));
         }
         if wall_time.is_some() {
             self.current_wall_time = wall_time;
         }
+    }
+
+    fn close_step(&mut self) {
+        let Some(closed) = self.current_step.take() else { return };
+        let closed_at = self.current_wall_time;
+        self.facts.n_steps += 1;
+        if let Some((_, since)) = &mut self.facts.restart {
+            *since += 1;
+        }
+        self.ask_stream_checks(|check, context, out| check.step_closed(closed, closed_at, context, out));
+    }
+
+    /// Whether a point at `step` replaces earlier ones of its series. One at the very step of the last one does
+    /// when another series went back in between: a restart from just before it.
+    fn is_superseding(&self, id: u32, step: i64) -> bool {
+        let info = self.store.get(id);
+        let is_of_older_attempt = || {
+            self.facts.restart.is_some_and(|(to, _)| to <= step)
+                && self.series.get(id as usize).is_some_and(|it| it.attempt < self.n_restarts)
+        };
+        info.points > 0 && (step < info.last_step || step == info.last_step && is_of_older_attempt())
     }
 
     fn learn(&mut self, id: u32, sample: &Sample<'_>) {

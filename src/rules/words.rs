@@ -10,7 +10,7 @@ use crate::model::Finding;
 const LAYERS_SHOWN: usize = 3;
 
 /// The sentence for a finding. Placeholders of every rule: `{value} {bound} {step} {last_step} {quantity} {tag}
-/// {layers} {n_layers} {where} {forecast}`; a check adds words of its own. Unknown ones stay as they are.
+/// {layers} {in_layers} {n_layers} {where} {forecast}`; a check adds words of its own. Unknown ones stay as they are.
 #[must_use]
 pub fn render(template: &str, finding: &Finding, step: i64, words: &[(&'static str, String)]) -> String {
     fill(template, |name| match words.iter().find(|(word, _)| *word == name) {
@@ -28,6 +28,8 @@ fn common(name: &str, finding: &Finding, step: i64) -> Option<String> {
         "quantity" => finding.quantity.as_str().replace('_', " "),
         "tag" => finding.tag.clone().unwrap_or_else(|| finding.quantity.as_str().replace('_', " ")),
         "layers" => layers(&finding.layers),
+        "in_layers" if finding.layers.is_empty() => String::new(),
+        "in_layers" => format!(" in {}", layers(&finding.layers)),
         "n_layers" => finding.layers.len().to_string(),
         "where" => place(finding),
         "forecast" => finding.forecast_step.map_or_else(|| "no step that can be foretold".to_owned(), thousands),

@@ -5,7 +5,7 @@
 //! healthy ones into a slope of 4.65x per layer; what has no logarithm is counted and left out.
 
 use crate::model::{Group, Profile, Section};
-use crate::stats::median;
+use crate::stats::{median, median_log, range};
 
 /// Smallest normal number of float32 (and bfloat16). A norm below it is made of rounding.
 pub(super) const F32_NORMAL_MIN: f64 = 1.175_494_350_822_287_5e-38;
@@ -15,8 +15,10 @@ pub(super) const F32_NORMAL_MIN: f64 = 1.175_494_350_822_287_5e-38;
 pub(super) struct DepthView {
     /// True rank of each usable layer, counted from 0 at the input.
     pub(super) ranks: Vec<f64>,
-    /// `ln norm` of each usable layer.
+    /// `ln norm` of each usable layer; empty until [`Self::take_logs`].
     pub(super) logs: Vec<f64>,
+    /// The norms of the usable layers.
+    norms: Vec<f64>,
     /// Layers of the group, logged or not.
     pub(super) n_layers: usize,
     /// Layers that were NaN or infinite.
@@ -30,6 +32,7 @@ impl DepthView {
     pub(super) fn read(&mut self, profile: &Profile<'_>, group: &Group) {
         self.ranks.clear();
         self.logs.clear();
+        self.norms.clear();
         self.n_layers = group.members.len();
         self.n_nonfinite = 0;
         self.n_underflow = 0;
@@ -40,32 +43,36 @@ impl DepthView {
                 self.n_underflow += 1;
             } else {
                 self.ranks.push(rank as f64);
-                self.logs.push(norm.ln());
+                self.norms.push(norm);
             }
         }
     }
 
+    /// Fills `logs`: most profiles are judged by their range and need only two logarithms.
+    pub(super) fn take_logs(&mut self) {
+        self.logs.clear();
+        self.logs.extend(self.norms.iter().map(|norm| norm.ln()));
+    }
+
     /// Number of usable layers.
     pub(super) fn n_usable(&self) -> usize {
-        self.logs.len()
+        self.norms.len()
     }
 
     /// Distance between the largest and the smallest `ln norm`; 0 when nothing is usable.
     pub(super) fn log_range(&self) -> f64 {
-        let (low, high) = self
-            .logs
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| {
-                (low.min(*log), high.max(*log))
-            });
-        (high - low).max(0.0)
+        if self.norms.is_empty() {
+            return 0.0;
+        }
+        let (low, high) = range(self.norms.iter().copied());
+        (high.ln() - low.ln()).max(0.0)
     }
 
     /// Median `ln norm`.
     pub(super) fn median_log(&self, scratch: &mut Vec<f64>) -> Option<f64> {
         scratch.clear();
-        scratch.extend_from_slice(&self.logs);
-        median(scratch)
+        scratch.extend_from_slice(&self.norms);
+        median_log(scratch)
     }
 }
 

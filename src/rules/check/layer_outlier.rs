@@ -9,7 +9,7 @@ use super::depth_view::{is_bias_group, is_expert};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Group, Profile, Quantity, Severity};
 use crate::rules::Rule;
-use crate::stats::{mad, median};
+use crate::stats::{mad, median, sorted_median};
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -80,7 +80,10 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
 /// Recent `ln norm` of one layer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Past {
+    /// In order of time from `next` on, once it is full.
     logs: [f64; PAST],
+    /// The same by size: kept sorted, because every profile asks for the median of every layer.
+    sorted: [f64; PAST],
     n: usize,
     next: usize,
     out_run: u32,
@@ -88,20 +91,37 @@ struct Past {
 
 impl Past {
     fn add(&mut self, log: f64) {
+        if self.n == PAST {
+            self.forget_oldest();
+        }
         if let Some(place) = self.logs.get_mut(self.next) {
             *place = log;
         }
         self.next = (self.next + 1) % PAST;
-        self.n = (self.n + 1).min(PAST);
+        let above = self.sorted.iter().take(self.n).filter(|it| **it > log).count();
+        let place = self.n - above;
+        self.n += 1;
+        if let Some(part) = self.sorted.get_mut(place..self.n) {
+            part.rotate_right(1);
+            part[0] = log;
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.logs.get(self.next).copied() else { return };
+        let place = self.sorted.iter().take_while(|it| **it < oldest).count();
+        if let Some(part) = self.sorted.get_mut(place..self.n) {
+            part.rotate_left(1);
+            self.n -= 1;
+        }
     }
 
     fn median(&self) -> Option<f64> {
-        let mut sorted = self.logs;
-        let filled = sorted.get_mut(..self.n)?;
+        let filled = self.sorted.get(..self.n)?;
         if filled.len() < PAST_MIN {
             return None;
         }
-        median(filled)
+        sorted_median(filled)
     }
 }
 
@@ -129,15 +149,26 @@ impl LayerOutlier {
             if !(norm.is_finite() && norm > 0.0) {
                 continue;
             }
+            let log = norm.ln();
             match past.median() {
-                Some(median) => self.changes.push((*member, norm.ln(), norm.ln() - median)),
-                None => past.add(norm.ln()),
+                Some(median) => self.changes.push((*member, log, log - median)),
+                None => past.add(log),
             }
         }
     }
 
     /// Judges the layers in `changes`, updates their pasts, and pushes those that are out for long enough.
     fn judge_changes(&mut self, found: &mut Vec<(u32, f64)>) {
+        if self.changes.iter().all(|(_, _, change)| change.abs() < self.ln_factor) {
+            // None is out whatever the others do; spares two medians in nearly every profile.
+            for (member, log, _) in &self.changes {
+                if let Some(past) = self.pasts.get_mut(*member as usize) {
+                    past.out_run = 0;
+                    past.add(*log);
+                }
+            }
+            return;
+        }
         self.scratch.clear();
         self.scratch
             .extend(self.changes.iter().map(|(_, _, change)| *change));

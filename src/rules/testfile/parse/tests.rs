@@ -31,7 +31,7 @@ fn fed(case: &Case) -> Vec<String> {
     case.events()
         .into_iter()
         .map(|it| match it {
-            Event::Sample { tag, point } => format!("{tag} {} {}", point.step, point.value),
+            Event::Sample { tag, point, .. } => format!("{tag} {} {}", point.step, point.value),
             Event::Line(line) => format!("> {}", line.text),
         })
         .collect()

@@ -8,6 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::Severity;
 
+mod calibrate;
+mod simulate;
+
+pub use calibrate::CalibrateArgs;
+pub use simulate::{PrintFormat, SimulateArgs};
+
 /// A watchdog for training runs that already exist.
 ///
 /// Reads what a run already writes (TensorBoard event files, JSONL, CSV, `trainer_state.json`, text logs),
@@ -30,6 +36,10 @@ pub enum Command {
     Audit(AuditArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
+    /// The linear-chain reference simulator: print it, or write it as a run in any log format.
+    Simulate(Box<SimulateArgs>),
+    /// Thresholds for a stated false-alarm rate, from the simulator: writes a rule file.
+    Calibrate(Box<CalibrateArgs>),
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),
