@@ -21,7 +21,11 @@ fn reading(dir: &Path, rules: &[Rule]) -> String {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         for file in files {
             let (path, format) = (&file.path, &file.format);
-            let _ = writeln!(out, "  file {path} {format}: {} records, {} skipped", file.records, file.skipped);
+            let _ = writeln!(
+                out,
+                "  file {path} {format}: {} records, {} skipped",
+                file.records, file.skipped
+            );
         }
         let mut series: Vec<_> = report.series.iter().map(|(_, info)| info).collect();
         series.sort_by(|a, b| a.tag.cmp(&b.tag));
@@ -63,13 +67,22 @@ fn every_format_reads_as_it_did() {
             wrong.push(dir.file_name().unwrap_or_default().to_string_lossy().into_owned());
         }
     }
-    assert!(wrong.is_empty(), "{wrong:?} read differently; UPDATE_GOLDEN=1 accepts it");
+    assert!(
+        wrong.is_empty(),
+        "{wrong:?} read differently; UPDATE_GOLDEN=1 accepts it"
+    );
 }
 
 #[test]
 fn numbers_that_are_nan_by_nature_raise_no_alarm() {
     let rules = &builtin().rules;
-    for name in ["modded_nanogpt", "detectron2", "explained_variance", "rllib", "rllib_csv"] {
+    for name in [
+        "modded_nanogpt",
+        "detectron2",
+        "explained_variance",
+        "rllib",
+        "rllib_csv",
+    ] {
         for (report, _) in judge(&root().join("fixtures/formats").join(name), rules) {
             let alarms: Vec<_> = report
                 .findings
@@ -87,7 +100,11 @@ fn fixtures_are_small_and_all_are_found() {
     let formats = root().join("fixtures/formats");
     let found = discover(&[formats]);
     assert!(found.problems.is_empty(), "{:?}", found.problems);
-    for file in found.runs.iter().flat_map(|run| run.streams.iter().flat_map(|it| &it.files)) {
+    for file in found
+        .runs
+        .iter()
+        .flat_map(|run| run.streams.iter().flat_map(|it| &it.files))
+    {
         let bytes = fs::metadata(file).unwrap().len();
         assert!(bytes < 10_000, "{}: {bytes} bytes", file.display());
     }

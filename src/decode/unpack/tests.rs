@@ -35,14 +35,21 @@ fn read(compression: Compression, bytes: &[u8]) -> Vec<String> {
 
 type Pack = fn(&[u8]) -> Vec<u8>;
 
-const ALL: [(Compression, Pack); 3] =
-    [(Compression::Gzip, gzip), (Compression::Zlib, zlib), (Compression::Zstd, zstd)];
+const ALL: [(Compression, Pack); 3] = [
+    (Compression::Gzip, gzip),
+    (Compression::Zlib, zlib),
+    (Compression::Zstd, zstd),
+];
 
 #[test]
 fn what_is_inside_is_read_at_any_split() {
     for (compression, pack) in ALL {
         let file = pack(LOG);
-        assert_eq!(read(compression, &file), ["1 loss=2.5", "2 loss=NaN", "3 loss=1.5"], "{compression:?}");
+        assert_eq!(
+            read(compression, &file),
+            ["1 loss=2.5", "2 loss=NaN", "3 loss=1.5"],
+            "{compression:?}"
+        );
         check_splits(&|| make(compression), &file);
     }
 }
@@ -53,7 +60,10 @@ fn a_file_that_ends_early_is_read_up_to_there_and_told() {
         let file = pack(LOG);
         for end in 1..file.len() {
             let calls = read(compression, &file[..end]);
-            assert!(calls.last().is_some_and(|it| it.contains("ends early")), "{compression:?} {end}: {calls:?}");
+            assert!(
+                calls.last().is_some_and(|it| it.contains("ends early")),
+                "{compression:?} {end}: {calls:?}"
+            );
         }
     }
     // A log that is long enough is read in large part.
@@ -77,7 +87,12 @@ fn damage_is_told_and_what_stands_before_it_is_read() {
         file[middle..middle + 200].fill(0x55);
         let calls = read(compression, &file);
         let damage = calls.iter().filter(|it| it.contains("damaged ")).count();
-        assert!(damage == 1 && calls.len() > 4_000, "{compression:?}: {} {:?}", calls.len(), calls.last());
+        assert!(
+            damage == 1 && calls.len() > 4_000,
+            "{compression:?}: {} {:?}",
+            calls.len(),
+            calls.last()
+        );
     }
 }
 
@@ -117,7 +132,13 @@ fn a_bomb_is_read_in_pieces_and_a_file_inside_is_not_unpacked_again() {
         assert!(calls.len() <= 2, "{compression:?}: {calls:?}");
     }
     let twice = read(Compression::Gzip, &gzip(&gzip(LOG)));
-    assert_eq!(twice, ["problem at 0, 0 bytes: compressed with gzip: compressed twice, with gzip inside"]);
+    assert_eq!(
+        twice,
+        ["problem at 0, 0 bytes: compressed with gzip: compressed twice, with gzip inside"]
+    );
     let nothing = read(Compression::Gzip, &gzip(b""));
-    assert_eq!(nothing, ["problem at 0, 0 bytes: compressed with gzip: nothing inside"]);
+    assert_eq!(
+        nothing,
+        ["problem at 0, 0 bytes: compressed with gzip: nothing inside"]
+    );
 }
