@@ -1,3 +1,5 @@
+//! Compressed logs: splits, early ends, damage, members in a row, bombs.
+
 use std::io::Write;
 
 use flate2::Compression as Level;

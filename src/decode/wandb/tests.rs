@@ -1,3 +1,5 @@
+//! Files written by the test itself: rows, console, exit codes, every split, damage in every byte.
+
 use super::WandbDecoder;
 use super::blocks::{BLOCK_BYTES, FILE_HEADER, HEADER_BYTES, RECORD_BYTES_MAX};
 use crate::decode::Decode;
