@@ -3,5 +3,6 @@
 mod cli;
 mod edge_cases;
 mod fixtures;
+mod simulated;
 mod support;
 mod tidy;
