@@ -5,7 +5,6 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,15 +12,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 
 use super::pipeline::judge_run;
-use super::rule_set;
+use super::record::Recorders;
+use super::{rule_set, whole_file};
 use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
 use crate::model::Severity;
+use crate::report::html::{Detail, RankRecording, RunPage, run_page, write_page};
+use crate::report::plot::{Plot, write_plots};
 use crate::report::{
-    AuditReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
+    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
 };
 use crate::rules::Rule;
-use crate::source::{RunFiles, discover};
+use crate::source::{Discovery, RunFiles, discover};
 
 /// Judges.
 ///
@@ -29,7 +31,16 @@ use crate::source::{RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let report = read(&args.input, &rules.rules)?;
+    if let Some(path) = &args.html {
+        whole_file::check(path)?;
+    }
+    let found = discover(&args.input.paths);
+    let detail = args.html.as_ref().map(|_| Detail::of_runs(found.runs.len()));
+    let (report, pages) = read(&args.input, found, |run, tick| judge_and_draw(run, &rules.rules, detail, tick))?;
+    if let Some(path) = &args.html {
+        let pages: Vec<RunPage> = pages.into_iter().flatten().collect();
+        whole_file::write(path, |out| write_page(&report, &pages, out))?;
+    }
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
@@ -42,10 +53,13 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// When the output cannot be written.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
-    let report = read(&args.input, &[])?;
-    print(&args.input, |style, out| match args.input.format {
-        Format::Text => write_inspect_text(&report, style, out),
-        Format::Json => write_inspect_json(&report, out),
+    let found = discover(&args.input.paths);
+    let is_plotted = args.plot.is_some();
+    let (report, recordings) = read(&args.input, found, |run, tick| judge_and_record(run, &[], is_plotted, tick))?;
+    print(&args.input, |style, out| match (args.plot, args.input.format) {
+        (Some(quantity), _) => write_plots(&report.runs, &recordings, Plot { quantity, at: args.at }, style, out),
+        (None, Format::Text) => write_inspect_text(&report, style, out),
+        (None, Format::Json) => write_inspect_json(&report, out),
     })?;
     Ok(status(&report, args.input.strict, None))
 }
@@ -60,20 +74,42 @@ fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> E
     }
 }
 
-fn read(input: &InputArgs, rules: &[Rule]) -> anyhow::Result<AuditReport> {
-    let found = discover(&input.paths);
+/// Reads all runs, and gives their report and what else was made of each.
+fn read<T: Send>(
+    input: &InputArgs,
+    found: Discovery,
+    read_run: impl Fn(&RunFiles, &(dyn Fn(u64) + Sync)) -> (RunReport, T) + Sync,
+) -> anyhow::Result<(AuditReport, Vec<T>)> {
     let progress = progress_bar(&found.runs);
-    let bytes = AtomicU64::new(0);
-    let tick = |n: u64| {
-        bytes.fetch_add(n, Ordering::Relaxed);
-        progress.inc(n);
-    };
+    let tick = |n: u64| progress.inc(n);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
-    let runs = pool.install(|| {
-        found.runs.par_iter().map(|run| judge_run(run, rules, &|_| None, &tick)).collect()
-    });
+    let (runs, made) = pool.install(|| found.runs.par_iter().map(|run| read_run(run, &tick)).unzip());
     progress.finish_and_clear();
-    Ok(AuditReport { runs, problems: found.problems })
+    Ok((AuditReport { runs, problems: found.problems }, made))
+}
+
+/// Judges a run and keeps its pictures when they are wanted.
+fn judge_and_record(
+    run: &RunFiles,
+    rules: &[Rule],
+    is_recorded: bool,
+    tick: &(dyn Fn(u64) + Sync),
+) -> (RunReport, Vec<RankRecording>) {
+    let recorders = Recorders::default();
+    let report = judge_run(run, rules, &|stream| is_recorded.then(|| recorders.listen(stream)), tick);
+    (report, recorders.finish())
+}
+
+/// Judges a run and draws it at once, so that only the finished part of the page is kept.
+fn judge_and_draw(
+    run: &RunFiles,
+    rules: &[Rule],
+    detail: Option<Detail>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> (RunReport, Option<RunPage>) {
+    let (report, recordings) = judge_and_record(run, rules, detail.is_some(), tick);
+    let page = detail.map(|it| run_page(&report, recordings, it));
+    (report, page)
 }
 
 /// A bar on a terminal once the work takes more than a moment.

@@ -10,6 +10,7 @@ mod facts;
 mod history;
 mod info;
 mod primary;
+pub mod record;
 mod restart;
 mod store;
 mod tap;
