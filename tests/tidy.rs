@@ -39,6 +39,7 @@ const VENDORS: &[(&str, &[&str])] = &[
             "extract/",
             "source/names.rs",
             "rules/",
+            "app/chain_case.rs",
             "app/rules_cmd.rs",
         ],
     ),
