@@ -38,6 +38,7 @@ const VENDORS: &[(&str, &[&str])] = &[
             "extract/",
             "source/names.rs",
             "rules/",
+            "app/chain_case.rs",
             "app/rules_cmd.rs",
         ],
     ),
