@@ -1,4 +1,13 @@
 //! One test binary for everything that is shown from outside the crate.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cli;
 mod edge_cases;
+mod engine;
+mod fixtures;
+mod formats;
+mod live_cases;
+mod simulated;
 mod support;
+mod tidy;

@@ -4,7 +4,8 @@
 //! the output does not depend on the number of threads.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 
-use super::pipeline::judge_run;
+use super::baseline::{NotOneRun, are_same_files, portray_path};
+use super::pipeline::judge_run_against;
 use super::rule_set;
 use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
@@ -21,6 +23,7 @@ use crate::report::{
     AuditReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
 };
 use crate::rules::Rule;
+use crate::series::Baseline;
 use crate::source::{RunFiles, discover};
 
 /// Judges.
@@ -29,7 +32,20 @@ use crate::source::{RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let report = read(&args.input, &rules.rules)?;
+    let baseline = match args
+        .baseline
+        .as_deref()
+        .map(|path| read_baseline(path, &rules.rules))
+        .transpose()
+    {
+        Ok(baseline) => baseline,
+        Err(NotOneRun::Several(why)) => return Err(anyhow::anyhow!(why)),
+        Err(NotOneRun::Nothing(why)) => {
+            eprintln!("gradwatch: {why}");
+            return Ok(ExitStatus::Unreadable);
+        }
+    };
+    let report = read(&args.input, &rules.rules, baseline.as_ref())?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
@@ -42,7 +58,7 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// When the output cannot be written.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
-    let report = read(&args.input, &[])?;
+    let report = read(&args.input, &[], None)?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_inspect_text(&report, style, out),
         Format::Json => write_inspect_json(&report, out),
@@ -60,7 +76,30 @@ fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> E
     }
 }
 
-fn read(input: &InputArgs, rules: &[Rule]) -> anyhow::Result<AuditReport> {
+/// The baseline and its files.
+type ReadBaseline = (Arc<Baseline>, Vec<PathBuf>);
+
+fn read_baseline(path: &Path, rules: &[Rule]) -> Result<ReadBaseline, NotOneRun> {
+    let portrayed = portray_path(path, rules)?;
+    let files = portrayed.files.clone();
+    Ok((
+        Arc::new(portrayed.into_baseline(path.display().to_string())),
+        files,
+    ))
+}
+
+/// The baseline, unless this run is it.
+fn other_than<'b>(run: &RunFiles, baseline: Option<&'b ReadBaseline>) -> Option<&'b Arc<Baseline>> {
+    let (baseline, files) = baseline?;
+    let own: Vec<PathBuf> = run
+        .streams
+        .iter()
+        .flat_map(|it| it.files.iter().cloned())
+        .collect();
+    (!are_same_files(&own, files)).then_some(baseline)
+}
+
+fn read(input: &InputArgs, rules: &[Rule], baseline: Option<&ReadBaseline>) -> anyhow::Result<AuditReport> {
     let found = discover(&input.paths);
     let progress = progress_bar(&found.runs);
     let bytes = AtomicU64::new(0);
@@ -68,12 +107,19 @@ fn read(input: &InputArgs, rules: &[Rule]) -> anyhow::Result<AuditReport> {
         bytes.fetch_add(n, Ordering::Relaxed);
         progress.inc(n);
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(input.jobs)
+        .build()
+        .context("failed to start threads")?;
     let runs = pool.install(|| {
-        found.runs.par_iter().map(|run| judge_run(run, rules, &|_| None, &tick)).collect()
+        let judge = |run| judge_run_against(run, rules, other_than(run, baseline), &|_| None, &tick);
+        found.runs.par_iter().map(judge).collect()
     });
     progress.finish_and_clear();
-    Ok(AuditReport { runs, problems: found.problems })
+    Ok(AuditReport {
+        runs,
+        problems: found.problems,
+    })
 }
 
 /// A bar on a terminal once the work takes more than a moment.
@@ -81,14 +127,23 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let files: Vec<&PathBuf> = runs.iter().flat_map(|run| run.streams.iter().flat_map(|it| &it.files)).collect();
-    let total: u64 = files.iter().filter_map(|it| std::fs::metadata(it).ok()).map(|it| it.len()).sum();
+    let files: Vec<&PathBuf> = runs
+        .iter()
+        .flat_map(|run| run.streams.iter().flat_map(|it| &it.files))
+        .collect();
+    let total: u64 = files
+        .iter()
+        .filter_map(|it| std::fs::metadata(it).ok())
+        .map(|it| it.len())
+        .sum();
     const WORTH_A_BAR_BYTES: u64 = 64 << 20;
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -114,6 +169,9 @@ fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
         // https://no-color.org: any value that is not empty.
         ColorWhen::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
     };
-    let width = is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
+    let width = is_terminal
+        .then(terminal_size::terminal_size)
+        .flatten()
+        .map(|(width, _)| width.0);
     TextStyle { is_colored, width }
 }

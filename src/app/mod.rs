@@ -4,22 +4,25 @@
 //! an error is printed once, here.
 
 pub mod audit;
+pub mod baseline;
+pub mod calibrate;
+mod chain_case;
+pub mod compare;
 pub mod feed;
+pub mod follow;
 pub mod pipeline;
 pub mod rule_harness;
 pub mod rule_set;
 pub mod rules_cmd;
+pub mod simulate;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command};
 use crate::exit::ExitStatus;
-
-pub mod calibrate;
-pub mod simulate;
 
 /// Parses the arguments, runs, and gives the exit status.
 #[must_use]
@@ -30,7 +33,11 @@ pub fn main() -> ExitCode {
             let is_help = !error.use_stderr();
             // Nothing is left to be done when the terminal is gone.
             let _ = error.print();
-            return if is_help { ExitStatus::Clean.into() } else { ExitStatus::Usage.into() };
+            return if is_help {
+                ExitStatus::Clean.into()
+            } else {
+                ExitStatus::Usage.into()
+            };
         }
     };
     match run(&cli) {
@@ -46,14 +53,25 @@ fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
     match &cli.command {
         Command::Audit(args) => audit::audit(args),
         Command::Inspect(args) => audit::inspect(args),
+        Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
+        Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),
+        Command::Compare(args) => printed(|out| compare::run(args, out)),
         Command::Rules(command) => rule_set::run(command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "gradwatch", &mut text);
-            unless_broken_pipe(io::Write::write_all(&mut io::stdout(), &text))?;
+            unless_broken_pipe(io::stdout().write_all(&text))?;
             Ok(ExitStatus::Clean)
         }
     }
+}
+
+/// Runs a command that prints; a reader that goes away is not an error.
+fn printed(run: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitStatus>) -> anyhow::Result<ExitStatus> {
+    let mut text = Vec::new();
+    let status = run(&mut text)?;
+    unless_broken_pipe(io::stdout().write_all(&text))?;
+    Ok(status)
 }
 
 /// A reader that goes away (`| head`) is not an error.

@@ -4,14 +4,12 @@
 //! where `--out` asks for one. Invariant: a bad argument ends in one sentence before anything is written.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-
+use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    Activation, BadBatch, Batches, Block, ChainSpec, Init, LogFormat, Matrix, MatrixChain, NumberFormat, Rng,
-    RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
+    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError,
+    Trainer, row_of, simulate_norms, width_one,
 };
 
 mod print;
@@ -20,131 +18,8 @@ mod tests;
 
 /// Weights beyond this number are not built explicitly for training (8 GiB with momentum and gradients).
 const TRAINED_WEIGHTS_MAX: usize = 1 << 28;
-
-/// Arguments of `gradwatch simulate`.
-#[derive(Debug, Clone, Args)]
-pub struct SimulateArgs {
-    /// Number of layers.
-    #[arg(short = 'n', long, default_value_t = 50)]
-    pub layers: usize,
-
-    /// Weight of every layer of the scalar chain, or one per layer separated by commas.
-    #[arg(
-        short = 'w',
-        long,
-        value_delimiter = ',',
-        allow_hyphen_values = true,
-        default_value = "0.8"
-    )]
-    pub weight: Vec<f64>,
-
-    /// Bias of every layer of the scalar chain, or one per layer separated by commas.
-    #[arg(
-        short = 'b',
-        long,
-        value_delimiter = ',',
-        allow_hyphen_values = true,
-        default_value = "0"
-    )]
-    pub bias: Vec<f64>,
-
-    /// Input of the scalar chain.
-    #[arg(short = 'x', long, allow_hyphen_values = true, default_value_t = 1.0)]
-    pub input: f64,
-
-    /// Gradients of the loss (y - TARGET)^2 / 2 instead of the output y; the target when training (default 1).
-    #[arg(short = 't', long, allow_hyphen_values = true)]
-    pub target: Option<f64>,
-
-    /// Matrix chain: one width for all layers, or the input's and every layer's separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    pub width: Vec<usize>,
-
-    /// Matrix chain: what is around the weights: plain, pre-norm (the residual stream of transformers).
-    #[arg(long, default_value = "plain")]
-    pub block: Block,
-
-    /// Matrix chain: how weights are drawn: gaussian, he, orthogonal.
-    #[arg(long, default_value = "gaussian")]
-    pub init: Init,
-
-    /// Matrix chain: gain of the initialisation; 1 keeps the mean square.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 1.0)]
-    pub gain: f64,
-
-    /// Matrix chain: standard deviation of the biases.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 0.0)]
-    pub bias_sd: f64,
-
-    /// Matrix chain: linear, relu, tanh, sigmoid, gelu.
-    #[arg(long, default_value = "linear")]
-    pub activation: Activation,
-
-    /// Matrix chain: samples per step.
-    #[arg(long, default_value_t = 4)]
-    pub batch: usize,
-
-    /// Number format of the arithmetic: float16, bfloat16, float32, float64.
-    #[arg(long, default_value = "float64")]
-    pub dtype: NumberFormat,
-
-    /// Seed of weights and batches.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// Train for this many steps (with --out; the last step is printed without).
-    #[arg(long)]
-    pub steps: Option<u32>,
-
-    /// Learning rate; 0 computes everything and changes nothing.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 0.01)]
-    pub learning_rate: f64,
-
-    /// Momentum.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 0.0)]
-    pub momentum: f64,
-
-    /// Weight decay (L2).
-    #[arg(long, allow_hyphen_values = true, default_value_t = 0.0)]
-    pub weight_decay: f64,
-
-    /// Clip the total gradient norm to this.
-    #[arg(long, allow_hyphen_values = true)]
-    pub clip: Option<f64>,
-
-    /// Keep the biases as they are.
-    #[arg(long)]
-    pub freeze_biases: bool,
-
-    /// Step at which the batch is multiplied by --bad-factor.
-    #[arg(long)]
-    pub bad_step: Option<u32>,
-
-    /// Factor of the bad batch; nan breaks it.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 1e3)]
-    pub bad_factor: f64,
-
-    /// Write the run into this directory, which must be new or empty.
-    #[arg(short, long)]
-    pub out: Option<PathBuf>,
-
-    /// Log format of --out: tensorboard, jsonl, csv, csv-long, text, megatron.
-    #[arg(long = "as", default_value = "tensorboard")]
-    pub log_format: LogFormat,
-
-    /// How to print the layers.
-    #[arg(long, value_enum, default_value_t = PrintFormat::Text)]
-    pub format: PrintFormat,
-}
-
-/// How layers are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrintFormat {
-    /// A table for people.
-    Text,
-    /// One JSON object, schema `gradwatch.simulate/1`.
-    Json,
-}
+/// Learning rate of training when none is named.
+const TRAINING_RATE: f64 = 0.01;
 
 /// Why a simulation did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +42,7 @@ pub enum SimulateFailure {
 /// # Errors
 /// A bad argument, an unusable output directory, or `out` cannot be written.
 pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<ExitStatus, SimulateFailure> {
-    match args.steps.or(args.out.as_ref().map(|_| 1)) {
+    match args.steps.or(args.out.as_ref().map(|_| args.looks)) {
         Some(steps) => train(args, steps, out)?,
         None if args.width.is_empty() => show_scalar(args, out)?,
         None => show_matrix(args, out)?,
@@ -223,9 +98,15 @@ fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), Sim
     Ok(())
 }
 
-fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
+/// The training run that the arguments describe, at step 0.
+///
+/// # Errors
+/// A bad argument, or too many weights.
+pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
     let sgd = Sgd {
-        learning_rate: args.learning_rate,
+        learning_rate: args
+            .learning_rate
+            .unwrap_or(if args.steps.is_some() { TRAINING_RATE } else { 0.0 }),
         momentum: args.momentum,
         weight_decay: args.weight_decay,
         clip_norm: args.clip,
@@ -237,15 +118,8 @@ fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
     });
     let (chain, batches) = if args.width.is_empty() {
         let chain = width_one(&scalar_chain(args)?, args.dtype)?;
-        let target = args.target.unwrap_or(1.0);
-        let one = |value: f64| Matrix::from_fn(1, 1, |_, _| value);
-        (
-            chain,
-            Batches::Fixed {
-                x: one(args.input),
-                target: one(target),
-            },
-        )
+        let batches = scalar_batches(args, &chain);
+        (chain, batches)
     } else {
         let spec = chain_spec(args)?;
         spec.check()?;
@@ -261,6 +135,19 @@ fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
         (chain, batches)
     };
     Ok(Trainer::new(chain, batches, sgd, bad)?)
+}
+
+/// One sample again and again when it is trained or a target is named, else fresh ones: a fixed sample can sit
+/// where the gradient is exactly 0 (w = 1, b = 0, a target equal to the input).
+fn scalar_batches(args: &SimulateArgs, chain: &MatrixChain) -> Batches {
+    if args.steps.is_none() && args.target.is_none() {
+        return Batches::fresh(chain, args.batch, args.seed).scaled(args.input);
+    }
+    let one = |value: f64| Matrix::from_fn(1, 1, |_, _| value);
+    Batches::Fixed {
+        x: one(args.input),
+        target: one(args.target.unwrap_or(1.0)),
+    }
 }
 
 fn scalar_chain(args: &SimulateArgs) -> Result<ScalarChain, SimulateError> {

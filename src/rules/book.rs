@@ -32,6 +32,15 @@ pub struct Subject<'a> {
     pub evidence: Vec<(String, f64)>,
 }
 
+impl Subject<'_> {
+    fn named_layers(&self) -> (u64, Vec<String>) {
+        (
+            self.id,
+            self.layers.iter().map(|(_, name)| (*name).to_owned()).collect(),
+        )
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     rule: usize,
@@ -49,7 +58,8 @@ struct Entry {
     layers: BTreeMap<(u64, u32), String>,
     worst: Observation,
     worst_severity: Severity,
-    worst_step: i64,
+    /// The subject of the worst observation, and the layers that it named.
+    worst_layers: (u64, Vec<String>),
     evidence: Vec<(String, f64)>,
 }
 
@@ -82,10 +92,27 @@ pub struct Noted {
 
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
-    pub fn alarm(&mut self, rule: usize, severity: Severity, step: i64, subject: &Subject<'_>, seen: Observation) {
-        let episode = self.episodes.get(&(rule, subject.id)).copied().unwrap_or_default();
+    pub fn alarm(
+        &mut self,
+        rule: usize,
+        severity: Severity,
+        step: i64,
+        subject: &Subject<'_>,
+        seen: Observation,
+    ) {
+        let episode = self
+            .episodes
+            .get(&(rule, subject.id))
+            .copied()
+            .unwrap_or_default();
         let tag = subject.tag.map(str::to_owned);
-        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag, episode };
+        let key = Key {
+            rule,
+            kind: seen.kind,
+            quantity: subject.quantity,
+            tag,
+            episode,
+        };
         if !self.entries.contains_key(&key) && self.entries.len() >= ENTRIES_MAX {
             self.overflow += 1;
             return;
@@ -97,19 +124,36 @@ impl Book {
             layers: BTreeMap::new(),
             worst: seen.clone(),
             worst_severity: severity,
-            worst_step: step,
+            worst_layers: subject.named_layers(),
             evidence: subject.evidence.clone(),
         });
+        if !entry.subjects.contains_key(&subject.id) {
+            // What a superseded attempt said of this subject stands no more.
+            let stale = (subject.id, 0)..=(subject.id, u32::MAX);
+            let stale: Vec<(u64, u32)> = entry.layers.range(stale).map(|(at, _)| *at).collect();
+            for at in stale {
+                entry.layers.remove(&at);
+            }
+        }
         for (order, name) in &subject.layers {
-            entry.layers.entry((subject.id, *order)).or_insert_with(|| (*name).to_owned());
+            entry
+                .layers
+                .entry((subject.id, *order))
+                .or_insert_with(|| (*name).to_owned());
         }
         if severity > entry.worst_severity || entry.subjects.is_empty() {
             entry.worst = seen;
             entry.worst_severity = severity;
-            entry.worst_step = step;
+            entry.worst_layers = subject.named_layers();
             entry.evidence.clone_from(&subject.evidence);
         }
-        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
+        let fresh = Alarm {
+            severity,
+            first_step: step,
+            last_step: step,
+            count: 0,
+            has_healed: false,
+        };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
         alarm.severity = alarm.severity.max(severity);
         alarm.last_step = step;
@@ -161,7 +205,10 @@ impl Book {
             .filter_map(|(key, entry)| {
                 let rule = rules.get(key.rule)?;
                 let finding = entry.finding(key, rule, steps_are_ordinal)?;
-                Some(Noted { finding, evidence: entry.evidence.clone() })
+                Some(Noted {
+                    finding,
+                    evidence: entry.evidence.clone(),
+                })
             })
             .collect()
     }
@@ -173,13 +220,17 @@ impl Entry {
         let is_superseded = standing.is_none();
         let alarm = standing.or(self.superseded)?;
         let step = |step: i64| (!steps_are_ordinal).then_some(step);
-        let layers = self.layer_names();
+        let layers = self.layer_names(|_| true);
         let mut finding = Finding {
             rule: rule.id.clone(),
             check: rule.check.name,
             family: rule.family,
             kind: key.kind,
-            severity: if is_superseded { Severity::Info } else { alarm.severity },
+            severity: if is_superseded {
+                Severity::Info
+            } else {
+                alarm.severity
+            },
             quantity: key.quantity,
             tag: key.tag.clone(),
             layers,
@@ -196,19 +247,58 @@ impl Entry {
             caused_by: None,
             is_superseded,
         };
-        finding.message = render(&rule.summary, &finding, self.worst_step, &self.worst.words);
+        finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {
-            finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
+            finding.message.push_str(&format!(
+                " (row {} of the log, which has no step numbers)",
+                alarm.first_step
+            ));
         }
         if is_superseded {
-            finding.message.push_str(" (a later restart from an earlier step replaced these steps)");
+            finding
+                .message
+                .push_str(" (a later restart from an earlier step replaced these steps)");
         }
         Some(finding)
     }
 
-    fn layer_names(&self) -> Vec<String> {
+    /// Names the layers in which it began; those that followed are counted.
+    fn sentence(&self, rule: &Rule, finding: &Finding, first_step: i64) -> String {
+        let began = |id: &u64| self.subjects.get(id).is_none_or(|it| it.first_step == first_step);
+        let n_later = self.layer_names(|(id, _)| !began(id)).len();
+        let (worst, named) = &self.worst_layers;
+        let is_named = |(id, name): (&u64, &String)| began(id) && (id != worst || named.contains(name));
+        let layers = self.layer_names(is_named);
+        let mut text = render(
+            &rule.summary,
+            &Finding {
+                layers,
+                ..finding.clone()
+            },
+            first_step,
+            &self.worst.words,
+        );
+        match n_later {
+            0 => {}
+            1 => text += "; 1 more layer later",
+            n => text = format!("{text}; {n} more layers later"),
+        }
+        text
+    }
+
+    /// Layers in depth order, each once: of the subjects that stand, or of all where none does.
+    fn layer_names(&self, wanted: impl Fn((&u64, &String)) -> bool) -> Vec<String> {
         let mut seen = HashSet::new();
-        self.layers.values().filter(|name| seen.insert(name.as_str())).cloned().collect()
+        let stands = |id: &u64| self.subjects.is_empty() || self.subjects.contains_key(id);
+        let names = self
+            .layers
+            .iter()
+            .filter(|((id, _), name)| stands(id) && wanted((id, name)));
+        names
+            .map(|(_, name)| name)
+            .filter(|name| seen.insert(name.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// All alarms that still stand, as one.

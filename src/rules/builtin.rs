@@ -19,6 +19,7 @@ macro_rules! embedded {
 
 /// The shipped rules, one family per file.
 const RULE_FILES: Embedded = embedded![
+    "rules/baseline.toml",
     "rules/dead.toml",
     "rules/depth.toml",
     "rules/growth.toml",
@@ -33,7 +34,19 @@ const RULE_FILES: Embedded = embedded![
 ];
 
 /// The tests of the shipped rules.
-const TEST_FILES: Embedded = embedded![];
+const TEST_FILES: Embedded = embedded![
+    "rules/tests/dead.toml",
+    "rules/tests/depth.toml",
+    "rules/tests/growth.toml",
+    "rules/tests/integrity.toml",
+    "rules/tests/liveness.toml",
+    "rules/tests/loss.toml",
+    "rules/tests/lr.toml",
+    "rules/tests/nonfinite.toml",
+    "rules/tests/outlier.toml",
+    "rules/tests/plateau.toml",
+    "rules/tests/sentences.toml",
+];
 
 /// The shipped rules.
 #[must_use]

@@ -4,27 +4,89 @@
 //! later than its effect; there are no cycles, because a finding is explained only by one that comes before it
 //! in the order; nothing is dropped.
 
+use std::cmp::Reverse;
+
 use crate::model::{Family, Finding, Severity};
 
 /// What can follow from what: cause, effects. Sources: the order of events in measured divergences (loss or
 /// weights overflow, then everything is NaN), dead units and vanishing gradients stop the loss, a learning
 /// rate that jumps makes the loss diverge.
 const EFFECTS: &[(Family, &[Family])] = &[
-    (Family::Lr, &[Family::Loss, Family::Spike, Family::Growth, Family::Nonfinite, Family::Plateau, Family::Dead]),
-    (Family::Outlier, &[Family::Loss, Family::Spike, Family::Depth, Family::Growth, Family::Nonfinite, Family::Dead]),
-    (Family::Growth, &[Family::Depth, Family::Loss, Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau]),
-    (Family::Depth, &[Family::Nonfinite, Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Growth]),
+    (
+        Family::Lr,
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Growth,
+            Family::Nonfinite,
+            Family::Plateau,
+            Family::Dead,
+        ],
+    ),
+    (
+        Family::Outlier,
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Depth,
+            Family::Growth,
+            Family::Nonfinite,
+            Family::Dead,
+        ],
+    ),
+    (
+        Family::Growth,
+        &[
+            Family::Depth,
+            Family::Loss,
+            Family::Spike,
+            Family::Nonfinite,
+            Family::Dead,
+            Family::Plateau,
+        ],
+    ),
+    (
+        Family::Depth,
+        &[
+            Family::Nonfinite,
+            Family::Loss,
+            Family::Spike,
+            Family::Dead,
+            Family::Plateau,
+            Family::Growth,
+        ],
+    ),
     (
         Family::Nonfinite,
-        &[Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Precision, Family::Liveness, Family::Depth,
-          Family::Growth, Family::Outlier],
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Dead,
+            Family::Plateau,
+            Family::Precision,
+            Family::Liveness,
+            Family::Depth,
+            Family::Growth,
+            Family::Outlier,
+            Family::Nonfinite,
+        ],
     ),
-    (Family::Loss, &[Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau, Family::Outlier]),
+    (
+        Family::Loss,
+        &[
+            Family::Spike,
+            Family::Nonfinite,
+            Family::Dead,
+            Family::Plateau,
+            Family::Outlier,
+        ],
+    ),
     (Family::Dead, &[Family::Plateau, Family::Depth]),
     (Family::Precision, &[Family::Nonfinite, Family::Loss]),
 ];
 
-/// At the same step the cause stands before the effect in this order.
+/// At the same step the cause stands before the effect in this order; within a family the finding that names
+/// layers stands first, because it says where to look.
 const ORDER: &[Family] = &[
     Family::Lr,
     Family::Outlier,
@@ -40,12 +102,12 @@ const ORDER: &[Family] = &[
 
 /// Orders the findings (root causes first, then by urgency and step) and links effects to their causes.
 pub fn explain(findings: &mut Vec<Finding>) {
-    findings.sort_by(|a, b| (start(a), rank(a.family), &a.rule).cmp(&(start(b), rank(b.family), &b.rule)));
+    findings.sort_by(|a, b| key(a).cmp(&key(b)));
     for index in 0..findings.len() {
         let cause = (0..index).find(|before| causes(&findings[*before], &findings[index]));
         findings[index].caused_by = cause.map(|before| root(findings, before).rule.clone());
     }
-    findings.sort_by_key(|it| (std::cmp::Reverse(it.severity), it.caused_by.is_some()));
+    findings.sort_by_key(|it| (Reverse(it.severity), it.caused_by.is_some()));
 }
 
 /// Follows the chain of causes to its start.
@@ -60,6 +122,16 @@ fn root(findings: &[Finding], mut index: usize) -> &Finding {
     &findings[index]
 }
 
+fn key(finding: &Finding) -> (i64, usize, bool, Reverse<Severity>, &str) {
+    (
+        start(finding),
+        rank(finding.family),
+        finding.layers.is_empty(),
+        Reverse(finding.severity),
+        &finding.rule,
+    )
+}
+
 fn start(finding: &Finding) -> i64 {
     finding.first_step.unwrap_or(i64::MIN)
 }
@@ -69,9 +141,15 @@ fn rank(family: Family) -> usize {
 }
 
 fn causes(cause: &Finding, effect: &Finding) -> bool {
-    let can = EFFECTS.iter().any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
+    let can = EFFECTS
+        .iter()
+        .any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
     let is_heavy = cause.severity >= Severity::Warning || cause.family == Family::Lr;
-    can && is_heavy && !cause.is_superseded && !effect.is_superseded && cause.rule != effect.rule && is_vanishing_order(cause, effect)
+    can && is_heavy
+        && !cause.is_superseded
+        && !effect.is_superseded
+        && cause.rule != effect.rule
+        && is_vanishing_order(cause, effect)
 }
 
 /// Gradients that vanish do not overflow.
@@ -117,8 +195,14 @@ mod tests {
             finding("dead", Family::Dead, "", Severity::Critical, 60),
         ];
         explain(&mut findings);
-        let causes: Vec<_> = findings.iter().map(|it| (it.rule.as_str(), it.caused_by.as_deref())).collect();
-        assert_eq!(causes, [("nan", None), ("dead", Some("nan")), ("plateau", Some("nan"))]);
+        let causes: Vec<_> = findings
+            .iter()
+            .map(|it| (it.rule.as_str(), it.caused_by.as_deref()))
+            .collect();
+        assert_eq!(
+            causes,
+            [("nan", None), ("dead", Some("nan")), ("plateau", Some("nan"))]
+        );
     }
 
     #[test]
@@ -133,6 +217,23 @@ mod tests {
         findings[0].kind = "vanishing";
         explain(&mut findings);
         assert!(findings.iter().all(|it| it.caused_by.is_none()));
+    }
+
+    #[test]
+    fn a_nan_that_names_its_layers_is_the_root_of_the_others() {
+        let mut findings = vec![
+            finding("nan-loss", Family::Nonfinite, "", Severity::Critical, 50),
+            finding("nan-weights", Family::Nonfinite, "", Severity::Critical, 51),
+            finding("nan-gradients", Family::Nonfinite, "", Severity::Critical, 50),
+        ];
+        findings[2].layers = vec!["h.3".to_owned()];
+        explain(&mut findings);
+        let roots: Vec<_> = findings
+            .iter()
+            .filter(|it| it.caused_by.is_none())
+            .map(|it| it.rule.as_str())
+            .collect();
+        assert_eq!(roots, ["nan-gradients"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod causes;
 pub mod check;
 mod document;
 mod engine;
+mod exonerate;
 mod fields;
 mod file;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub mod words;
 pub use book::Noted;
 pub use builtin::{builtin, builtin_sources, builtin_tests, load_builtin};
 pub use engine::{Engine, Outcome};
+pub use exonerate::exonerate;
 pub use file::{RULE_FILE_BYTES_MAX, load};
 pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};

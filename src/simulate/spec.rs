@@ -61,7 +61,7 @@ impl std::str::FromStr for Init {
 pub enum Block {
     /// `a_k = f(W_k a_{k-1} + b_k)`.
     Plain,
-    /// `x_k = x_{k-1} + W_k f(LN(x_{k-1})) + b_k`: the residual stream of transformers, whose norms follow a
+    /// `x_k = x_{k-1} + W_k f(N(x_{k-1})) + b_k`, N dividing by the root mean square: the residual stream of transformers, whose norms follow a
     /// power law over depth when nothing is wrong.
     PreNorm,
 }

@@ -190,8 +190,19 @@ fn python_float(value: f64, nan: &str, infinity: &str) -> String {
     } else if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
         format!("{value:?}")
     } else {
-        format!("{value:e}")
+        two_digit_exponent(&format!("{value:e}"), 'e')
     }
+}
+
+/// `1.5e7` as C and Python write it: `1.5e+07`.
+fn two_digit_exponent(text: &str, mark: char) -> String {
+    let Some((mantissa, exponent)) = text.split_once(mark) else {
+        return text.to_owned();
+    };
+    let (sign, digits) = exponent
+        .strip_prefix('-')
+        .map_or(('+', exponent), |digits| ('-', digits));
+    format!("{mantissa}{mark}{sign}{digits:0>2}")
 }
 
 // Writing to a `String` cannot fail: its results are dropped here and below.
@@ -255,7 +266,7 @@ fn megatron_line(line: &mut String, step: i64, planned: i64, row: &[(String, f64
             other => other,
         };
         let number = if value.is_finite() {
-            format!("{value:.6E}")
+            two_digit_exponent(&format!("{value:.6E}"), 'E')
         } else {
             python_float(*value, "nan", "inf")
         };

@@ -7,6 +7,9 @@
 /// Largest capacity of a [`Window`], so that a median is taken on the stack.
 pub const WINDOW_MAX: usize = 64;
 
+/// Values of a short window.
+const SHORT: usize = 9;
+
 /// Standard deviation of a normal variable over its mean absolute deviation: sqrt(pi / 2).
 const SD_PER_MEAN_ABS: f64 = 1.253_314_137_315_500_3;
 
@@ -69,7 +72,15 @@ impl Window {
         if let Ok(values) = self.values.as_slice().try_into() {
             return Some(upper_median_of_16(values));
         }
-        let mut sorted = [0.0; WINDOW_MAX];
+        // The short ones are by far the most frequent: no 512 bytes are cleared for five values.
+        let (mut short, mut long);
+        let sorted: &mut [f64] = if self.values.len() <= SHORT {
+            short = [0.0; SHORT];
+            &mut short
+        } else {
+            long = [0.0; WINDOW_MAX];
+            &mut long
+        };
         let part = sorted.get_mut(..self.values.len())?;
         part.copy_from_slice(&self.values);
         upper_median(part)
@@ -85,10 +96,13 @@ fn upper_median_of_16(values: &[f64; 16]) -> f64 {
             *n += u64::from(other < value);
         }
     }
-    n_below.iter().zip(values).fold(f64::NEG_INFINITY, |median, (n, value)| {
-        let candidate = if *n <= 8 { *value } else { f64::NEG_INFINITY };
-        if candidate > median { candidate } else { median }
-    })
+    n_below
+        .iter()
+        .zip(values)
+        .fold(f64::NEG_INFINITY, |median, (n, value)| {
+            let candidate = if *n <= 8 { *value } else { f64::NEG_INFINITY };
+            if candidate > median { candidate } else { median }
+        })
 }
 
 /// The upper median of `values`, which are reordered.

@@ -4,7 +4,8 @@
 
 use clap::Parser;
 
-use super::{CalibrateArgs, run};
+use super::run;
+use crate::cli::CalibrateArgs;
 
 #[derive(Parser)]
 struct Cli {

@@ -4,7 +4,8 @@
 
 use clap::Parser;
 
-use super::{SimulateArgs, run};
+use super::run;
+use crate::cli::SimulateArgs;
 use crate::exit::ExitStatus;
 
 #[derive(Parser)]

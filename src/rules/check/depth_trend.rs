@@ -93,7 +93,8 @@ const PARAMS: &[ParamInfo] = &[
         default: 0.5,
         min: 0.0,
         max: 1.0,
-        doc: "Smallest share of the known layers that must have a usable norm.",
+        doc: "Smallest share of the known layers that must have a usable norm, unless all others overflowed or all \
+              others underflowed at the end that the trend of at least `layers` usable ones leads to.",
     },
     ParamInfo {
         name: "walk_z",
@@ -122,6 +123,9 @@ const CONVERGED_LOG_DROP: f64 = 9.21; // ln 1e4
 /// Bias gradients this far below the weight gradients are rounding noise: a bias in front of a normalisation
 /// or of a softmax key has no gradient in exact arithmetic.
 const BIAS_NOISE_LOG_GAP: f64 = 13.8; // ln 1e6
+/// The same where it must hold in every single layer: float32 rounds to 6e-8, sums over a batch and an image add up
+/// to some 1e-5.
+const BIAS_NOISE_GAP_EACH: f64 = 1e4;
 
 fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
     Box::new(DepthTrend::new(rule))
@@ -203,7 +207,9 @@ impl DepthTrend {
     fn total_bound(&mut self, profile: &Profile<'_>, group: &Group) -> Option<f64> {
         let n = self.view.n_usable();
         let has_enough = n as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
-        if n < self.bounds.short_layers || !has_enough || self.view.n_nonfinite > 0 {
+        // Norms that leave the format at one end are the tail of a trend, if the others show one that leads there.
+        let may_be_tail = self.view.lost_end.is_some() && n >= self.bounds.layers;
+        if n < self.bounds.short_layers || !may_be_tail && (!has_enough || self.view.n_nonfinite > 0) {
             return None;
         }
         let mut bound = self.bounds.total;
@@ -237,12 +243,23 @@ impl DepthTrend {
         };
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
-            return Assessment::InBounds;
+            return if self.view.n_nonfinite > 0 {
+                Assessment::Unusable
+            } else {
+                Assessment::InBounds
+            };
+        }
+        if self.is_noise(profile, group) {
+            return Assessment::Unusable;
         }
         let n_usable = self.view.n_usable();
         let Some((fit, span)) = self.fit() else {
             return Assessment::Unusable;
         };
+        let has_enough = n_usable as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
+        if (!has_enough || self.view.n_nonfinite > 0) && !self.view.leads_out(fit.slope) {
+            return Assessment::Unusable;
+        }
         let total = fit.slope.abs() * span;
         let is_short = n_usable < self.bounds.layers;
         let tau = if is_short {
@@ -305,7 +322,9 @@ impl DepthTrend {
             matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
             memory.is_first = memory.start_level.is_none();
-            memory.start_level = memory.start_level.or_else(|| self.view.median_log(&mut self.scratch));
+            memory.start_level = memory
+                .start_level
+                .or_else(|| self.view.median_log(&mut self.scratch));
             memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
@@ -319,6 +338,37 @@ impl DepthTrend {
             && total < 2.0 * (n_usable as f64).ln()
             && depth_shape(&self.view.ranks, &self.view.logs, self.view.n_layers)
                 .is_some_and(|shape| !shape.is_geometric())
+    }
+
+    /// Whether these are bias gradients that are rounding noise in every layer, as in front of a normalisation: the
+    /// noise goes with the batch and the layer, and its slope says nothing. In a chain that explodes the gap to the
+    /// weight gradients is the norm of the activations, and small at the input.
+    fn is_noise(&mut self, profile: &Profile<'_>, group: &Group) -> bool {
+        if profile.quantity != Quantity::GradNorm || !is_bias_group(profile, group) {
+            return false;
+        }
+        let section = section_of(profile, group);
+        let is_weight = |other: &&Group| {
+            other.role == group.role
+                && section_of(profile, other) == section
+                && !is_bias_group(profile, other)
+        };
+        let Some(weights) = profile.groups.iter().find(is_weight) else {
+            return false;
+        };
+        self.sibling.read(profile, weights);
+        let mut of_weights = self.sibling.by_rank().peekable();
+        let mut n_compared = 0_usize;
+        for (rank, bias) in self.view.by_rank() {
+            while of_weights.next_if(|(other, _)| *other < rank).is_some() {}
+            if let Some((_, weight)) = of_weights.next_if(|(other, _)| *other == rank) {
+                n_compared += 1;
+                if weight < BIAS_NOISE_GAP_EACH * bias {
+                    return false;
+                }
+            }
+        }
+        n_compared * 2 > self.view.n_usable()
     }
 
     /// Whether the bias gradients of the same role, where they are logged and more than noise, show no trend in

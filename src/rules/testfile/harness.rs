@@ -33,6 +33,7 @@ impl Harness for SampleHarness<'_> {
         let records = case.events().len() as u64;
         let outcome = engine.finish(&StreamEnd {
             records,
+            skipped: case.n_unreadable,
             ..StreamEnd::default()
         });
         let unmatched = outcome.unmatched.clone();
@@ -53,14 +54,18 @@ fn feed(case: &Case, engine: &mut Engine<'_>) {
     let mut number = 0;
     for event in case.events() {
         match event {
-            Event::Sample { tag, point } => {
+            Event::Sample {
+                tag,
+                point,
+                resolution,
+            } => {
                 last_step = Some(point.step);
                 engine.sample(&Sample {
                     tag,
                     step: point.step,
                     wall_time: point.wall_time,
                     value: point.value,
-                    form: Form::EXACT,
+                    form: Form::Number { resolution },
                     offset: 0,
                 });
             }

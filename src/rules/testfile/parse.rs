@@ -25,6 +25,7 @@ const TEST_KEYS: &[&str] = &[
     "seconds_per_step",
     "planned_steps",
     "finished",
+    "unreadable",
     "expect",
     "quiet",
 ];
@@ -122,6 +123,9 @@ fn read_case(table: &Table, header: &Span, rules: &RuleSet, problems: &mut Probl
             .get("finished")
             .and_then(|it| flag("finished", it, problems))
             == Some(true),
+        n_unreadable: table
+            .get("unreadable")
+            .map_or(0, |it| read_count("unreadable", it, problems)),
         expect: Vec::new(),
         quiet: table
             .get("quiet")
@@ -307,6 +311,17 @@ fn read_expectation(
             .get("forecast_step")
             .and_then(|it| read_range("forecast_step", it, problems)),
         rule: id,
+    })
+}
+
+/// A whole number from 0 up; 0 beside a problem.
+fn read_count(key: &str, node: &Node, problems: &mut Problems<'_>) -> u64 {
+    let Some(number) = integer(key, node, problems) else {
+        return 0;
+    };
+    u64::try_from(number).unwrap_or_else(|_| {
+        problems.add(&node.span, format!("`{key}` is less than 0"));
+        0
     })
 }
 

@@ -1,11 +1,12 @@
-//! Pre-norm residual blocks: `x_k = x_{k-1} + W_k f(LN(x_{k-1})) + b_k`, without building `W_k`.
+//! Pre-norm residual blocks: `x_k = x_{k-1} + W_k f(N(x_{k-1})) + b_k`, without building `W_k`.
 //!
 //! In: a specification of square layers, random numbers. Out: norms per block and step. Invariant: the block
-//! draws what the plain layer draws (see the parent); only what is added around it differs. `LN` has no
-//! epsilon and no parameters: its input has mean square of at least about 1.
+//! draws what the plain layer draws (see the parent); only what is added around it differs. `N` divides each
+//! sample by its root mean square (Zhang and Sennrich 2019), without epsilon: its input is never small.
 
 use super::{
-    Panel, gaussian_back, group_norms, orthogonal_back, random_frame, spread_overflow, without_overflow,
+    Panel, gaussian_back, group_norms, orthogonal_back, random_frame, scale, spread_overflow,
+    without_overflow,
 };
 use crate::simulate::dense::{LayerNorms, round_all, scaled_normal};
 use crate::simulate::linalg::{add_scaled, dot};
@@ -17,12 +18,12 @@ use crate::simulate::{Matrix, Rng};
 struct SeenBlock {
     /// `x_k`.
     output: Panel,
-    /// `f(LN(x_{k-1}))`, what the weights see.
+    /// `f(N(x_{k-1}))`, what the weights see.
     branch: Panel,
-    /// `LN(x_{k-1})`.
+    /// `N(x_{k-1})`.
     normalised: Matrix,
-    /// Standard deviation of every sample of `x_{k-1}`.
-    deviations: Vec<f64>,
+    /// Root mean square of every sample of `x_{k-1}`.
+    roots: Vec<f64>,
     /// `W Q`.
     frame: Matrix,
 }
@@ -38,7 +39,7 @@ pub(super) fn simulate(spec: &ChainSpec, input: &Panel, steps: usize, rng: &mut 
 }
 
 fn forward_block(spec: &ChainSpec, below: &Matrix, width: usize, rng: &mut Rng) -> SeenBlock {
-    let (normalised, deviations) = normalise(below);
+    let (normalised, roots) = normalise(below);
     let mut branch = normalised.clone();
     for value in branch.values_mut() {
         *value = spec.format.round(spec.activation.apply(*value));
@@ -59,7 +60,7 @@ fn forward_block(spec: &ChainSpec, below: &Matrix, width: usize, rng: &mut Rng) 
         output: plain(output),
         branch: plain(branch),
         normalised,
-        deviations,
+        roots,
         frame,
     }
 }
@@ -102,34 +103,31 @@ fn backward(spec: &ChainSpec, seen: &[SeenBlock], steps: usize, rng: &mut Rng) -
     norms
 }
 
-/// Every column with mean 0 and mean square 1, and the deviations that were divided out. A column without
-/// deviation (width 1) becomes 0.
+/// Every column with mean square 1, and the roots that were divided out. A column of zeros stays.
 fn normalise(matrix: &Matrix) -> (Matrix, Vec<f64>) {
     let mut normalised = matrix.clone();
-    let deviations = (0..matrix.cols()).map(|col| {
+    let roots = (0..matrix.cols()).map(|col| {
         let column = normalised.column_mut(col);
         let count = column.len() as f64;
-        let mean = column.iter().sum::<f64>() / count;
-        column.iter_mut().for_each(|value| *value -= mean);
-        let deviation = (dot(column, column) / count).sqrt();
-        let factor = if deviation == 0.0 { 0.0 } else { 1.0 / deviation };
-        column.iter_mut().for_each(|value| *value *= factor);
-        deviation
+        let root = (dot(column, column) / count).sqrt();
+        let factor = if root == 0.0 { 0.0 } else { 1.0 / root };
+        scale(column, factor);
+        root
     });
-    let deviations = deviations.collect();
-    (normalised, deviations)
+    let roots = roots.collect();
+    (normalised, roots)
 }
 
-/// The gradient before the normalisation: `(g - mean(g) - u mean(g u)) / deviation` per column.
+/// The gradient before the normalisation: `(g - u mean(g u)) / root` per column.
 fn through_normalisation(gradient: &mut Matrix, block: &SeenBlock) {
-    for (col, deviation) in block.deviations.iter().enumerate() {
+    for (col, root) in block.roots.iter().enumerate() {
         let u = block.normalised.column(col);
         let g = gradient.column_mut(col);
         let count = g.len() as f64;
-        let (mean, along) = (g.iter().sum::<f64>() / count, dot(g, u) / count);
-        let factor = if *deviation == 0.0 { 0.0 } else { 1.0 / deviation };
+        let along = dot(g, u) / count;
+        let factor = if *root == 0.0 { 0.0 } else { 1.0 / root };
         for (value, u) in g.iter_mut().zip(u) {
-            *value = (*value - mean - u * along) * factor;
+            *value = (*value - u * along) * factor;
         }
     }
 }

@@ -4,7 +4,9 @@
 //! when its statistic has a probability below 1e-4 under equality; seeds are fixed, so the outcome is too.
 
 use super::simulate_norms;
-use crate::simulate::{Activation, ChainSpec, Init, LayerNorms, Matrix, MatrixChain, NumberFormat, Rng};
+use crate::simulate::{
+    Activation, Block, ChainSpec, Init, LayerNorms, Matrix, MatrixChain, NumberFormat, Rng, Scaled,
+};
 
 const REPETITIONS: u64 = 400;
 
@@ -55,8 +57,80 @@ fn ks_distance(a: &mut [f64], b: &mut [f64]) -> f64 {
     worst
 }
 
+/// A network of pre-norm blocks with explicit weights, one sample: rms of the stream, gradients.
+fn explicit_residual(width: usize, depth: usize, rng: &mut Rng) -> Vec<LayerNorms> {
+    let mut stream = vec![Matrix::from_fn(width, 1, |_, _| rng.normal())];
+    let (mut branches, mut weights) = (Vec::new(), Vec::new());
+    for k in 0..depth {
+        let sd = (1.0 / width as f64).sqrt();
+        let weight = Matrix::from_fn(width, width, |_, _| sd * rng.normal());
+        let root = rms(&stream[k]);
+        let branch = Matrix::from_fn(width, 1, |row, _| (stream[k].get(row, 0) / root).max(0.0));
+        let mut next = weight.times(&branch);
+        next.add(&stream[k]);
+        stream.push(next);
+        branches.push(branch);
+        weights.push(weight);
+    }
+    let mut delta = Matrix::from_fn(width, 1, |_, _| rng.normal());
+    let mut norms = Vec::new();
+    for k in (0..depth).rev() {
+        norms.push(LayerNorms {
+            k: k + 1,
+            weight: weights[k].frobenius(),
+            activation_rms: Scaled::new(rms(&stream[k + 1])),
+            grad_weight: Scaled::new(delta.times_transposed(&branches[k]).frobenius()),
+            grad_bias: Scaled::new(delta.frobenius()),
+        });
+        // The derivative of x / rms(x) is (I - u u^T / m) / rms(x), as an explicit matrix.
+        let root = rms(&stream[k]);
+        let u = |row: usize| stream[k].get(row, 0) / root;
+        let jacobian = Matrix::from_fn(width, width, |row, col| {
+            let slope = if u(row) > 0.0 { 1.0 } else { 0.0 };
+            slope * (f64::from(u8::from(row == col)) - u(row) * u(col) / width as f64) / root
+        });
+        delta.add(&jacobian.transposed_times(&weights[k].transposed_times(&delta)));
+    }
+    norms.reverse();
+    norms
+}
+
+fn rms(matrix: &Matrix) -> f64 {
+    matrix.frobenius() / (matrix.values().len() as f64).sqrt()
+}
+
+#[test]
+fn pre_norm_blocks_agree() {
+    let blocks = ChainSpec {
+        block: Block::PreNorm,
+        ..spec(&[12; 7], Init::Gaussian, Activation::Relu, 1)
+    };
+    assert_agree(&blocks, &|rng| simulate_norms(&blocks, rng).unwrap(), &|rng| {
+        explicit_residual(12, 6, rng)
+    });
+    let ragged = ChainSpec {
+        widths: vec![4, 5],
+        ..blocks.clone()
+    };
+    let sentence = simulate_norms(&ragged, &mut Rng::new(1)).unwrap_err().to_string();
+    assert_eq!(
+        sentence,
+        "residual block 1 takes 4 numbers and adds 5: give all layers one width"
+    );
+    assert!(MatrixChain::random(&blocks, &mut Rng::new(1)).is_err());
+}
+
 fn assert_same_distribution(spec: &ChainSpec) {
-    let sample = |draw: &dyn Fn(&mut Rng) -> Vec<LayerNorms>, seed: u64| -> Vec<Vec<f64>> {
+    assert_agree(spec, &|rng| simulate_norms(spec, rng).unwrap(), &|rng| {
+        explicit_norms(spec, rng)
+    });
+}
+
+/// Draws the norms of one network.
+type Draw<'a> = &'a dyn Fn(&mut Rng) -> Vec<LayerNorms>;
+
+fn assert_agree(spec: &ChainSpec, shortcut: Draw<'_>, explicit: Draw<'_>) {
+    let sample = |draw: Draw<'_>, seed: u64| -> Vec<Vec<f64>> {
         let runs: Vec<Vec<f64>> = (0..REPETITIONS)
             .map(|index| statistics(&draw(&mut Rng::stream(seed, index))))
             .collect();
@@ -64,8 +138,8 @@ fn assert_same_distribution(spec: &ChainSpec) {
             .map(|s| runs.iter().map(|run| run[s]).collect())
             .collect()
     };
-    let mut short = sample(&|rng| simulate_norms(spec, rng).unwrap(), 11);
-    let mut long = sample(&|rng| explicit_norms(spec, rng), 12);
+    let mut short = sample(shortcut, 11);
+    let mut long = sample(explicit, 12);
     // sqrt(-ln(p / 2) / n) for two samples of n at p = 1e-4 (asymptotic, Smirnov 1948).
     let limit = (-(1e-4f64 / 2.0).ln() / REPETITIONS as f64).sqrt();
     for (index, (a, b)) in short.iter_mut().zip(&mut long).enumerate() {

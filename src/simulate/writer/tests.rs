@@ -89,7 +89,7 @@ fn text_formats_look_as_training_writes_them() {
             .unwrap()
             .starts_with("{\"step\": 1, \"loss\": NaN, ")
     );
-    assert!(jsonl.contains("\"grad_norm/layers.1.weight\": 1e-7, \"grad_norm/layers.1.bias\": Infinity"));
+    assert!(jsonl.contains("\"grad_norm/layers.1.weight\": 1e-07, \"grad_norm/layers.1.bias\": Infinity"));
     let strict = jsonl.lines().next().unwrap().replace("Infinity", "1");
     assert!(
         serde_json::from_str::<serde_json::Value>(&strict).unwrap()["grad_norm/layers.2.weight"].is_f64()
@@ -108,7 +108,7 @@ fn text_formats_look_as_training_writes_them() {
     assert_eq!(long.lines().count(), 1 + 2 * 13);
     assert!(line(LogFormat::Text).starts_with("step=0 loss=2.5 learning_rate=0.1 grad_norm=12345.678 "));
     let megatron = line(LogFormat::Megatron);
-    assert!(megatron.starts_with(" iteration        1/       2 | lm loss: 2.500000E0 | learning rate:"));
+    assert!(megatron.starts_with(" iteration        1/       2 | lm loss: 2.500000E+00 | learning rate:"));
     assert!(
         !megatron.lines().nth(1).unwrap().contains("lm loss"),
         "a NaN loss is left out"

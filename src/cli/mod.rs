@@ -8,6 +8,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::Severity;
 
+mod calibrate;
+mod compare;
+mod simulate;
+
+pub use calibrate::CalibrateArgs;
+pub use compare::CompareArgs;
+pub use simulate::{PrintFormat, SimulateArgs};
+
 /// A watchdog for training runs that already exist.
 ///
 /// Reads what a run already writes (TensorBoard event files, JSONL, CSV, `trainer_state.json`, text logs),
@@ -30,6 +38,12 @@ pub enum Command {
     Audit(AuditArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
+    /// The linear-chain reference simulator: print it, or write it as a run in any log format.
+    Simulate(Box<SimulateArgs>),
+    /// Thresholds for a stated false-alarm rate, from the simulator: writes a rule file.
+    Calibrate(Box<CalibrateArgs>),
+    /// Is this run distinguishable from its learning-rate-0 twin, or any baseline? Per layer and in the loss.
+    Compare(CompareArgs),
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -113,6 +127,9 @@ pub struct AuditArgs {
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<PathBuf>,
+    /// A run at learning rate 0 (or any other) that every run is compared with: its log directory or file.
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
 }
 
 /// `gradwatch inspect`.
