@@ -8,6 +8,7 @@
 mod null;
 mod power;
 mod rule_file;
+mod shipped;
 #[cfg(test)]
 mod tests;
 mod threshold;
@@ -15,9 +16,12 @@ mod threshold;
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};
 pub use rule_file::{describe, rule_file};
+pub use shipped::{
+    DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, ShippedRow, shipped_ensembles, shipped_row,
+};
 pub use threshold::{Bounds, run_z};
 
-use crate::simulate::{ChainSpec, Channel, SimulateError, simulate_pairs};
+use crate::simulate::{ChainSpec, Channel, Network, SimulateError, simulate_pairs};
 
 /// Kendall's tau that the depth rule asks for beside the ratios.
 pub const TAU: f64 = 0.5;
@@ -92,6 +96,11 @@ pub fn calibrate(spec: &CalibrateSpec) -> Result<Calibration, SimulateError> {
         iso_gain,
         warnings,
     })
+}
+
+/// The share of networks that a rule flags.
+fn mean_power(networks: &[Network], flags: impl Fn(&Network) -> bool) -> f64 {
+    networks.iter().filter(|it| flags(it)).count() as f64 / networks.len().max(1) as f64
 }
 
 fn check(spec: &CalibrateSpec) -> Result<(), SimulateError> {
