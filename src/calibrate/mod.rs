@@ -5,6 +5,7 @@
 //! Invariants: the same seed gives the same result whatever the number of threads; a rate that was never seen
 //! is printed as its upper limit, never as 0.
 
+mod healthy;
 mod null;
 mod power;
 mod rule_file;
@@ -13,9 +14,12 @@ mod shipped;
 mod tests;
 mod threshold;
 
+pub use healthy::{
+    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, mad_z_limit, time_noise,
+};
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};
-pub use rule_file::{describe, rule_file};
+pub use rule_file::{describe, rule_file, rules_text};
 pub use shipped::{
     DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, ShippedRow, shipped_ensembles, shipped_row,
 };
