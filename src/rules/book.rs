@@ -249,10 +249,11 @@ impl Entry {
         };
         finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {
-            finding.message.push_str(&format!(
-                " (row {} of the log, which has no step numbers)",
-                alarm.first_step
-            ));
+            let row = alarm.first_step;
+            finding.message = format!(
+                "{} (row {row} of the log, which has no step numbers)",
+                finding.message
+            );
         }
         if is_superseded {
             finding

@@ -256,6 +256,7 @@ impl<'r> Engine<'r> {
     }
 
     /// The log is complete: judges what can be judged only now, and gives the findings.
+    #[must_use]
     pub fn finish(mut self, end: &StreamEnd) -> Outcome {
         for index in 0..self.assemblers.len() {
             self.close_profile(index);

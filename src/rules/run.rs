@@ -89,7 +89,7 @@ pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
             if is_judged_elsewhere(&finding, &own, &owned) || is_outrun(&finding, rank, last_step, &reach) {
                 continue;
             }
-            if is_part_of_a_loss(&finding, &primary) {
+            if is_part_of_a_loss(&finding, primary.as_ref()) {
                 finding.severity = Severity::Info;
             }
             finding.rank = rank;
@@ -171,13 +171,11 @@ fn primary_losses(series: &[SeriesInfo]) -> Option<HashSet<String>> {
 }
 
 /// The parts of a loss may rise while the whole falls, and adversarial losses rise by design.
-fn is_part_of_a_loss(finding: &Finding, primary: &Option<HashSet<String>>) -> bool {
+fn is_part_of_a_loss(finding: &Finding, primary: Option<&HashSet<String>>) -> bool {
     let may_rise = matches!(finding.family, Family::Loss | Family::Spike | Family::Plateau);
     may_rise
         && finding.quantity == Quantity::Loss
-        && primary
-            .as_ref()
-            .is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag)))
+        && primary.is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag)))
 }
 
 /// Takes a finding in, or lets it strengthen the one that says the same of another rank or file. Two findings of
