@@ -6,6 +6,7 @@ mod cli;
 mod edge_cases;
 mod engine;
 mod fixtures;
+mod formats;
 mod live_cases;
 mod support;
 mod tidy;

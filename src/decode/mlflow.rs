@@ -1,4 +1,4 @@
-//! One metric of MLflow's file store (`mlruns/<experiment>/<run>/metrics/<key>`) to samples.
+//! One metric of `MLflow`'s file store (`mlruns/<experiment>/<run>/metrics/<key>`) to samples.
 //!
 //! In: lines `timestamp_ms value step`; old files have no step, those of a logged model two more fields. Out: a
 //! sample per line under the key of the metric, which only the path of the file tells. Invariants: a line that is
@@ -51,7 +51,11 @@ impl Point {
             Some(digits) => Some(std::str::from_utf8(digits).ok()?.parse::<i64>().ok()?),
         };
         let millis = std::str::from_utf8(time).ok()?.parse::<u64>().ok()?;
-        Some(Self { wall_time: millis as f64 / 1000.0, value: parse_all(value)?.value, step })
+        Some(Self {
+            wall_time: millis as f64 / 1000.0,
+            value: parse_all(value)?.value,
+            step,
+        })
     }
 }
 
@@ -66,7 +70,10 @@ impl MlflowDecoder {
             tally: Tally::default(),
             trouble: Trouble::default(),
         };
-        Self { framer: LineFramer::new(), points }
+        Self {
+            framer: LineFramer::new(),
+            points,
+        }
     }
 }
 
@@ -78,13 +85,11 @@ fn key_of(path: &str) -> String {
     let is_metrics = |at: usize| parts.get(at) == Some(&"metrics") && at + 1 < parts.len();
     let is_run = |part: &&str| part.len() == 32 && part.bytes().all(|b| b.is_ascii_hexdigit());
     let below_run = (1..parts.len()).find(|at| is_metrics(*at) && parts.get(at - 1).is_some_and(is_run));
-    match below_run.or_else(|| (0..parts.len()).rfind(|at| is_metrics(*at))) {
-        Some(at) => parts.get(at + 1..).unwrap_or_default().join("/"),
-        None => {
-            let name = parts.last().copied().unwrap_or_default();
-            name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
-        }
+    if let Some(at) = below_run.or_else(|| (0..parts.len()).rfind(|at| is_metrics(*at))) {
+        return parts.get(at + 1..).unwrap_or_default().join("/");
     }
+    let name = parts.last().copied().unwrap_or_default();
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
 }
 
 impl Decode for MlflowDecoder {
@@ -147,7 +152,10 @@ mod tests {
     fn the_key_is_the_path_below_the_run() {
         for (path, key) in [
             (PATH, "val/loss"),
-            ("metrics/mlruns/1/CB0096518b0e4c66a94428555f05420b/metrics/metrics/mAP50(B)", "metrics/mAP50(B)"),
+            (
+                "metrics/mlruns/1/CB0096518b0e4c66a94428555f05420b/metrics/metrics/mAP50(B)",
+                "metrics/mAP50(B)",
+            ),
             ("run/metrics/loss", "loss"),
             ("metrics", "metrics"),
             ("saved/loss.txt", "loss"),

@@ -35,6 +35,7 @@ const RULE_FILES: Embedded = embedded![
 
 /// The tests of the shipped rules.
 const TEST_FILES: Embedded = embedded![
+    "rules/tests/baseline.toml",
     "rules/tests/dead.toml",
     "rules/tests/depth.toml",
     "rules/tests/growth.toml",

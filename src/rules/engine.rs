@@ -10,13 +10,17 @@ use foldhash::fast::FixedState;
 
 use super::book::{Book, Subject};
 use super::check::{
-    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck,
+    StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
+use crate::extract::names_a_game;
 use crate::model::{Mark, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, Store, Tap, evidence};
+use crate::series::{
+    Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, Store, Tap, evidence,
+};
 
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
 
@@ -102,7 +106,8 @@ struct Latest<'a>(&'a [AssemblerState]);
 
 impl Profiles for Latest<'_> {
     fn latest(&self, quantity: Quantity) -> Option<Profile<'_>> {
-        let is_it = |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
+        let is_it =
+            |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
         self.0.iter().find(is_it)?.assembler.latest()
     }
 }
@@ -118,7 +123,7 @@ impl<'r> Engine<'r> {
         let mut engine = Self {
             rules,
             run: run.to_owned(),
-            store: Store::default(),
+            store: Store::for_run(run),
             facts: Facts::default(),
             series: Vec::new(),
             assemblers: Vec::new(),
@@ -135,11 +140,20 @@ impl<'r> Engine<'r> {
             n_lines: 0,
             n_restarts: 0,
         };
-        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.concerns_run(run)) {
+        for (index, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.concerns_run(run))
+        {
             if let Build::Stream(build) = rule.check.build {
                 let check = build(rule);
                 let is_screened = check.line_patterns().is_some();
-                engine.stream_checks.push(StreamState { rule: index, is_screened, check, persistence: HashMap::default() });
+                engine.stream_checks.push(StreamState {
+                    rule: index,
+                    is_screened,
+                    check,
+                    persistence: HashMap::default(),
+                });
             }
         }
         engine
@@ -161,7 +175,9 @@ impl<'r> Engine<'r> {
 
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else { return };
+        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else {
+            return;
+        };
         if is_new {
             self.bind(id, sample);
         }
@@ -176,14 +192,26 @@ impl<'r> Engine<'r> {
         if let Some(state) = self.series.get_mut(id as usize) {
             state.attempt = self.n_restarts;
         }
-        self.store.get_mut(id).add(sample.step, sample.value, &sample.form);
+        self.store
+            .get_mut(id)
+            .add(sample.step, sample.value, &sample.form);
         if let Some(tap) = &mut self.tap {
-            tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
+            tap.point(
+                id,
+                self.store.get(id),
+                sample.step,
+                sample.wall_time,
+                sample.value,
+            );
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point =
-            Point { step: sample.step, wall_time: sample.wall_time, value: sample.value, resolution: sample.form.resolution() };
+        let point = Point {
+            step: sample.step,
+            wall_time: sample.wall_time,
+            value: sample.value,
+            resolution: sample.form.resolution(),
+        };
         self.judge_point(id, &point);
         self.collect(id, &point);
     }
@@ -193,7 +221,13 @@ impl<'r> Engine<'r> {
         self.n_lines += 1;
         let stream_checks = &self.stream_checks;
         let screen = self.line_screen.get_or_insert_with(|| {
-            Screen::of(stream_checks.iter().filter_map(|it| it.check.line_patterns()).flatten().collect())
+            Screen::of(
+                stream_checks
+                    .iter()
+                    .filter_map(|it| it.check.line_patterns())
+                    .flatten()
+                    .collect(),
+            )
         });
         let is_let_through = screen.lets_through(line.text);
         self.ask_some_stream_checks(
@@ -222,6 +256,7 @@ impl<'r> Engine<'r> {
     }
 
     /// The log is complete: judges what can be judged only now, and gives the findings.
+    #[must_use]
     pub fn finish(mut self, end: &StreamEnd) -> Outcome {
         for index in 0..self.assemblers.len() {
             self.close_profile(index);
@@ -236,10 +271,15 @@ impl<'r> Engine<'r> {
 
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.finish(&context) {
                 Judgement::Bad(seen) => self.series_alarm(binding.rule, id, last_step, seen),
                 Judgement::Healed(severity) => self.book.heal(binding.rule, u64::from(id), severity),
@@ -256,6 +296,7 @@ impl<'r> Engine<'r> {
     fn bind(&mut self, id: u32, sample: &Sample<'_>) {
         let info = self.store.get(id);
         let quantity = info.meaning.quantity;
+        self.facts.is_game |= names_a_game(&info.tag);
         let role = match quantity {
             Quantity::Loss => {
                 if self.primary_loss.meet(id, &info.tag) {
@@ -272,7 +313,9 @@ impl<'r> Engine<'r> {
             .rules
             .iter()
             .enumerate()
-            .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning))
+            .filter(|(_, rule)| {
+                rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning)
+            })
             .filter_map(|(index, rule)| match rule.check.build {
                 Build::Series(build) => Some(SeriesBinding {
                     rule: index,
@@ -290,7 +333,13 @@ impl<'r> Engine<'r> {
             .map(|(index, _)| index)
             .collect();
         let slot = self.slot_for(id, sample);
-        self.series.push(SeriesState { checks, slot, heard_by, role, attempt: self.n_restarts });
+        self.series.push(SeriesState {
+            checks,
+            slot,
+            heard_by,
+            role,
+            attempt: self.n_restarts,
+        });
     }
 
     fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
@@ -316,20 +365,33 @@ impl<'r> Engine<'r> {
     fn add_assembler(&mut self, key: (Quantity, Split)) -> usize {
         let mut checks: Vec<ProfileBinding> = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
-            let Build::Profile(build) = rule.check.build else { continue };
+            let Build::Profile(build) = rule.check.build else {
+                continue;
+            };
             if !rule.concerns_run(&self.run) || !rule.concerns_quantity(key.0, key.1) {
                 continue;
             }
-            let memory = RuleMemory { rule: index, persistence: HashMap::default() };
+            let memory = RuleMemory {
+                rule: index,
+                persistence: HashMap::default(),
+            };
             let is_alike = |it: &&mut ProfileBinding| {
-                it.rules.first().is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
+                it.rules
+                    .first()
+                    .is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
             };
             match checks.iter_mut().find(is_alike) {
                 Some(binding) => binding.rules.push(memory),
-                None => checks.push(ProfileBinding { rules: vec![memory], check: build(rule) }),
+                None => checks.push(ProfileBinding {
+                    rules: vec![memory],
+                    check: build(rule),
+                }),
             }
         }
-        self.assemblers.push(AssemblerState { assembler: Assembler::new(key.0, key.1), checks });
+        self.assemblers.push(AssemblerState {
+            assembler: Assembler::new(key.0, key.1),
+            checks,
+        });
         self.assemblers.len() - 1
     }
 
@@ -348,7 +410,9 @@ impl<'r> Engine<'r> {
     }
 
     fn close_step(&mut self) {
-        let Some(closed) = self.current_step.take() else { return };
+        let Some(closed) = self.current_step.take() else {
+            return;
+        };
         let closed_at = self.current_wall_time;
         self.facts.n_steps += 1;
         if let Some((_, since)) = &mut self.facts.restart {
@@ -382,11 +446,16 @@ impl<'r> Engine<'r> {
     // --- judging -----------------------------------------------------------------------------------------
 
     fn judge_point(&mut self, id: u32, point: &Point) {
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         let heard_by = std::mem::take(&mut state.heard_by);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.observe(point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -405,8 +474,13 @@ impl<'r> Engine<'r> {
         }
         for &index in &heard_by {
             let mut judged = std::mem::take(&mut self.judged);
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
-            self.stream_checks[index].check.sample(self.store.get(id), point, &context, &mut judged);
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
+            self.stream_checks[index]
+                .check
+                .sample(self.store.get(id), point, &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
             self.judged = judged;
         }
@@ -422,22 +496,36 @@ impl<'r> Engine<'r> {
         }
         let info = self.store.get(id);
         let layer = info.meaning.layer.as_ref();
-        let tag = if layer.is_none() { Some(info.tag.as_str()) } else { None };
+        let tag = if layer.is_none() {
+            Some(info.tag.as_str())
+        } else {
+            None
+        };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
-        let subject =
-            Subject { id: u64::from(id), quantity: info.meaning.quantity, tag, layers, evidence: Vec::new() };
-        self.book.alarm(rule, self.rules[rule].severity, step, &subject, seen);
+        let subject = Subject {
+            id: u64::from(id),
+            quantity: info.meaning.quantity,
+            tag,
+            layers,
+            evidence: Vec::new(),
+        };
+        self.book
+            .alarm(rule, self.rules[rule].severity, step, &subject, seen);
     }
 
     fn collect(&mut self, id: u32, point: &Point) {
         if self.rules.is_empty() {
             return;
         }
-        let Some((index, slot)) = self.series[id as usize].slot else { return };
+        let Some((index, slot)) = self.series[id as usize].slot else {
+            return;
+        };
         if self.assemblers[index].assembler.would_close(point.step) {
             self.close_profile(index);
         }
-        self.assemblers[index].assembler.put(slot, point.step, point.wall_time, point.value);
+        self.assemblers[index]
+            .assembler
+            .put(slot, point.step, point.wall_time, point.value);
     }
 
     fn close_profile(&mut self, index: usize) {
@@ -447,18 +535,35 @@ impl<'r> Engine<'r> {
             return;
         }
         let mut judged = std::mem::take(&mut self.judged);
-        let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+        let context = Context {
+            facts: &self.facts,
+            profiles: &Latest(&self.assemblers),
+        };
         if let Some(profile) = self.assemblers[index].assembler.latest() {
             for ProfileBinding { rules, check } in &mut checks {
                 let Some(first) = rules.first() else { continue };
                 judged.clear();
                 match self.rules[first.rule].filter_groups(&profile) {
-                    Some(groups) => check.observe(&Profile { groups: &groups, ..profile }, &context, &mut judged),
+                    Some(groups) => check.observe(
+                        &Profile {
+                            groups: &groups,
+                            ..profile
+                        },
+                        &context,
+                        &mut judged,
+                    ),
                     None => check.observe(&profile, &context, &mut judged),
                 }
                 for memory in rules {
                     let rule = (memory.rule, &self.rules[memory.rule]);
-                    take_profile_judgements(rule, &mut memory.persistence, &judged, index, &profile, &mut self.book);
+                    take_profile_judgements(
+                        rule,
+                        &mut memory.persistence,
+                        &judged,
+                        index,
+                        &profile,
+                        &mut self.book,
+                    );
                 }
             }
         }
@@ -482,7 +587,10 @@ impl<'r> Engine<'r> {
                 continue;
             }
             judged.clear();
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             ask(self.stream_checks[index].check.as_mut(), &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
         }
@@ -492,8 +600,16 @@ impl<'r> Engine<'r> {
     fn take_stream_judgements(&mut self, index: usize, judged: &mut Vec<Judged>) {
         let state = &mut self.stream_checks[index];
         let rule = &self.rules[state.rule];
-        for Judged { subject, step, judgement } in judged.drain(..) {
-            let persistence = state.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
+        for Judged {
+            subject,
+            step,
+            judgement,
+        } in judged.drain(..)
+        {
+            let persistence = state
+                .persistence
+                .entry(subject)
+                .or_insert_with(|| Persistence::new(rule.persistence));
             match judgement {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -503,8 +619,13 @@ impl<'r> Engine<'r> {
                 Judgement::Bad(seen) => {
                     if persistence.push(true) && rule.wants_kind(seen.kind) {
                         let quantity = rule.quantities.first().copied().unwrap_or(Quantity::Other);
-                        let subject =
-                            Subject { id: u64::from(subject), quantity, tag: None, layers: Vec::new(), evidence: Vec::new() };
+                        let subject = Subject {
+                            id: u64::from(subject),
+                            quantity,
+                            tag: None,
+                            layers: Vec::new(),
+                            evidence: Vec::new(),
+                        };
                         self.book.alarm(state.rule, rule.severity, step, &subject, seen);
                     }
                 }
@@ -528,9 +649,16 @@ fn take_profile_judgements(
     profile: &Profile<'_>,
     book: &mut Book,
 ) {
-    for Judged { subject, step, judgement } in judged {
+    for Judged {
+        subject,
+        step,
+        judgement,
+    } in judged
+    {
         let id = subject_id(assembler, *subject);
-        let persistence = persistence.entry(*subject).or_insert_with(|| Persistence::new(rule.persistence));
+        let persistence = persistence
+            .entry(*subject)
+            .or_insert_with(|| Persistence::new(rule.persistence));
         match judgement {
             Judgement::Abstain => {}
             Judgement::Good => {
@@ -556,13 +684,27 @@ fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) ->
     let layers: Vec<(u32, &str)> = seen
         .slots
         .iter()
-        .filter_map(|slot| profile.slots.get(*slot as usize).map(|it| (*slot, it.layer.path.as_str())))
+        .filter_map(|slot| {
+            profile
+                .slots
+                .get(*slot as usize)
+                .map(|it| (*slot, it.layer.path.as_str()))
+        })
         .collect();
     let evidence = evidence(profile, &seen.slots);
-    Subject { id, quantity: profile.quantity, tag: None, layers: in_order(layers), evidence }
+    Subject {
+        id,
+        quantity: profile.quantity,
+        tag: None,
+        layers: in_order(layers),
+        evidence,
+    }
 }
 
 /// The check lists layers by depth: the position in its list orders them in the finding.
 fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
-    (0_u32..).zip(layers).map(|(order, (_, name))| (order, name)).collect()
+    (0_u32..)
+        .zip(layers)
+        .map(|(order, (_, name))| (order, name))
+        .collect()
 }

@@ -181,7 +181,10 @@ fn is_link_of_wandb(path: &Path, name: &str) -> bool {
 fn leads_to_a_sibling(link: &Path) -> bool {
     let target = fs::canonicalize(link).ok();
     let home = link.parent().and_then(|it| fs::canonicalize(it).ok());
-    target.as_deref().and_then(Path::parent).is_some_and(|parent| home.as_deref() == Some(parent))
+    target
+        .as_deref()
+        .and_then(Path::parent)
+        .is_some_and(|parent| home.as_deref() == Some(parent))
 }
 
 enum EntryKind {

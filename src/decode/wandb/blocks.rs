@@ -4,7 +4,7 @@
 //! Invariants: only a record whose every fragment has its checksum is handed out; a declared length never leads
 //! out of its block; at most one block and one record of [`RECORD_BYTES_MAX`] are held.
 //!
-//! Layout (LevelDB's log format, <https://github.com/google/leveldb/blob/main/doc/log_format.md>, with a header
+//! Layout (`LevelDB`'s log format, <https://github.com/google/leveldb/blob/main/doc/log_format.md>, with a header
 //! of seven bytes and a plain zlib CRC-32 over type and data, as wandb 0.16 to 0.31 write it): blocks of 32 KiB
 //! counted from the first byte of the file; in them fragments of checksum (4), length (2), type (1: whole, 2:
 //! first, 3: middle, 4: last) and data; fewer than seven bytes at the end of a block are padding.
@@ -114,7 +114,9 @@ impl Blocks {
         while let Some(rest) = held.get(used..).filter(|rest| !rest.is_empty()) {
             let offset = self.position + used as u64;
             let left = BLOCK_BYTES - (offset % BLOCK_BYTES as u64) as usize;
-            let Some(n) = self.step(rest, offset, left, visit) else { break };
+            let Some(n) = self.step(rest, offset, left, visit) else {
+                break;
+            };
             used += n;
         }
         used
@@ -188,12 +190,20 @@ impl Blocks {
     fn open_gap(&mut self, offset: u64, what: &'static str) {
         let start = self.record_start.take().unwrap_or(offset);
         let is_blank = start == offset;
-        self.gap.get_or_insert(Gap { start, what, is_blank });
+        self.gap.get_or_insert(Gap {
+            start,
+            what,
+            is_blank,
+        });
     }
 
     fn close_gap(&mut self, end: u64, visit: &mut dyn Visit) {
         if let Some(gap) = self.gap.take() {
-            let what = if gap.is_blank { "zero bytes, not yet written" } else { gap.what };
+            let what = if gap.is_blank {
+                "zero bytes, not yet written"
+            } else {
+                gap.what
+            };
             visit.lost(gap.start, end.saturating_sub(gap.start), what);
         }
     }
@@ -228,6 +238,3 @@ impl Blocks {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

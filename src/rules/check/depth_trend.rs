@@ -124,7 +124,7 @@ const CONVERGED_LOG_DROP: f64 = 9.21; // ln 1e4
 const BIAS_NOISE_LOG_GAP: f64 = 13.8; // ln 1e6
 /// The same where it must hold in every single layer: float32 rounds to 6e-8, sums over a batch and an image add up
 /// to some 1e-5.
-const BIAS_NOISE_LOG_GAP_EACH: f64 = 9.2; // ln 1e4
+const BIAS_NOISE_GAP_EACH: f64 = 1e4;
 
 fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
     Box::new(DepthTrend::new(rule))
@@ -242,6 +242,9 @@ impl DepthTrend {
         if self.view.log_range() < bound {
             return Assessment::InBounds;
         }
+        if self.is_noise(profile, group) {
+            return Assessment::Unusable;
+        }
         let n_usable = self.view.n_usable();
         let Some((fit, span)) = self.fit() else {
             return Assessment::Unusable;
@@ -308,7 +311,9 @@ impl DepthTrend {
             matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
             memory.is_first = memory.start_level.is_none();
-            memory.start_level = memory.start_level.or_else(|| self.view.median_log(&mut self.scratch));
+            memory.start_level = memory
+                .start_level
+                .or_else(|| self.view.median_log(&mut self.scratch));
             memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
@@ -333,21 +338,23 @@ impl DepthTrend {
         }
         let section = section_of(profile, group);
         let is_weight = |other: &&Group| {
-            other.role == group.role && section_of(profile, other) == section && !is_bias_group(profile, other)
+            other.role == group.role
+                && section_of(profile, other) == section
+                && !is_bias_group(profile, other)
         };
         let Some(weights) = profile.groups.iter().find(is_weight) else {
             return false;
         };
-        self.view.read(profile, group);
         self.sibling.read(profile, weights);
+        let mut of_weights = self.sibling.by_rank().peekable();
         let mut n_compared = 0_usize;
-        for (rank, log) in self.view.ranks.iter().zip(&self.view.logs) {
-            let Some(place) = self.sibling.ranks.iter().position(|it| it == rank) else {
-                continue;
-            };
-            n_compared += 1;
-            if self.sibling.logs.get(place).is_some_and(|weight| weight - log < BIAS_NOISE_LOG_GAP_EACH) {
-                return false;
+        for (rank, bias) in self.view.by_rank() {
+            while of_weights.next_if(|(other, _)| *other < rank).is_some() {}
+            if let Some((_, weight)) = of_weights.next_if(|(other, _)| *other == rank) {
+                n_compared += 1;
+                if weight < BIAS_NOISE_GAP_EACH * bias {
+                    return false;
+                }
             }
         }
         n_compared * 2 > self.view.n_usable()
@@ -412,9 +419,6 @@ impl ProfileCheck for DepthTrend {
     fn observe(&mut self, profile: &Profile<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
         for (place, group) in profile.groups.iter().enumerate() {
             if group.order == DepthOrder::Unknown || group.members.len() < self.bounds.short_layers {
-                continue;
-            }
-            if self.is_noise(profile, group) {
                 continue;
             }
             let subject = self.subjects.number(profile, group, place);

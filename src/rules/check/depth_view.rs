@@ -54,6 +54,11 @@ impl DepthView {
         self.logs.extend(self.norms.iter().map(|norm| norm.ln()));
     }
 
+    /// True rank and norm of the usable layers.
+    pub(super) fn by_rank(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.ranks.iter().copied().zip(self.norms.iter().copied())
+    }
+
     /// Number of usable layers.
     pub(super) fn n_usable(&self) -> usize {
         self.norms.len()

@@ -12,7 +12,10 @@ impl Engine<'_> {
         let info = self.store.get(id);
         let is_of_older_attempt = || {
             self.facts.restart.is_some_and(|(to, _)| to <= step)
-                && self.series.get(id as usize).is_some_and(|it| it.attempt < self.n_restarts)
+                && self
+                    .series
+                    .get(id as usize)
+                    .is_some_and(|it| it.attempt < self.n_restarts)
         };
         info.points > 0 && (step < info.last_step || step == info.last_step && is_of_older_attempt())
     }
@@ -31,13 +34,17 @@ impl Engine<'_> {
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
             self.facts.nonfinite_since = None;
         }
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         for binding in &mut state.checks {
             binding.check.rewind(step);
             binding.persistence.clear();
         }
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, subject| subject == u64::from(id) && rules.contains(&rule));
+        self.book.rewind(step, |rule, subject| {
+            subject == u64::from(id) && rules.contains(&rule)
+        });
         if let Some((assembler, _)) = state.slot {
             self.rewind_profiles(assembler, step);
         }
@@ -55,7 +62,9 @@ impl Engine<'_> {
     }
 
     fn rewind_profiles(&mut self, index: usize, step: i64) {
-        let Some(state) = self.assemblers.get_mut(index) else { return };
+        let Some(state) = self.assemblers.get_mut(index) else {
+            return;
+        };
         if !state.assembler.is_superseded_by(step) {
             return;
         }
@@ -65,7 +74,8 @@ impl Engine<'_> {
             binding.rules.iter_mut().for_each(|it| it.persistence.clear());
         }
         let checks = &state.checks;
-        self.book.rewind(step, |rule, _| checks.iter().any(|it| it.serves(rule)));
+        self.book
+            .rewind(step, |rule, _| checks.iter().any(|it| it.serves(rule)));
     }
 
     fn rewind_stream_checks(&mut self, step: i64) {

@@ -334,7 +334,11 @@ fn the_metrics_of_an_mlflow_run_are_one_stream() {
 
 #[test]
 fn the_metrics_of_dvclive_are_one_stream_beside_its_latest_values() {
-    let tree = Tree::of(&["d/metrics.json", "d/plots/metrics/loss.tsv", "d/plots/metrics/train/acc.tsv"]);
+    let tree = Tree::of(&[
+        "d/metrics.json",
+        "d/plots/metrics/loss.tsv",
+        "d/plots/metrics/train/acc.tsv",
+    ]);
     assert_eq!(
         tree.runs(),
         ["d: d/metrics.json d/plots/metrics/loss.tsv+d/plots/metrics/train/acc.tsv"]
