@@ -8,5 +8,6 @@ mod engine;
 mod fixtures;
 mod formats;
 mod live_cases;
+mod simulated;
 mod support;
 mod tidy;

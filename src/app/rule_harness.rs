@@ -94,7 +94,8 @@ mod tests {
     }
 
     fn report(sources: &[Source]) -> TestReport {
-        let ids: Vec<&str> = builtin().all().map(|it| it.id.as_str()).collect();
+        let tested = builtin().all().filter(|it| it.check.name != "baseline");
+        let ids: Vec<&str> = tested.map(|it| it.id.as_str()).collect();
         run_tests(
             &cases(sources),
             builtin(),

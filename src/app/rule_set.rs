@@ -102,8 +102,11 @@ fn answer(
             } else {
                 read_sources(files)?
             };
-            // Only the shipped tests are held to cover every shipped rule.
-            let must_cover = |rule: &Rule| files.is_empty() && builtin().find(&rule.id).is_some();
+            // Only the shipped tests are held to cover every shipped rule; a baseline is a second run, which the tests
+            // of simulated pairs have and a test file has not.
+            let must_cover = |rule: &Rule| {
+                files.is_empty() && builtin().find(&rule.id).is_some() && rule.check.name != "baseline"
+            };
             rules_cmd::test(
                 &sources,
                 &set,

@@ -20,6 +20,8 @@ pub struct LossFacts {
     pub current: Option<f64>,
     /// The smallest finite loss so far, known from the first point on: a run may be over before there is a median.
     pub lowest: Option<f64>,
+    /// The last finite loss.
+    pub last: Option<f64>,
     recent: [f64; 5],
 }
 
@@ -31,6 +33,7 @@ impl LossFacts {
         }
         self.recent[(self.n % 5) as usize] = value;
         self.n += 1;
+        self.last = Some(value);
         self.lowest = Some(self.lowest.map_or(value, |lowest| lowest.min(value)));
         let filled = self.n.min(5) as usize;
         if filled < 3 {

@@ -365,7 +365,7 @@ mod tests {
             both("lm_head")
         );
         assert_eq!(
-            read("  [ 0 ] - layer = # h.0 : |W| = 6.5   |dW| = 2.5e-01"),
+            read("  [ 0 ] layer = # h.0 : |W| = 6.5   |dW| = 2.5e-01"),
             both("h.0")
         );
         assert_eq!(read("  wte: w_norm 6.5 g_norm 0.25 std=0.1"), both("wte"));

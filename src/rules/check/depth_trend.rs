@@ -93,7 +93,8 @@ const PARAMS: &[ParamInfo] = &[
         default: 0.5,
         min: 0.0,
         max: 1.0,
-        doc: "Smallest share of the known layers that must have a usable norm.",
+        doc: "Smallest share of the known layers that must have a usable norm, unless all others overflowed or all \
+              others underflowed at the end that the trend of at least `layers` usable ones leads to.",
     },
     ParamInfo {
         name: "walk_z",
@@ -206,7 +207,9 @@ impl DepthTrend {
     fn total_bound(&mut self, profile: &Profile<'_>, group: &Group) -> Option<f64> {
         let n = self.view.n_usable();
         let has_enough = n as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
-        if n < self.bounds.short_layers || !has_enough || self.view.n_nonfinite > 0 {
+        // Norms that leave the format at one end are the tail of a trend, if the others show one that leads there.
+        let may_be_tail = self.view.lost_end.is_some() && n >= self.bounds.layers;
+        if n < self.bounds.short_layers || !may_be_tail && (!has_enough || self.view.n_nonfinite > 0) {
             return None;
         }
         let mut bound = self.bounds.total;
@@ -240,7 +243,11 @@ impl DepthTrend {
         };
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
-            return Assessment::InBounds;
+            return if self.view.n_nonfinite > 0 {
+                Assessment::Unusable
+            } else {
+                Assessment::InBounds
+            };
         }
         if self.is_noise(profile, group) {
             return Assessment::Unusable;
@@ -249,6 +256,10 @@ impl DepthTrend {
         let Some((fit, span)) = self.fit() else {
             return Assessment::Unusable;
         };
+        let has_enough = n_usable as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
+        if (!has_enough || self.view.n_nonfinite > 0) && !self.view.leads_out(fit.slope) {
+            return Assessment::Unusable;
+        }
         let total = fit.slope.abs() * span;
         let is_short = n_usable < self.bounds.layers;
         let tau = if is_short {
