@@ -10,5 +10,6 @@ mod fixtures;
 mod formats;
 mod live_cases;
 mod simulated;
+mod pages;
 mod support;
 mod tidy;

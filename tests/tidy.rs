@@ -46,6 +46,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("schemars", &["rules/schema.rs"]),
     ("serde", &["rules/", "report/", "source/", "app/"]),
     ("serde_json", &["report/", "rules/", "app/", "simulate/writer.rs"]),
+    ("sha2", &["report/html/page.rs"]),
     ("statrs", &["stats/"]),
     ("tensorboard_proto", &["simulate/writer/"]),
     ("tensorboard_rs", &["simulate/writer/"]),

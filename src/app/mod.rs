@@ -11,10 +11,12 @@ pub mod compare;
 pub mod feed;
 pub mod follow;
 pub mod pipeline;
+pub mod record;
 pub mod rule_harness;
 pub mod rule_set;
 pub mod rules_cmd;
 pub mod simulate;
+pub mod whole_file;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -140,6 +140,12 @@ impl Assembler {
         &self.slots
     }
 
+    /// The groups of the layers known now, made anew.
+    #[must_use]
+    pub fn grouped(&self) -> Vec<Group> {
+        group_by_role(&self.slots)
+    }
+
     /// The groups of the layers known now.
     pub fn groups(&mut self) -> &[Group] {
         if self.groups_are_stale {

@@ -11,6 +11,7 @@ mod history;
 mod info;
 mod portrait;
 mod primary;
+pub mod record;
 mod restart;
 mod store;
 mod tap;
