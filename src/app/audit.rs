@@ -127,6 +127,12 @@ fn other_than<'b>(run: &RunFiles, baseline: Option<&'b ReadBaseline>) -> Option<
     (!are_same_files(&own, files)).then_some(baseline)
 }
 
+/// An audit shows no series: those of ten thousand runs would be all that its memory holds.
+fn without_series(mut run: RunReport) -> RunReport {
+    run.series = Vec::new();
+    run
+}
+
 /// Reads all runs, and gives their report and what else was made of each.
 fn read<T: Send>(
     input: &InputArgs,
@@ -179,7 +185,7 @@ fn judge_and_draw(
 ) -> (RunReport, Option<RunPage>) {
     let (report, recordings) = judge_and_record(run, rules, baseline, detail.is_some(), tick);
     let page = detail.map(|it| run_page(&report, recordings, it));
-    (report, page)
+    (without_series(report), page)
 }
 
 /// A bar on a terminal once the work takes more than a moment.
@@ -226,8 +232,7 @@ fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
     let is_colored = match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
-        // https://no-color.org: any value that is not empty.
-        ColorWhen::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
+        ColorWhen::Auto => super::wants_color(is_terminal),
     };
     let width = is_terminal
         .then(terminal_size::terminal_size)

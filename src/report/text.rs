@@ -241,9 +241,15 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
         let step = effect
             .first_step
             .map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
+        // An effect may be more urgent than its cause.
+        let severity = if effect.severity > finding.severity {
+            format!("{} ", style.severity(effect.severity))
+        } else {
+            String::new()
+        };
         writeln!(
             out,
-            "    {} {}{step}: {}",
+            "    {} {severity}{}{step}: {}",
             style.dim("leads to"),
             effect.rule,
             printable(&effect.message)
@@ -269,7 +275,7 @@ fn layer_names(layers: &[String]) -> String {
 fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let Some(evidence) = run
         .evidence
-        .get(&(finding.rule.clone(), finding.kind))
+        .get(&(finding.rule.clone(), finding.kind, finding.quantity))
         .filter(|it| it.len() > 2)
     else {
         return Ok(());

@@ -401,7 +401,7 @@ impl<'r> Engine<'r> {
         if self.current_step != Some(step) {
             self.close_step();
             self.current_step = Some(step);
-            self.facts.first_step.get_or_insert(step);
+            self.facts.first_step = Some(self.facts.first_step.map_or(step, |first| first.min(step)));
             self.facts.last_step = Some(self.facts.last_step.map_or(step, |last| last.max(step)));
         }
         if wall_time.is_some() {
@@ -680,6 +680,10 @@ fn subject_id(assembler: usize, subject: u32) -> u64 {
     ((assembler as u64 + 1) << 32) | u64::from(subject)
 }
 
+fn is_of_assembler(subject: u64, assembler: usize) -> bool {
+    subject >> 32 == assembler as u64 + 1
+}
+
 fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) -> Subject<'p> {
     let layers: Vec<(u32, &str)> = seen
         .slots
@@ -708,3 +712,6 @@ fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
         .map(|(order, (_, name))| (order, name))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! In: the series and the step to which it went back. Out: an engine that has forgotten what was superseded.
 //! Invariant: a series goes back for itself, as in TensorBoard; only a session's start takes all of them back.
 
-use super::Engine;
+use super::{Engine, is_of_assembler};
 
 impl Engine<'_> {
     /// Whether a point at `step` replaces earlier ones of its series. One at the very step of the last one does
@@ -42,13 +42,17 @@ impl Engine<'_> {
             binding.persistence.clear();
         }
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, subject| {
-            subject == u64::from(id) && rules.contains(&rule)
-        });
+        self.book
+            .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
         if let Some((assembler, _)) = state.slot {
             self.rewind_profiles(assembler, step);
         }
+        let heard_by = self
+            .series
+            .get(id as usize)
+            .map_or_else(Vec::new, |it| it.heard_by.clone());
         self.rewind_stream_checks(step);
+        self.supersede_stream_alarms(step, &heard_by);
     }
 
     pub(super) fn rewind_all(&mut self, step: i64) {
@@ -74,8 +78,21 @@ impl Engine<'_> {
             binding.rules.iter_mut().for_each(|it| it.persistence.clear());
         }
         let checks = &state.checks;
-        self.book
-            .rewind(step, |rule, _| checks.iter().any(|it| it.serves(rule)));
+        self.book.rewind(step, |rule, subject| {
+            is_of_assembler(subject, index) && checks.iter().any(|it| it.serves(rule))
+        });
+    }
+
+    /// What these stream checks said of the attempt that ends here.
+    fn supersede_stream_alarms(&mut self, step: i64, checks: &[usize]) {
+        for index in checks {
+            let Some(state) = self.stream_checks.get_mut(*index) else {
+                continue;
+            };
+            state.persistence.clear();
+            let concerned = state.rule;
+            self.book.rewind(step, |rule, _| rule == concerned);
+        }
     }
 
     fn rewind_stream_checks(&mut self, step: i64) {
