@@ -359,3 +359,18 @@ fn a_wandb_run_has_its_console_with_it_and_is_there_once() {
         ]
     );
 }
+
+#[test]
+fn symlinks_that_multiply_paths_are_followed_a_bounded_number_of_times() {
+    let names: Vec<String> = (0..40).map(|it| format!("d{it}/log.txt")).collect();
+    let tree = Tree::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for at in 0..39 {
+        for name in ["left", "right"] {
+            symlink(format!("../d{}", at + 1), tree.path(&format!("d{at}/{name}"))).unwrap();
+        }
+    }
+    let found = tree.discover();
+    assert!((40..=40 * 16).contains(&found.runs.len()), "{}", found.runs.len());
+    assert!(found.problems.iter().any(|it| it.what.starts_with("symlinks lead here over more than 16 paths")));
+    assert!(found.problems.len() <= 40);
+}
