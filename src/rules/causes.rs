@@ -77,7 +77,8 @@ fn rank(family: Family) -> usize {
 
 fn causes(cause: &Finding, effect: &Finding) -> bool {
     let can = EFFECTS.iter().any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
-    let is_heavy = cause.severity >= Severity::Warning || cause.family == Family::Lr;
+    // What is a note at most is never told by itself: it would take the effect with it into silence.
+    let is_heavy = cause.severity >= Severity::Warning;
     can && is_heavy && !cause.is_superseded && !effect.is_superseded && cause.rule != effect.rule && is_vanishing_order(cause, effect)
 }
 
@@ -153,6 +154,16 @@ mod tests {
         explain(&mut findings);
         let roots: Vec<_> = findings.iter().filter(|it| it.caused_by.is_none()).map(|it| it.rule.as_str()).collect();
         assert_eq!(roots, ["nan-gradients"]);
+    }
+
+    #[test]
+    fn a_note_silences_nothing() {
+        let mut findings = vec![
+            finding("learning-rate-jump", Family::Lr, "jump", Severity::Info, 10),
+            finding("nan", Family::Nonfinite, "", Severity::Critical, 50),
+        ];
+        explain(&mut findings);
+        assert!(findings.iter().all(|it| it.caused_by.is_none()));
     }
 
     #[test]
