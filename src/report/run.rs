@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{DepthOrder, Finding, Problem, Severity, Verdict};
+use crate::model::{DepthOrder, Finding, Problem, Quantity, Severity, Verdict};
 use crate::rules::{Outcome, RunOutcome};
 use crate::series::{History, SeriesInfo};
 
@@ -60,8 +60,8 @@ pub struct RunReport {
     pub points: u64,
     /// The findings, root causes first.
     pub findings: Vec<Finding>,
-    /// Profiles at the alarm, by rule and kind.
-    pub evidence: HashMap<(String, &'static str), Vec<(String, f64)>>,
+    /// Profiles at the alarm, by rule, kind and quantity.
+    pub evidence: HashMap<(String, &'static str, Quantity), Vec<(String, f64)>>,
     /// Each series once, with its rank.
     pub series: Vec<(Option<u32>, SeriesInfo)>,
     /// What could not be read, and notes.

@@ -207,7 +207,7 @@ fn layer_names(layers: &[String]) -> String {
 }
 
 fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let Some(evidence) = run.evidence.get(&(finding.rule.clone(), finding.kind)).filter(|it| it.len() > 2) else {
+    let Some(evidence) = run.evidence.get(&(finding.rule.clone(), finding.kind, finding.quantity)).filter(|it| it.len() > 2) else {
         return Ok(());
     };
     let values: Vec<f64> = evidence.iter().map(|(_, value)| *value).collect();
