@@ -62,11 +62,30 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy)]
 struct Alarm {
-    severity: Severity,
+    /// How bad it is since it last healed; `None` while it is healed.
+    open: Option<Severity>,
+    /// The worst that it has healed to.
+    healed: Option<Severity>,
     first_step: i64,
     last_step: i64,
     count: u64,
-    has_healed: bool,
+}
+
+impl Alarm {
+    fn severity(&self) -> Severity {
+        self.open.max(self.healed).unwrap_or(Severity::Info)
+    }
+
+    /// Both as one.
+    fn join(self, other: Self) -> Self {
+        Self {
+            open: self.open.max(other.open),
+            healed: self.healed.max(other.healed),
+            first_step: self.first_step.min(other.first_step),
+            last_step: self.last_step.max(other.last_step),
+            count: self.count.saturating_add(other.count),
+        }
+    }
 }
 
 /// The findings of one stream.
@@ -122,9 +141,9 @@ impl Book {
             entry.worst_layers = subject.named_layers();
             entry.evidence.clone_from(&subject.evidence);
         }
-        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
+        let fresh = Alarm { open: None, healed: None, first_step: step, last_step: step, count: 0 };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
-        alarm.severity = alarm.severity.max(severity);
+        alarm.open = alarm.open.max(Some(severity));
         alarm.last_step = step;
         alarm.count += 1;
     }
@@ -133,9 +152,8 @@ impl Book {
     pub fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
         let mut was_alarmed = false;
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.rule == rule) {
-            if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| !it.has_healed) {
-                alarm.severity = alarm.severity.min(severity);
-                alarm.has_healed = true;
+            if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| it.open.is_some()) {
+                alarm.healed = alarm.healed.max(alarm.open.take().map(|it| it.min(severity)));
                 was_alarmed = true;
             }
         }
@@ -155,7 +173,16 @@ impl Book {
                 .map(|(id, _)| *id)
                 .collect();
             for id in gone {
-                entry.superseded = entry.subjects.remove(&id).or(entry.superseded);
+                entry.supersede(id);
+            }
+        }
+    }
+
+    /// The same for one subject; a restart asks it of thousands of series, one by one.
+    pub fn rewind_subject(&mut self, step: i64, subject: u64, concerns: impl Fn(usize) -> bool) {
+        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
+            if entry.subjects.get(&subject).is_some_and(|alarm| alarm.first_step >= step) {
+                entry.supersede(subject);
             }
         }
     }
@@ -181,6 +208,10 @@ impl Book {
 }
 
 impl Entry {
+    fn supersede(&mut self, subject: u64) {
+        self.superseded = self.subjects.remove(&subject).into_iter().chain(self.superseded).reduce(Alarm::join);
+    }
+
     fn finding(&self, key: &Key, rule: &Rule, steps_are_ordinal: bool) -> Option<Finding> {
         let standing = self.standing();
         let is_superseded = standing.is_none();
@@ -192,7 +223,7 @@ impl Entry {
             check: rule.check.name,
             family: rule.family,
             kind: key.kind,
-            severity: if is_superseded { Severity::Info } else { alarm.severity },
+            severity: if is_superseded { Severity::Info } else { alarm.severity() },
             quantity: key.quantity,
             tag: key.tag.clone(),
             layers,
@@ -245,12 +276,9 @@ impl Entry {
 
     /// All alarms that still stand, as one.
     fn standing(&self) -> Option<Alarm> {
-        self.subjects.values().copied().reduce(|a, b| Alarm {
-            severity: a.severity.max(b.severity),
-            first_step: a.first_step.min(b.first_step),
-            last_step: a.last_step.max(b.last_step),
-            count: a.count + b.count,
-            has_healed: a.has_healed && b.has_healed,
-        })
+        self.subjects.values().copied().reduce(Alarm::join)
     }
 }
+
+#[cfg(test)]
+mod tests;

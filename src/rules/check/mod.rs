@@ -30,7 +30,7 @@ mod stream_fixture;
 pub mod threshold;
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 #[cfg(test)]
 mod families;
 mod loss_state;
