@@ -371,7 +371,7 @@ impl<'r> Engine<'r> {
         if self.current_step != Some(step) {
             self.close_step();
             self.current_step = Some(step);
-            self.facts.first_step.get_or_insert(step);
+            self.facts.first_step = Some(self.facts.first_step.map_or(step, |first| first.min(step)));
             self.facts.last_step = Some(self.facts.last_step.map_or(step, |last| last.max(step)));
         }
         if wall_time.is_some() {
@@ -442,11 +442,13 @@ impl<'r> Engine<'r> {
             binding.persistence.clear();
         }
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, subject| subject == u64::from(id) && rules.contains(&rule));
+        self.book.rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
         if let Some((assembler, _)) = state.slot {
             self.rewind_profiles(assembler, step);
         }
+        let heard_by = self.series.get(id as usize).map_or_else(Vec::new, |it| it.heard_by.clone());
         self.rewind_stream_checks(step);
+        self.supersede_stream_alarms(step, &heard_by);
     }
 
     fn rewind_all(&mut self, step: i64) {
@@ -470,7 +472,17 @@ impl<'r> Engine<'r> {
             binding.persistence.clear();
         }
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, _| rules.contains(&rule));
+        self.book.rewind(step, |rule, subject| subject >> 32 == index as u64 + 1 && rules.contains(&rule));
+    }
+
+    /// What these stream checks said of the attempt that ends here.
+    fn supersede_stream_alarms(&mut self, step: i64, checks: &[usize]) {
+        for index in checks {
+            let Some(state) = self.stream_checks.get_mut(*index) else { continue };
+            state.persistence.clear();
+            let concerned = state.rule;
+            self.book.rewind(step, |rule, _| rule == concerned);
+        }
     }
 
     fn rewind_stream_checks(&mut self, step: i64) {
@@ -634,3 +646,6 @@ fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) ->
 fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
     (0_u32..).zip(layers).map(|(order, (_, name))| (order, name)).collect()
 }
+
+#[cfg(test)]
+mod tests;

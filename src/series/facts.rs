@@ -66,7 +66,7 @@ pub struct Facts {
     pub loss_scale: Option<f64>,
     /// How many steps the run is to have, when the log says so.
     pub planned_steps: Option<i64>,
-    /// First step of the stream.
+    /// Smallest step of the stream.
     pub first_step: Option<i64>,
     /// Largest step so far.
     pub last_step: Option<i64>,

@@ -21,7 +21,7 @@ pub struct SeriesInfo {
     pub points: u64,
     /// Of these, NaN or infinite.
     pub nonfinite: u64,
-    /// First step.
+    /// Smallest step.
     pub first_step: i64,
     /// Last step.
     pub last_step: i64,
@@ -64,6 +64,7 @@ impl SeriesInfo {
             self.is_estimate = form.is_estimate();
         }
         self.points += 1;
+        self.first_step = self.first_step.min(step);
         self.last_step = step;
         self.last = value;
         self.resolution = form.resolution();
