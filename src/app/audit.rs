@@ -18,7 +18,7 @@ use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    AuditReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
+    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
 };
 use crate::rules::Rule;
 use crate::source::{RunFiles, discover};
@@ -29,7 +29,7 @@ use crate::source::{RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let report = read(&args.input, &rules.rules)?;
+    let report = read(&args.input, &rules.rules, true)?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
@@ -42,7 +42,7 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// When the output cannot be written.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
-    let report = read(&args.input, &[])?;
+    let report = read(&args.input, &[], false)?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_inspect_text(&report, style, out),
         Format::Json => write_inspect_json(&report, out),
@@ -60,7 +60,15 @@ fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> E
     }
 }
 
-fn read(input: &InputArgs, rules: &[Rule]) -> anyhow::Result<AuditReport> {
+/// An audit shows no series: those of ten thousand runs would be all that its memory holds.
+fn without_surplus(mut run: RunReport, is_audit: bool) -> RunReport {
+    if is_audit {
+        run.series = Vec::new();
+    }
+    run
+}
+
+fn read(input: &InputArgs, rules: &[Rule], is_audit: bool) -> anyhow::Result<AuditReport> {
     let found = discover(&input.paths);
     let progress = progress_bar(&found.runs);
     let bytes = AtomicU64::new(0);
@@ -70,7 +78,7 @@ fn read(input: &InputArgs, rules: &[Rule]) -> anyhow::Result<AuditReport> {
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
     let runs = pool.install(|| {
-        found.runs.par_iter().map(|run| judge_run(run, rules, &|_| None, &tick)).collect()
+        found.runs.par_iter().map(|run| without_surplus(judge_run(run, rules, &|_| None, &tick), is_audit)).collect()
     });
     progress.finish_and_clear();
     Ok(AuditReport { runs, problems: found.problems })
@@ -111,8 +119,7 @@ fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
     let is_colored = match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
-        // https://no-color.org: any value that is not empty.
-        ColorWhen::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
+        ColorWhen::Auto => super::wants_color(is_terminal),
     };
     let width = is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
     TextStyle { is_colored, width }

@@ -67,6 +67,12 @@ fn printed(run: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitStatus>) -> an
     Ok(status)
 }
 
+/// Whether to colour what goes to standard output or error when the user does not say.
+fn wants_color(is_terminal: bool) -> bool {
+    // https://no-color.org: any value that is not empty.
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+}
+
 /// A reader that goes away (`| head`) is not an error.
 fn unless_broken_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {

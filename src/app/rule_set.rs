@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::rule_harness::EngineHarness;
-use super::{rules_cmd, unless_broken_pipe};
+use super::{rules_cmd, unless_broken_pipe, wants_color};
 use crate::cli::{Format, RulesCommand};
 use crate::exit::ExitStatus;
 use crate::rules::check::registry::CHECKS;
@@ -25,7 +25,7 @@ pub fn load_files(paths: &[PathBuf]) -> anyhow::Result<RuleSet> {
     }
     let sources = read_sources(paths)?;
     load(&sources, builtin(), CHECKS)
-        .map_err(|problems| anyhow!("{}", render(&problems, &sources, io::stderr().is_terminal()).trim_end()))
+        .map_err(|problems| anyhow!("{}", render(&problems, &sources, wants_color(io::stderr().is_terminal())).trim_end()))
 }
 
 fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
@@ -47,7 +47,7 @@ fn read_source(path: &Path) -> anyhow::Result<Source> {
 /// When a file cannot be read or the output cannot be written.
 pub fn run(command: &RulesCommand) -> anyhow::Result<ExitStatus> {
     let stdout = io::stdout();
-    let styled = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let styled = wants_color(stdout.is_terminal());
     let mut out = BufWriter::new(stdout.lock());
     let answer = answer(command, styled, &mut out)?;
     match answer.and_then(|status| out.flush().map(|()| status)) {

@@ -191,7 +191,9 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
     }
     for effect in run.findings.iter().filter(|it| it.caused_by.as_deref() == Some(&finding.rule)) {
         let step = effect.first_step.map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
-        writeln!(out, "    {} {}{step}: {}", style.dim("leads to"), effect.rule, printable(&effect.message))?;
+        // An effect may be more urgent than its cause.
+        let severity = if effect.severity > finding.severity { format!("{} ", style.severity(effect.severity)) } else { String::new() };
+        writeln!(out, "    {} {severity}{}{step}: {}", style.dim("leads to"), effect.rule, printable(&effect.message))?;
     }
     Ok(())
 }
