@@ -15,7 +15,8 @@
 //! | [`source`] | files to bytes; knows files, not formats | model |
 //! | [`extract`] | tag to meaning: quantity, layer, depth | model |
 //! | [`series`] | points to histories and profiles over depth | model, extract |
-//! | [`rules`] | profiles and histories to findings; pure | model, stats, series |
+//! | [`compare`] | two runs to one judgement: does it train? | model, stats, series |
+//! | [`rules`] | profiles and histories to findings; pure | model, stats, series, compare |
 //! | [`report`] | findings to text and JSON | model, series, stats, rules |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
@@ -25,6 +26,7 @@
 pub mod app;
 pub mod calibrate;
 pub mod cli;
+pub mod compare;
 pub mod decode;
 pub mod exit;
 pub mod extract;

@@ -4,7 +4,8 @@
 //! the output does not depend on the number of threads.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 
-use super::pipeline::judge_run;
+use super::baseline::{NotOneRun, are_same_files, portray_path};
+use super::pipeline::judge_run_against;
 use super::rule_set;
 use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
@@ -21,6 +23,7 @@ use crate::report::{
     AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
 };
 use crate::rules::Rule;
+use crate::series::Baseline;
 use crate::source::{RunFiles, discover};
 
 /// Judges.
@@ -29,7 +32,15 @@ use crate::source::{RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let report = read(&args.input, &rules.rules, true)?;
+    let baseline = match args.baseline.as_deref().map(|path| read_baseline(path, &rules.rules)).transpose() {
+        Ok(baseline) => baseline,
+        Err(NotOneRun::Several(why)) => return Err(anyhow::anyhow!(why)),
+        Err(NotOneRun::Nothing(why)) => {
+            eprintln!("gradwatch: {why}");
+            return Ok(ExitStatus::Unreadable);
+        }
+    };
+    let report = read(&args.input, &rules.rules, baseline.as_ref(), without_series)?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
@@ -42,7 +53,7 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// When the output cannot be written.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
-    let report = read(&args.input, &[], false)?;
+    let report = read(&args.input, &[], None, |run| run)?;
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_inspect_text(&report, style, out),
         Format::Json => write_inspect_json(&report, out),
@@ -60,15 +71,34 @@ fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> E
     }
 }
 
+/// The baseline and its files.
+type ReadBaseline = (Arc<Baseline>, Vec<PathBuf>);
+
+fn read_baseline(path: &Path, rules: &[Rule]) -> Result<ReadBaseline, NotOneRun> {
+    let portrayed = portray_path(path, rules)?;
+    let files = portrayed.files.clone();
+    Ok((Arc::new(portrayed.into_baseline(path.display().to_string())), files))
+}
+
+/// The baseline, unless this run is it.
+fn other_than<'b>(run: &RunFiles, baseline: Option<&'b ReadBaseline>) -> Option<&'b Arc<Baseline>> {
+    let (baseline, files) = baseline?;
+    let own: Vec<PathBuf> = run.streams.iter().flat_map(|it| it.files.iter().cloned()).collect();
+    (!are_same_files(&own, files)).then_some(baseline)
+}
+
 /// An audit shows no series: those of ten thousand runs would be all that its memory holds.
-fn without_surplus(mut run: RunReport, is_audit: bool) -> RunReport {
-    if is_audit {
-        run.series = Vec::new();
-    }
+fn without_series(mut run: RunReport) -> RunReport {
+    run.series = Vec::new();
     run
 }
 
-fn read(input: &InputArgs, rules: &[Rule], is_audit: bool) -> anyhow::Result<AuditReport> {
+fn read(
+    input: &InputArgs,
+    rules: &[Rule],
+    baseline: Option<&ReadBaseline>,
+    lean: fn(RunReport) -> RunReport,
+) -> anyhow::Result<AuditReport> {
     let found = discover(&input.paths);
     let progress = progress_bar(&found.runs);
     let bytes = AtomicU64::new(0);
@@ -78,7 +108,8 @@ fn read(input: &InputArgs, rules: &[Rule], is_audit: bool) -> anyhow::Result<Aud
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
     let runs = pool.install(|| {
-        found.runs.par_iter().map(|run| without_surplus(judge_run(run, rules, &|_| None, &tick), is_audit)).collect()
+        let judge = |run| lean(judge_run_against(run, rules, other_than(run, baseline), &|_| None, &tick));
+        found.runs.par_iter().map(judge).collect()
     });
     progress.finish_and_clear();
     Ok(AuditReport { runs, problems: found.problems })

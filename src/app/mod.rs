@@ -4,8 +4,10 @@
 //! an error is printed once, here.
 
 pub mod audit;
+pub mod baseline;
 pub mod calibrate;
 mod chain_case;
+pub mod compare;
 pub mod feed;
 pub mod follow;
 pub mod pipeline;
@@ -49,6 +51,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Command::Inspect(args) => audit::inspect(args),
         Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),
+        Command::Compare(args) => printed(|out| compare::run(args, out)),
         Command::Rules(command) => rule_set::run(command),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -4,12 +4,13 @@
 //! so a report over many runs is the list of their reports.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::feed::{Fed, feed};
 use crate::model::Problem;
 use crate::report::RunReport;
-use crate::rules::{Engine, Rule, StreamOutcome, check::StreamEnd, join};
-use crate::series::Tap;
+use crate::rules::{Engine, Rule, StreamOutcome, check::StreamEnd, exonerate, join};
+use crate::series::{Baseline, Tap};
 use crate::source::{RunFiles, StreamFiles};
 
 /// Makes a listener for a stream; `None` when nobody wants the points.
@@ -17,11 +18,25 @@ pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 
 /// Reads and judges one run. `tick` hears how many bytes were read.
 pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
+    judge_run_against(run, rules, None, make_tap, tick)
+}
+
+/// Reads and judges one run beside a baseline, when there is one.
+pub fn judge_run_against(
+    run: &RunFiles,
+    rules: &[Rule],
+    baseline: Option<&Arc<Baseline>>,
+    make_tap: &MakeTap<'_>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> RunReport {
     let mut report = RunReport::new(&run.name);
     let mut outcomes = Vec::new();
     let shown = |path: &Path| shown_path(path, &run.root);
     for stream in &run.streams {
         let mut engine = Engine::new(rules, &run.name);
+        if let Some(baseline) = baseline {
+            engine = engine.with_baseline(Arc::clone(baseline));
+        }
         if let Some(tap) = make_tap(stream) {
             engine = engine.with_tap(tap);
         }
@@ -32,7 +47,11 @@ pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &
         report.problems.extend(outcome.notes.iter().cloned().map(|note| Problem { path: place.clone(), ..note }));
         outcomes.push(StreamOutcome { rank: stream.rank, precedence: fed.precedence, outcome });
     }
-    report.take_outcome(join(outcomes));
+    let mut outcome = join(outcomes);
+    if let Some(baseline) = baseline {
+        exonerate(&mut outcome.findings, baseline);
+    }
+    report.take_outcome(outcome);
     report
 }
 

@@ -9,9 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::Severity;
 
 mod calibrate;
+mod compare;
 mod simulate;
 
 pub use calibrate::CalibrateArgs;
+pub use compare::CompareArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
 
 /// A watchdog for training runs that already exist.
@@ -40,6 +42,8 @@ pub enum Command {
     Simulate(Box<SimulateArgs>),
     /// Thresholds for a stated false-alarm rate, from the simulator: writes a rule file.
     Calibrate(Box<CalibrateArgs>),
+    /// Is this run distinguishable from its learning-rate-0 twin, or any baseline? Per layer and in the loss.
+    Compare(CompareArgs),
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -123,6 +127,9 @@ pub struct AuditArgs {
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<PathBuf>,
+    /// A run at learning rate 0 (or any other) that every run is compared with: its log directory or file.
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
 }
 
 /// `gradwatch inspect`.

@@ -19,6 +19,7 @@ macro_rules! embedded {
 
 /// The shipped rules, one family per file.
 const RULE_FILES: Embedded = embedded![
+    "rules/baseline.toml",
     "rules/dead.toml",
     "rules/depth.toml",
     "rules/growth.toml",

@@ -4,7 +4,9 @@
 //! (no I/O, no clock), so a finished log and a followed one give the same findings; memory grows with the
 //! number of series and rules, never with the length of the log.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use super::book::{Book, Noted, Subject};
 use super::check::{
@@ -12,8 +14,11 @@ use super::check::{
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
+use super::screen::Screen;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+use crate::series::{Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+
+type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -24,6 +29,8 @@ pub struct Engine<'r> {
     series: Vec<SeriesState>,
     assemblers: Vec<AssemblerState>,
     stream_checks: Vec<StreamState>,
+    /// Made at the first line of text.
+    line_screen: Option<Screen>,
     book: Book,
     restarts: Restarts,
     primary_loss: PrimaryLoss,
@@ -67,14 +74,21 @@ struct AssemblerState {
     checks: Vec<ProfileBinding>,
 }
 
+/// One check and the rules that it serves: rules that differ in their kind or words alone share it.
 struct ProfileBinding {
-    rule: usize,
+    rules: Vec<RuleMemory>,
     check: Box<dyn ProfileCheck>,
+}
+
+struct RuleMemory {
+    rule: usize,
     persistence: HashMap<u32, Persistence>,
 }
 
 struct StreamState {
     rule: usize,
+    /// Lines that the screen holds back are nothing to it.
+    is_screened: bool,
     check: Box<dyn StreamCheck>,
     persistence: HashMap<u32, Persistence>,
 }
@@ -125,6 +139,7 @@ impl<'r> Engine<'r> {
             series: Vec::new(),
             assemblers: Vec::new(),
             stream_checks: Vec::new(),
+            line_screen: None,
             book: Book::default(),
             restarts: Restarts::default(),
             primary_loss: PrimaryLoss::default(),
@@ -138,7 +153,9 @@ impl<'r> Engine<'r> {
         };
         for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.concerns_run(run)) {
             if let Build::Stream(build) = rule.check.build {
-                engine.stream_checks.push(StreamState { rule: index, check: build(rule), persistence: HashMap::new() });
+                let check = build(rule);
+                let is_screened = check.line_patterns().is_some();
+                engine.stream_checks.push(StreamState { rule: index, is_screened, check, persistence: HashMap::default() });
             }
         }
         engine
@@ -151,9 +168,16 @@ impl<'r> Engine<'r> {
         self
     }
 
+    /// Compares the stream with this run.
+    #[must_use]
+    pub fn with_baseline(mut self, baseline: Arc<Baseline>) -> Self {
+        self.facts.baseline = Some(baseline);
+        self
+    }
+
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let Some((id, is_new)) = self.store.id(sample.tag, sample.form) else { return };
+        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else { return };
         if is_new {
             self.bind(id, sample);
         }
@@ -168,7 +192,7 @@ impl<'r> Engine<'r> {
         if let Some(state) = self.series.get_mut(id as usize) {
             state.attempt = self.n_restarts;
         }
-        self.store.get_mut(id).add(sample.step, sample.value, sample.form);
+        self.store.get_mut(id).add(sample.step, sample.value, &sample.form);
         if let Some(tap) = &mut self.tap {
             tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
         }
@@ -183,7 +207,15 @@ impl<'r> Engine<'r> {
     /// Takes a line of text.
     pub fn line(&mut self, line: &TextLine<'_>) {
         self.n_lines += 1;
-        self.ask_stream_checks(|check, context, out| check.line(line, context, out));
+        let stream_checks = &self.stream_checks;
+        let screen = self.line_screen.get_or_insert_with(|| {
+            Screen::of(stream_checks.iter().filter_map(|it| it.check.line_patterns()).flatten().collect())
+        });
+        let is_let_through = screen.lets_through(line.text);
+        self.ask_some_stream_checks(
+            |it| is_let_through || !it.is_screened,
+            |check, context, out| check.line(line, context, out),
+        );
     }
 
     /// Takes a mark.
@@ -238,8 +270,11 @@ impl<'r> Engine<'r> {
     fn outcome(mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
-            Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.rule == index)),
-            Build::Stream(_) => self.has_heard(index, rule),
+            Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.serves(index))),
+            Build::Stream(_) => {
+                let is_fed = |it: &StreamState| it.rule != index || it.check.has_data();
+                self.has_heard(index, rule) && self.stream_checks.iter().all(is_fed)
+            }
         };
         let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
         let unmatched =
@@ -349,18 +384,21 @@ impl<'r> Engine<'r> {
     }
 
     fn add_assembler(&mut self, key: (Quantity, Split)) -> usize {
-        let checks = self
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_quantity(key.0, key.1))
-            .filter_map(|(index, rule)| match rule.check.build {
-                Build::Profile(build) => {
-                    Some(ProfileBinding { rule: index, check: build(rule), persistence: HashMap::new() })
-                }
-                Build::Series(_) | Build::Stream(_) => None,
-            })
-            .collect();
+        let mut checks: Vec<ProfileBinding> = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let Build::Profile(build) = rule.check.build else { continue };
+            if !rule.concerns_run(&self.run) || !rule.concerns_quantity(key.0, key.1) {
+                continue;
+            }
+            let memory = RuleMemory { rule: index, persistence: HashMap::default() };
+            let is_alike = |it: &&mut ProfileBinding| {
+                it.rules.first().is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
+            };
+            match checks.iter_mut().find(is_alike) {
+                Some(binding) => binding.rules.push(memory),
+                None => checks.push(ProfileBinding { rules: vec![memory], check: build(rule) }),
+            }
+        }
         self.assemblers.push(AssemblerState { assembler: Assembler::new(key.0, key.1), checks });
         self.assemblers.len() - 1
     }
@@ -469,10 +507,11 @@ impl<'r> Engine<'r> {
         state.assembler.rewind(step);
         for binding in &mut state.checks {
             binding.check.rewind(step);
-            binding.persistence.clear();
+            binding.rules.iter_mut().for_each(|it| it.persistence.clear());
         }
-        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, subject| subject >> 32 == index as u64 + 1 && rules.contains(&rule));
+        let checks = &state.checks;
+        let is_own = |subject: u64| subject >> 32 == index as u64 + 1;
+        self.book.rewind(step, |rule, subject| is_own(subject) && checks.iter().any(|it| it.serves(rule)));
     }
 
     /// What these stream checks said of the attempt that ends here.
@@ -542,6 +581,9 @@ impl<'r> Engine<'r> {
     }
 
     fn collect(&mut self, id: u32, point: &Point) {
+        if self.rules.is_empty() {
+            return;
+        }
         let Some((index, slot)) = self.series[id as usize].slot else { return };
         if self.assemblers[index].assembler.would_close(point.step) {
             self.close_profile(index);
@@ -558,43 +600,38 @@ impl<'r> Engine<'r> {
         let mut judged = std::mem::take(&mut self.judged);
         let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
         if let Some(profile) = self.assemblers[index].assembler.latest() {
-            for binding in &mut checks {
-                let rule = &self.rules[binding.rule];
+            for ProfileBinding { rules, check } in &mut checks {
+                let Some(first) = rules.first() else { continue };
                 judged.clear();
-                match rule.filter_groups(&profile) {
-                    Some(groups) => {
-                        let view = Profile { groups: &groups, ..profile };
-                        binding.check.observe(&view, &context, &mut judged);
-                    }
-                    None => binding.check.observe(&profile, &context, &mut judged),
+                match self.rules[first.rule].filter_groups(&profile) {
+                    Some(groups) => check.observe(&Profile { groups: &groups, ..profile }, &context, &mut judged),
+                    None => check.observe(&profile, &context, &mut judged),
                 }
-                for Judged { subject, step, judgement } in judged.drain(..) {
-                    let id = subject_id(index, subject);
-                    let persistence =
-                        binding.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
-                    match judgement {
-                        Judgement::Abstain => {}
-                        Judgement::Good => {
-                            persistence.push(false);
-                        }
-                        Judgement::Healed(severity) => self.book.heal(binding.rule, id, severity),
-                        Judgement::Bad(seen) => {
-                            if persistence.push(true) && rule.wants_kind(seen.kind) {
-                                let subject = profile_subject(id, &profile, &seen);
-                                self.book.alarm(binding.rule, rule.severity, step, &subject, seen);
-                            }
-                        }
-                    }
+                for memory in rules {
+                    let rule = (memory.rule, &self.rules[memory.rule]);
+                    take_profile_judgements(rule, &mut memory.persistence, &judged, index, &profile, &mut self.book);
                 }
             }
         }
+        judged.clear();
         self.judged = judged;
         self.assemblers[index].checks = checks;
     }
 
     fn ask_stream_checks(&mut self, ask: impl Fn(&mut dyn StreamCheck, &Context<'_>, &mut Vec<Judged>)) {
+        self.ask_some_stream_checks(|_| true, ask);
+    }
+
+    fn ask_some_stream_checks(
+        &mut self,
+        is_asked: impl Fn(&StreamState) -> bool,
+        ask: impl Fn(&mut dyn StreamCheck, &Context<'_>, &mut Vec<Judged>),
+    ) {
         let mut judged = std::mem::take(&mut self.judged);
         for index in 0..self.stream_checks.len() {
+            if !is_asked(&self.stream_checks[index]) {
+                continue;
+            }
             judged.clear();
             let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
             ask(self.stream_checks[index].check.as_mut(), &context, &mut judged);
@@ -621,6 +658,40 @@ impl<'r> Engine<'r> {
                             Subject { id: u64::from(subject), quantity, tag: None, layers: Vec::new(), evidence: Vec::new() };
                         self.book.alarm(state.rule, rule.severity, step, &subject, seen);
                     }
+                }
+            }
+        }
+    }
+}
+
+impl ProfileBinding {
+    fn serves(&self, rule: usize) -> bool {
+        self.rules.iter().any(|it| it.rule == rule)
+    }
+}
+
+/// Counts what a check said of a profile for one of its rules, and notes the alarms.
+fn take_profile_judgements(
+    (index, rule): (usize, &Rule),
+    persistence: &mut HashMap<u32, Persistence>,
+    judged: &[Judged],
+    assembler: usize,
+    profile: &Profile<'_>,
+    book: &mut Book,
+) {
+    for Judged { subject, step, judgement } in judged {
+        let id = subject_id(assembler, *subject);
+        let persistence = persistence.entry(*subject).or_insert_with(|| Persistence::new(rule.persistence));
+        match judgement {
+            Judgement::Abstain => {}
+            Judgement::Good => {
+                persistence.push(false);
+            }
+            Judgement::Healed(severity) => book.heal(index, id, *severity),
+            Judgement::Bad(seen) => {
+                if persistence.push(true) && rule.wants_kind(seen.kind) {
+                    let subject = profile_subject(id, profile, seen);
+                    book.alarm(index, rule.severity, *step, &subject, seen.clone());
                 }
             }
         }

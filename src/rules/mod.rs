@@ -10,6 +10,7 @@ mod causes;
 pub mod check;
 mod document;
 mod engine;
+mod exonerate;
 mod fields;
 mod file;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod problem;
 mod rule;
 mod run;
 mod schema;
+mod screen;
 mod set;
 mod suggest;
 mod template;
@@ -30,6 +32,7 @@ pub mod words;
 
 pub use book::Noted;
 pub use builtin::{builtin, builtin_sources, builtin_tests, load_builtin};
+pub use exonerate::exonerate;
 pub use engine::{Engine, Outcome};
 pub use file::{RULE_FILE_BYTES_MAX, load};
 pub use persistence::Persistence;

@@ -1,7 +1,11 @@
 //! What is known of a whole stream at this moment: learning rate, loss, planned length, restarts.
 //!
 //! In: points of the training loss and the learning rate. Out: a few numbers that checks ask for. Invariant:
-//! constant size.
+//! constant size; the baseline is shared, not copied.
+
+use std::sync::Arc;
+
+use super::Baseline;
 
 /// The training loss so far. Medians of five are used so that one odd batch does not move them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -80,4 +84,6 @@ pub struct Facts {
     pub steps_are_ordinal: bool,
     /// The step axis counts epochs.
     pub steps_are_epochs: bool,
+    /// The run that this one is to be compared with.
+    pub baseline: Option<Arc<Baseline>>,
 }

@@ -35,7 +35,7 @@ impl Default for Store {
 
 impl Store {
     /// The id of the series with this tag, and whether it is new; `None` beyond [`SERIES_MAX`].
-    pub fn id(&mut self, tag: &str, form: Form) -> Option<(u32, bool)> {
+    pub fn id(&mut self, tag: &str, form: &Form) -> Option<(u32, bool)> {
         if let Some(&guess) = self.next.get(self.last as usize)
             && self.series.get(guess as usize).is_some_and(|it| it.tag == tag)
         {
@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-fn meaning_of(tag: &str, form: Form) -> Meaning {
+fn meaning_of(tag: &str, form: &Form) -> Meaning {
     match form {
         Form::Number { .. } => extract::understand(tag),
         Form::Tensor { .. } | Form::Buckets { .. } => extract::understand_histogram(tag),
