@@ -20,7 +20,8 @@ use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
 use crate::model::Severity;
 use crate::report::{
-    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
+    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json,
+    write_inspect_text,
 };
 use crate::rules::Rule;
 use crate::series::Baseline;
@@ -32,7 +33,12 @@ use crate::source::{RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let baseline = match args.baseline.as_deref().map(|path| read_baseline(path, &rules.rules)).transpose() {
+    let baseline = match args
+        .baseline
+        .as_deref()
+        .map(|path| read_baseline(path, &rules.rules))
+        .transpose()
+    {
         Ok(baseline) => baseline,
         Err(NotOneRun::Several(why)) => return Err(anyhow::anyhow!(why)),
         Err(NotOneRun::Nothing(why)) => {
@@ -77,13 +83,20 @@ type ReadBaseline = (Arc<Baseline>, Vec<PathBuf>);
 fn read_baseline(path: &Path, rules: &[Rule]) -> Result<ReadBaseline, NotOneRun> {
     let portrayed = portray_path(path, rules)?;
     let files = portrayed.files.clone();
-    Ok((Arc::new(portrayed.into_baseline(path.display().to_string())), files))
+    Ok((
+        Arc::new(portrayed.into_baseline(path.display().to_string())),
+        files,
+    ))
 }
 
 /// The baseline, unless this run is it.
 fn other_than<'b>(run: &RunFiles, baseline: Option<&'b ReadBaseline>) -> Option<&'b Arc<Baseline>> {
     let (baseline, files) = baseline?;
-    let own: Vec<PathBuf> = run.streams.iter().flat_map(|it| it.files.iter().cloned()).collect();
+    let own: Vec<PathBuf> = run
+        .streams
+        .iter()
+        .flat_map(|it| it.files.iter().cloned())
+        .collect();
     (!are_same_files(&own, files)).then_some(baseline)
 }
 
@@ -106,13 +119,27 @@ fn read(
         bytes.fetch_add(n, Ordering::Relaxed);
         progress.inc(n);
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(input.jobs)
+        .build()
+        .context("failed to start threads")?;
     let runs = pool.install(|| {
-        let judge = |run| lean(judge_run_against(run, rules, other_than(run, baseline), &|_| None, &tick));
+        let judge = |run| {
+            lean(judge_run_against(
+                run,
+                rules,
+                other_than(run, baseline),
+                &|_| None,
+                &tick,
+            ))
+        };
         found.runs.par_iter().map(judge).collect()
     });
     progress.finish_and_clear();
-    Ok(AuditReport { runs, problems: found.problems })
+    Ok(AuditReport {
+        runs,
+        problems: found.problems,
+    })
 }
 
 /// A bar on a terminal once the work takes more than a moment.
@@ -120,14 +147,23 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let files: Vec<&PathBuf> = runs.iter().flat_map(|run| run.streams.iter().flat_map(|it| &it.files)).collect();
-    let total: u64 = files.iter().filter_map(|it| std::fs::metadata(it).ok()).map(|it| it.len()).sum();
+    let files: Vec<&PathBuf> = runs
+        .iter()
+        .flat_map(|run| run.streams.iter().flat_map(|it| &it.files))
+        .collect();
+    let total: u64 = files
+        .iter()
+        .filter_map(|it| std::fs::metadata(it).ok())
+        .map(|it| it.len())
+        .sum();
     const WORTH_A_BAR_BYTES: u64 = 64 << 20;
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -152,6 +188,9 @@ fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
         ColorWhen::Never => false,
         ColorWhen::Auto => super::wants_color(is_terminal),
     };
-    let width = is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
+    let width = is_terminal
+        .then(terminal_size::terminal_size)
+        .flatten()
+        .map(|(width, _)| width.0);
     TextStyle { is_colored, width }
 }

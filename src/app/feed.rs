@@ -35,8 +35,16 @@ pub struct Fed {
 
 /// Reads the files into the engine. `shown` turns a path into what people see, `tick` hears how many bytes were
 /// read.
-pub fn feed(files: &[PathBuf], engine: &mut Engine<'_>, shown: &dyn Fn(&Path) -> String, tick: &dyn Fn(u64)) -> Fed {
-    let mut fed = Fed { precedence: u32::MAX, ..Fed::default() };
+pub fn feed(
+    files: &[PathBuf],
+    engine: &mut Engine<'_>,
+    shown: &dyn Fn(&Path) -> String,
+    tick: &dyn Fn(u64),
+) -> Fed {
+    let mut fed = Fed {
+        precedence: u32::MAX,
+        ..Fed::default()
+    };
     let mut blocks = BlockReader::new();
     let mut readers: Vec<FileReader> = Vec::new();
     for path in files {
@@ -96,11 +104,24 @@ impl FileReader {
         let refuse = |format: &str, what: Option<String>| {
             let (path, format) = (shown.clone(), format.to_owned());
             let problem = what.map(|what| Problem::path(path.clone(), what));
-            Refused { report: FileReport { path, format, bytes: 0, records: 0, skipped: 0, is_log: false }, problem }
+            Refused {
+                report: FileReport {
+                    path,
+                    format,
+                    bytes: 0,
+                    records: 0,
+                    skipped: 0,
+                    is_log: false,
+                },
+                problem,
+            }
         };
         let unreadable = |problem: Problem| refuse("unreadable", Some(problem.what));
         blocks.start(path, 0).map_err(unreadable)?;
-        let head = blocks.next_block().map_err(unreadable)?.map_or(&[][..], |it| it.bytes);
+        let head = blocks
+            .next_block()
+            .map_err(unreadable)?
+            .map_or(&[][..], |it| it.bytes);
         match open(head, &path.to_string_lossy()) {
             Opened::Decoder(decoder) => Ok(Self {
                 path: path.to_owned(),
@@ -111,8 +132,14 @@ impl FileReader {
                 queue: VecDeque::new(),
                 is_done: false,
             }),
-            Opened::Compressed(how) => Err(refuse(how, Some(format!("compressed with {how}: decompress it to have it read")))),
-            Opened::Later(what) => Err(refuse(what, Some(format!("{what}: a format that is not read yet")))),
+            Opened::Compressed(how) => Err(refuse(
+                how,
+                Some(format!("compressed with {how}: decompress it to have it read")),
+            )),
+            Opened::Later(what) => Err(refuse(
+                what,
+                Some(format!("{what}: a format that is not read yet")),
+            )),
             Opened::NotALog(why) => Err(refuse(&format!("not a log ({why})"), None)),
             Opened::Empty => Err(refuse("empty", None)),
         }
@@ -127,16 +154,48 @@ impl FileReader {
         tick: &dyn Fn(u64),
     ) -> bool {
         let mut target = EngineTarget { engine };
-        let mut sink = FileSink { target: &mut target, problems, path: &self.shown, kept: &mut self.problems };
-        self.is_done = !read_block(blocks, BLOCK_BYTES, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+        let mut sink = FileSink {
+            target: &mut target,
+            problems,
+            path: &self.shown,
+            kept: &mut self.problems,
+        };
+        self.is_done = !read_block(
+            blocks,
+            BLOCK_BYTES,
+            &self.path,
+            &mut self.offset,
+            self.decoder.as_mut(),
+            &mut sink,
+            tick,
+        );
         !self.is_done
     }
 
     /// Decodes until something is in the queue or the file is at its end.
-    fn fill(&mut self, blocks: &mut BlockReader, limit: usize, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
+    fn fill(
+        &mut self,
+        blocks: &mut BlockReader,
+        limit: usize,
+        problems: &mut Vec<Problem>,
+        tick: &dyn Fn(u64),
+    ) {
         while self.queue.is_empty() && !self.is_done {
-            let mut sink = FileSink { target: &mut self.queue, problems, path: &self.shown, kept: &mut self.problems };
-            self.is_done = !read_block(blocks, limit, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+            let mut sink = FileSink {
+                target: &mut self.queue,
+                problems,
+                path: &self.shown,
+                kept: &mut self.problems,
+            };
+            self.is_done = !read_block(
+                blocks,
+                limit,
+                &self.path,
+                &mut self.offset,
+                self.decoder.as_mut(),
+                &mut sink,
+                tick,
+            );
         }
     }
 
@@ -145,23 +204,38 @@ impl FileReader {
     fn next_time(&self) -> Option<f64> {
         let is_timed = self.decoder.format() == "tfevents";
         let time = |held: &Held| match held {
-            Held::Sample { wall_time: Some(time), .. } => Some(*time),
+            Held::Sample {
+                wall_time: Some(time),
+                ..
+            } => Some(*time),
             Held::Sample { step, .. } => Some(if is_timed { f64::NEG_INFINITY } else { *step as f64 }),
             Held::Mark(_) => None,
         };
-        self.queue.iter().find_map(time).or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
+        self.queue
+            .iter()
+            .find_map(time)
+            .or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
     }
 
     fn overflow_note(&self) -> Option<Problem> {
         let dropped = self.problems.dropped;
-        (dropped > 0).then(|| Problem::path(self.shown.clone(), format!("{dropped} further problems of this file are not listed")))
+        (dropped > 0).then(|| {
+            Problem::path(
+                self.shown.clone(),
+                format!("{dropped} further problems of this file are not listed"),
+            )
+        })
     }
 
     /// Why a file that could be read gave nothing.
     fn nothing_note(&self) -> Option<Problem> {
-        let is_silent = self.decoder.tally() == Tally::default() && self.offset > 0 && self.decoder.format() == "text";
+        let is_silent =
+            self.decoder.tally() == Tally::default() && self.offset > 0 && self.decoder.format() == "text";
         let what = "no line with a step (or epoch) and a known metric was found in this text";
-        is_silent.then(|| Problem { is_note: true, ..Problem::path(self.shown.clone(), what) })
+        is_silent.then(|| Problem {
+            is_note: true,
+            ..Problem::path(self.shown.clone(), what)
+        })
     }
 
     fn report(&self) -> FileReport {
@@ -190,7 +264,11 @@ fn read_block(
     sink: &mut dyn Sink,
     tick: &dyn Fn(u64),
 ) -> bool {
-    let turned = if blocks.position() == Some((path, *offset)) { Ok(()) } else { blocks.start(path, *offset) };
+    let turned = if blocks.position() == Some((path, *offset)) {
+        Ok(())
+    } else {
+        blocks.start(path, *offset)
+    };
     match turned.and_then(|()| blocks.next_block()) {
         Ok(Some(block)) => {
             let bytes = block.bytes.get(..limit).unwrap_or(block.bytes);
@@ -223,7 +301,9 @@ fn merge(
     tick: &dyn Fn(u64),
 ) {
     let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
-    let mut begins: Vec<(usize, Begin)> = (0..).zip(files.iter_mut().map(|file| file.peek_begin(blocks, limit))).collect();
+    let mut begins: Vec<(usize, Begin)> = (0..)
+        .zip(files.iter_mut().map(|file| file.peek_begin(blocks, limit)))
+        .collect();
     begins.sort_by(|(_, a), (_, b)| a.time.total_cmp(&b.time));
     let mut waiting: VecDeque<(usize, Begin)> = begins.into();
     let mut active: Vec<usize> = Vec::new();
@@ -233,15 +313,24 @@ fn merge(
             !files[*index].queue.is_empty()
         });
         let head = |index: &usize| files[*index].next_time().map(|time| (time, *index));
-        let first = active.iter().filter_map(head).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let first = active
+            .iter()
+            .filter_map(head)
+            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let is_due = |begin: &Begin| first.is_none_or(|(time, _)| !begin.is_session && begin.time <= time);
         if waiting.front().is_some_and(|(_, begin)| is_due(begin)) {
             active.extend(waiting.pop_front().map(|(index, _)| index));
             continue;
         }
         let Some((_, index)) = first else { return };
-        let others = active.iter().filter(|it| **it != index).filter_map(|it| files[*it].next_time());
-        let next_begin = waiting.front().filter(|(_, begin)| !begin.is_session).map(|(_, begin)| begin.time);
+        let others = active
+            .iter()
+            .filter(|it| **it != index)
+            .filter_map(|it| files[*it].next_time());
+        let next_begin = waiting
+            .front()
+            .filter(|(_, begin)| !begin.is_session)
+            .map(|(_, begin)| begin.time);
         let until = others.chain(next_begin).fold(f64::INFINITY, f64::min);
         files[index].give_until(until, engine);
     }
@@ -259,11 +348,19 @@ struct Begin {
 impl FileReader {
     /// Looks at the first block and goes back to the start.
     fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
-        let begin = Begin { time: f64::NEG_INFINITY, is_session: false };
-        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else { return begin };
+        let begin = Begin {
+            time: f64::NEG_INFINITY,
+            is_session: false,
+        };
+        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else {
+            return begin;
+        };
         peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
         let is_session = matches!(peek.queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
-        Begin { time: peek.next_time().unwrap_or(f64::NEG_INFINITY), is_session }
+        Begin {
+            time: peek.next_time().unwrap_or(f64::NEG_INFINITY),
+            is_session,
+        }
     }
 
     /// Gives what is in the queue up to this wall time, at least one item.
@@ -279,7 +376,14 @@ impl FileReader {
 
 /// An item that waits for its turn.
 enum Held {
-    Sample { tag: Box<str>, step: i64, wall_time: Option<f64>, value: f64, form: Form, offset: u64 },
+    Sample {
+        tag: Box<str>,
+        step: i64,
+        wall_time: Option<f64>,
+        value: f64,
+        form: Form,
+        offset: u64,
+    },
     Mark(HeldMark),
 }
 
@@ -294,8 +398,22 @@ enum HeldMark {
 impl Held {
     fn give(self, engine: &mut Engine<'_>) {
         match self {
-            Held::Sample { tag, step, wall_time, value, form, offset } => {
-                engine.sample(&Sample { tag: &tag, step, wall_time, value, form, offset });
+            Held::Sample {
+                tag,
+                step,
+                wall_time,
+                value,
+                form,
+                offset,
+            } => {
+                engine.sample(&Sample {
+                    tag: &tag,
+                    step,
+                    wall_time,
+                    value,
+                    form,
+                    offset,
+                });
             }
             Held::Mark(HeldMark::SessionStart(step)) => engine.mark(Mark::SessionStart { step }),
             Held::Mark(HeldMark::PlannedSteps(steps)) => engine.mark(Mark::PlannedSteps(steps)),
@@ -338,8 +456,22 @@ impl Target for EngineTarget<'_, '_> {
 
 impl Target for VecDeque<Held> {
     fn sample(&mut self, sample: &Sample<'_>) {
-        let Sample { tag, step, wall_time, value, form, offset } = *sample;
-        self.push_back(Held::Sample { tag: tag.into(), step, wall_time, value, form, offset });
+        let Sample {
+            tag,
+            step,
+            wall_time,
+            value,
+            form,
+            offset,
+        } = *sample;
+        self.push_back(Held::Sample {
+            tag: tag.into(),
+            step,
+            wall_time,
+            value,
+            form,
+            offset,
+        });
     }
     // Only event files and files of one metric are merged, and these have neither lines nor fields that can be missing.
     fn line(&mut self, _line: &TextLine<'_>) {}
@@ -376,7 +508,10 @@ impl<T: Target> Sink for FileSink<'_, T> {
     fn problem(&mut self, problem: Problem) {
         if self.kept.kept < PROBLEMS_MAX {
             self.kept.kept += 1;
-            self.problems.push(Problem { path: self.path.to_owned(), ..problem });
+            self.problems.push(Problem {
+                path: self.path.to_owned(),
+                ..problem
+            });
         } else {
             self.kept.dropped += 1;
         }

@@ -33,7 +33,11 @@ pub fn main() -> ExitCode {
             let is_help = !error.use_stderr();
             // Nothing is left to be done when the terminal is gone.
             let _ = error.print();
-            return if is_help { ExitStatus::Clean.into() } else { ExitStatus::Usage.into() };
+            return if is_help {
+                ExitStatus::Clean.into()
+            } else {
+                ExitStatus::Usage.into()
+            };
         }
     };
     match run(&cli) {

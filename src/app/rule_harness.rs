@@ -26,10 +26,17 @@ impl<'r> EngineHarness<'r> {
     fn audit_fixture(&self, path: &Path) -> Result<CaseOutcome, String> {
         let found = discover(&[path.to_owned()]);
         let [run] = found.runs.as_slice() else {
-            return Err(format!("fixture {}: {} runs instead of one", path.display(), found.runs.len()));
+            return Err(format!(
+                "fixture {}: {} runs instead of one",
+                path.display(),
+                found.runs.len()
+            ));
         };
         let report = judge_run(run, self.rules, &|_| None, &|_| ());
-        Ok(CaseOutcome { findings: report.findings, unmatched: report.unmatched })
+        Ok(CaseOutcome {
+            findings: report.findings,
+            unmatched: report.unmatched,
+        })
     }
 }
 
@@ -39,10 +46,16 @@ impl Harness for EngineHarness<'_> {
         if let Some(path) = &case.fixture {
             return self.audit_fixture(&fixture_path(&case.origin, path));
         }
-        let Some(settings) = &case.chain else { return samples.run(case) };
+        let Some(settings) = &case.chain else {
+            return samples.run(case);
+        };
         let mut simulated = simulate_case(settings)?;
         simulated.extend_from_slice(&case.series);
-        samples.run(&Case { chain: None, series: simulated, ..case.clone() })
+        samples.run(&Case {
+            chain: None,
+            series: simulated,
+            ..case.clone()
+        })
     }
 }
 
@@ -50,7 +63,11 @@ impl Harness for EngineHarness<'_> {
 fn fixture_path(origin: &str, path: &str) -> PathBuf {
     let file = origin.rsplit_once(':').map_or(origin, |(file, _)| file);
     let beside = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
-    if beside.exists() { beside } else { PathBuf::from(path) }
+    if beside.exists() {
+        beside
+    } else {
+        PathBuf::from(path)
+    }
 }
 
 #[cfg(test)]
@@ -61,14 +78,20 @@ mod tests {
 
     fn cases(sources: &[Source]) -> Vec<Case> {
         let read = |source: &Source| {
-            parse_tests(source, builtin()).unwrap_or_else(|it| panic!("{}", render(&it, std::slice::from_ref(source), false)))
+            parse_tests(source, builtin())
+                .unwrap_or_else(|it| panic!("{}", render(&it, std::slice::from_ref(source), false)))
         };
         sources.iter().flat_map(read).collect()
     }
 
     fn report(sources: &[Source]) -> TestReport {
         let ids: Vec<&str> = builtin().all().map(|it| it.id.as_str()).collect();
-        run_tests(&cases(sources), builtin(), &ids, &EngineHarness::new(&builtin().rules))
+        run_tests(
+            &cases(sources),
+            builtin(),
+            &ids,
+            &EngineHarness::new(&builtin().rules),
+        )
     }
 
     #[test]
@@ -88,12 +111,32 @@ mod tests {
     #[test]
     fn a_fixture_is_found_beside_the_test_file() {
         let dir = tempfile::tempdir().unwrap();
-        let lines: String = (0..40).map(|it| format!("{{\"step\": {it}, \"loss\": {}}}\n", if it < 30 { "2.0" } else { "NaN" })).collect();
+        let lines: String = (0..40)
+            .map(|it| {
+                format!(
+                    "{{\"step\": {it}, \"loss\": {}}}\n",
+                    if it < 30 { "2.0" } else { "NaN" }
+                )
+            })
+            .collect();
         std::fs::write(dir.path().join("run.jsonl"), lines).unwrap();
         let text = "[[test]]\nname = \"t\"\nfixture = \"run.jsonl\"\nexpect = [{ rule = \"non-finite-loss\", first_step = 30 }]\n[[test]]\nname = \"u\"\nfixture = \"no such file\"\nexpect = []\n";
         let source = Source::new(dir.path().join("t.toml").to_string_lossy(), text);
-        let report = run_tests(&cases(&[source]), builtin(), &[], &EngineHarness::new(&builtin().rules));
-        let failures: Vec<&str> = report.failures.iter().flat_map(|it| &it.what).map(String::as_str).collect();
-        assert_eq!(failures, ["cannot run: fixture no such file: 0 runs instead of one"]);
+        let report = run_tests(
+            &cases(&[source]),
+            builtin(),
+            &[],
+            &EngineHarness::new(&builtin().rules),
+        );
+        let failures: Vec<&str> = report
+            .failures
+            .iter()
+            .flat_map(|it| &it.what)
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            failures,
+            ["cannot run: fixture no such file: 0 runs instead of one"]
+        );
     }
 }

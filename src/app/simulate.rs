@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
+    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError,
+    Trainer, row_of, simulate_norms, width_one,
 };
 
 mod print;

@@ -92,7 +92,10 @@ impl Lines {
         while !rest.starts_with(b"]") {
             let event = &mut self.event;
             event.clear();
-            let used = self.flattener.flatten(rest, |path, scalar| event.take(path, scalar)).ok()?;
+            let used = self
+                .flattener
+                .flatten(rest, |path, scalar| event.take(path, scalar))
+                .ok()?;
             self.emit(offset, sink);
             rest = rest.get(used..)?.trim_ascii_start();
             rest = rest.strip_prefix(b",").unwrap_or(rest).trim_ascii_start();
@@ -101,7 +104,14 @@ impl Lines {
     }
 
     fn emit(&mut self, offset: u64, sink: &mut dyn Sink) {
-        let Event { metric, variant, is_scalar: true, value: Some(value), step: Some(step), wall_time } = &self.event
+        let Event {
+            metric,
+            variant,
+            is_scalar: true,
+            value: Some(value),
+            step: Some(step),
+            wall_time,
+        } = &self.event
         else {
             return;
         };
@@ -113,7 +123,14 @@ impl Lines {
         }
         if !self.tag.is_empty() {
             let (tag, form) = (self.tag.as_str(), Form::EXACT);
-            sink.sample(&Sample { tag, step: *step, wall_time: *wall_time, value: *value, form, offset });
+            sink.sample(&Sample {
+                tag,
+                step: *step,
+                wall_time: *wall_time,
+                value: *value,
+                form,
+                offset,
+            });
         }
     }
 }
@@ -154,7 +171,10 @@ no list
 "#;
         let make = || Box::new(ClearmlDecoder::new()) as Box<dyn Decode>;
         let calls = lines_of(&record(make().as_mut(), &[file]));
-        assert_eq!(calls[..3], ["3 loss/train=0.5 @1664364007.31", "4 lr=NaN", "5 a/b=1"]);
+        assert_eq!(
+            calls[..3],
+            ["3 loss/train=0.5 @1664364007.31", "4 lr=NaN", "5 a/b=1"]
+        );
         assert!(calls[3].ends_with("line 3 is no list of events"), "{calls:?}");
         assert!(calls[4].ends_with("line 5 is no list of events"), "{calls:?}");
         assert_eq!(calls.len(), 5);

@@ -277,7 +277,11 @@ fn json(head: &[u8], lines: &Lines<'_>, path: &str, is_utf16: bool) -> Option<Op
     let jsonl = || Opened::Decoder(Box::new(JsonlDecoder::new()));
     let document = || {
         let decoder: Box<dyn Decode> = Box::new(DocumentDecoder::new());
-        Opened::Decoder(if is_utf16 { Box::new(Utf16Decoder::new(decoder)) } else { decoder })
+        Opened::Decoder(if is_utf16 {
+            Box::new(Utf16Decoder::new(decoder))
+        } else {
+            decoder
+        })
     };
     let n_objects = lines.complete.iter().filter(|line| is_row(line)).count();
     let is_one_line = lines.complete.len() <= 1;

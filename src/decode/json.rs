@@ -416,8 +416,15 @@ pub(crate) fn is_media_type(text: &[u8]) -> bool {
 
 /// The text of `_type` when it is the first member of the object at the start of `bytes`.
 fn member_type(bytes: &[u8]) -> Option<&[u8]> {
-    let rest = bytes.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"_type\"")?;
-    let text = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+    let rest = bytes
+        .strip_prefix(b"{")?
+        .trim_ascii_start()
+        .strip_prefix(b"\"_type\"")?;
+    let text = rest
+        .trim_ascii_start()
+        .strip_prefix(b":")?
+        .trim_ascii_start()
+        .strip_prefix(b"\"")?;
     text.get(..memchr(b'"', text)?)
 }
 

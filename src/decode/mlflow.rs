@@ -51,7 +51,11 @@ impl Point {
             Some(digits) => Some(std::str::from_utf8(digits).ok()?.parse::<i64>().ok()?),
         };
         let millis = std::str::from_utf8(time).ok()?.parse::<u64>().ok()?;
-        Some(Self { wall_time: millis as f64 / 1000.0, value: parse_all(value)?.value, step })
+        Some(Self {
+            wall_time: millis as f64 / 1000.0,
+            value: parse_all(value)?.value,
+            step,
+        })
     }
 }
 
@@ -66,7 +70,10 @@ impl MlflowDecoder {
             tally: Tally::default(),
             trouble: Trouble::default(),
         };
-        Self { framer: LineFramer::new(), points }
+        Self {
+            framer: LineFramer::new(),
+            points,
+        }
     }
 }
 
@@ -147,7 +154,10 @@ mod tests {
     fn the_key_is_the_path_below_the_run() {
         for (path, key) in [
             (PATH, "val/loss"),
-            ("metrics/mlruns/1/CB0096518b0e4c66a94428555f05420b/metrics/metrics/mAP50(B)", "metrics/mAP50(B)"),
+            (
+                "metrics/mlruns/1/CB0096518b0e4c66a94428555f05420b/metrics/metrics/mAP50(B)",
+                "metrics/mAP50(B)",
+            ),
             ("run/metrics/loss", "loss"),
             ("metrics", "metrics"),
             ("saved/loss.txt", "loss"),

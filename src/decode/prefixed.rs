@@ -23,7 +23,10 @@ impl Prefixed {
         let path = path.replace('\\', "/");
         let below = path.rfind(ROOT).and_then(|at| path.get(at + ROOT.len()..));
         match below.and_then(|it| it.rsplit_once('/')) {
-            Some((directories, _)) => Box::new(Self { inner, prefix: format!("{directories}/") }),
+            Some((directories, _)) => Box::new(Self {
+                inner,
+                prefix: format!("{directories}/"),
+            }),
             None => inner,
         }
     }
@@ -31,11 +34,20 @@ impl Prefixed {
 
 impl Decode for Prefixed {
     fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
-        self.inner.feed(bytes, &mut Renamed { sink, prefix: &self.prefix });
+        self.inner.feed(
+            bytes,
+            &mut Renamed {
+                sink,
+                prefix: &self.prefix,
+            },
+        );
     }
 
     fn finish(&mut self, sink: &mut dyn Sink) {
-        self.inner.finish(&mut Renamed { sink, prefix: &self.prefix });
+        self.inner.finish(&mut Renamed {
+            sink,
+            prefix: &self.prefix,
+        });
     }
 
     fn tally(&self) -> Tally {
@@ -83,7 +95,10 @@ mod tests {
             let mut decoder = Prefixed::by_path(Box::new(CsvDecoder::new()), path);
             lines_of(&record(decoder.as_mut(), &[b"step\tloss\n0\t2.5\n"]))
         };
-        assert_eq!(tags("dvclive/plots/metrics/train/a/loss.tsv"), ["0 train/a/loss=2.5"]);
+        assert_eq!(
+            tags("dvclive/plots/metrics/train/a/loss.tsv"),
+            ["0 train/a/loss=2.5"]
+        );
         assert_eq!(tags("dvclive/plots/metrics/loss.tsv"), ["0 loss=2.5"]);
         assert_eq!(tags("train/loss.tsv"), ["0 loss=2.5"]);
     }

@@ -22,7 +22,12 @@ impl Utf16Decoder {
     /// A decoder at the first byte of a file that starts with a byte order mark.
     #[must_use]
     pub fn new(inner: Box<dyn Decode>) -> Self {
-        Self { inner, mark: Vec::with_capacity(MARK_BYTES_MAX), reader: None, text: String::new() }
+        Self {
+            inner,
+            mark: Vec::with_capacity(MARK_BYTES_MAX),
+            reader: None,
+            text: String::new(),
+        }
     }
 
     fn push(&mut self, byte: u8) {
@@ -31,8 +36,10 @@ impl Utf16Decoder {
         }
         self.mark.push(byte);
         if let [_, _, ..] = self.mark.as_slice() {
-            let is_big_endian =
-                matches!(detect(&self.mark), Some((Encoding::Utf16 { is_big_endian: true }, _)));
+            let is_big_endian = matches!(
+                detect(&self.mark),
+                Some((Encoding::Utf16 { is_big_endian: true }, _))
+            );
             self.reader = Some(Utf16Reader::new(is_big_endian));
         }
     }
@@ -76,7 +83,10 @@ mod tests {
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for file in [big, little] {
-            assert_eq!(lines_of(&record(make().as_mut(), &[&file])), ["1 loss=NaN", "1 näme=2"]);
+            assert_eq!(
+                lines_of(&record(make().as_mut(), &[&file])),
+                ["1 loss=NaN", "1 näme=2"]
+            );
             check_splits(&make, &file);
         }
     }

@@ -61,14 +61,26 @@ impl Unpacker {
             Compression::Zlib => ("zlib", Box::new(Deflate::zlib())),
             Compression::Zstd => ("zstd", Box::new(Zstd::new())),
         };
-        let inside = Inside::Unknown { head: Vec::new(), path: path_inside(path).to_owned() };
-        Self { name, unpack, inside, n_read: 0, is_damaged: false }
+        let inside = Inside::Unknown {
+            head: Vec::new(),
+            path: path_inside(path).to_owned(),
+        };
+        Self {
+            name,
+            unpack,
+            inside,
+            n_read: 0,
+            is_damaged: false,
+        }
     }
 }
 
 /// The path without the extension that the compression added.
 fn path_inside(path: &str) -> &str {
-    [".gz", ".zst", ".zz", ".zlib"].iter().find_map(|it| path.strip_suffix(it)).unwrap_or(path)
+    [".gz", ".zst", ".zz", ".zlib"]
+        .iter()
+        .find_map(|it| path.strip_suffix(it))
+        .unwrap_or(path)
 }
 
 impl Decode for Unpacker {
@@ -78,8 +90,14 @@ impl Decode for Unpacker {
             let fed = self.unpack.feed(bytes, &mut |piece| inside.feed(piece, sink));
             if let Err(Damage(what)) = fed {
                 self.is_damaged = true;
-                let what = format!("damaged {} data ({what}): what stands before it is read", self.name);
-                sink.problem(Problem { offset: None, ..Problem::lost(self.n_read, 0, what) });
+                let what = format!(
+                    "damaged {} data ({what}): what stands before it is read",
+                    self.name
+                );
+                sink.problem(Problem {
+                    offset: None,
+                    ..Problem::lost(self.n_read, 0, what)
+                });
             }
         }
         self.n_read = self.n_read.saturating_add(bytes.len() as u64);
@@ -135,7 +153,9 @@ impl Inside {
     }
 
     fn recognise(&mut self, sink: &mut dyn Sink) {
-        let Inside::Unknown { head, path } = self else { return };
+        let Inside::Unknown { head, path } = self else {
+            return;
+        };
         *self = match open_plain(head, path) {
             Opened::Decoder(mut decoder) => {
                 decoder.feed(head, &mut Decompressed { sink });
@@ -152,7 +172,9 @@ impl Inside {
         self.recognise(sink);
         match self {
             Inside::Decoder(decoder) => decoder.finish(&mut Decompressed { sink }),
-            Inside::Nothing(what) => sink.problem(Problem::note(0, format!("compressed with {name}: {what}"))),
+            Inside::Nothing(what) => {
+                sink.problem(Problem::note(0, format!("compressed with {name}: {what}")))
+            }
             Inside::Unknown { .. } => {}
         }
     }
@@ -181,7 +203,11 @@ impl Sink for Decompressed<'_> {
             Some(offset) => format!("{} (byte {offset} of the decompressed file)", problem.what),
             None => problem.what,
         };
-        self.sink.problem(Problem { what, offset: None, ..problem });
+        self.sink.problem(Problem {
+            what,
+            offset: None,
+            ..problem
+        });
     }
 }
 

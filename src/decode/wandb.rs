@@ -94,7 +94,8 @@ impl Visit for Visitor<'_> {
     fn lost(&mut self, offset: u64, bytes: u64, what: &'static str) {
         let run = &mut *self.run;
         run.tally.skipped = run.tally.skipped.saturating_add(1);
-        run.trouble.lost(offset, bytes, format!("{what}: {bytes} bytes skipped"), self.sink);
+        run.trouble
+            .lost(offset, bytes, format!("{what}: {bytes} bytes skipped"), self.sink);
     }
 }
 
@@ -132,7 +133,10 @@ fn end_of_run(message: &[u8], offset: u64, sink: &mut dyn Sink) -> Result<(), Ma
     if exit_code == 0 {
         sink.mark(Mark::Finished);
     } else {
-        sink.problem(Problem::note(offset, format!("the run ended with exit code {exit_code}")));
+        sink.problem(Problem::note(
+            offset,
+            format!("the run ended with exit code {exit_code}"),
+        ));
     }
     Ok(())
 }

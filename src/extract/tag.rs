@@ -103,7 +103,9 @@ pub(super) fn classify(tag: &str) -> Hit<'_> {
     };
     // Keras' TensorBoard callback puts `epoch_` or `batch_` before every metric that a model reports.
     let hit = hit.or_else(|| {
-        let bare = ["epoch_", "batch_"].iter().find_map(|it| short.strip_prefix(it))?;
+        let bare = ["epoch_", "batch_"]
+            .iter()
+            .find_map(|it| short.strip_prefix(it))?;
         first_hit(bare, looks_like_layer)
     });
     hit.unwrap_or(Hit::other(""))

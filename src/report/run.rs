@@ -178,13 +178,19 @@ impl AuditReport {
     /// The worst verdict; `no-data` when no run has data.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.runs.iter().map(|it| it.verdict).max().unwrap_or(Verdict::NoData)
+        self.runs
+            .iter()
+            .map(|it| it.verdict)
+            .max()
+            .unwrap_or(Verdict::NoData)
     }
 
     /// Whether no number was read anywhere.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.iter().all(|it| it.points == 0 && it.findings.is_empty())
+        self.runs
+            .iter()
+            .all(|it| it.points == 0 && it.findings.is_empty())
     }
 
     /// Whether anything could not be read.
@@ -211,12 +217,21 @@ mod tests {
     #[test]
     fn a_file_of_no_rank_is_not_one_more_rank() {
         let n_ranks = |ranks: &[Option<u32>]| {
-            let series = ranks.iter().map(|it| (*it, SeriesInfo::new("loss", understand("loss")))).collect();
+            let series = ranks
+                .iter()
+                .map(|it| (*it, SeriesInfo::new("loss", understand("loss"))))
+                .collect();
             let mut report = RunReport::new(".");
-            report.take_outcome(RunOutcome { series, ..RunOutcome::default() });
+            report.take_outcome(RunOutcome {
+                series,
+                ..RunOutcome::default()
+            });
             report.ranks
         };
         assert_eq!(n_ranks(&[Some(0), Some(1), None]), 2);
-        assert_eq!((n_ranks(&[None, None]), n_ranks(&[]), n_ranks(&[Some(7)])), (1, 1, 1));
+        assert_eq!(
+            (n_ranks(&[None, None]), n_ranks(&[]), n_ranks(&[Some(7)])),
+            (1, 1, 1)
+        );
     }
 }

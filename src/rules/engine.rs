@@ -10,13 +10,17 @@ use foldhash::fast::FixedState;
 
 use super::book::{Book, Noted, Subject};
 use super::check::{
-    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck,
+    StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
 use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+use crate::series::{
+    Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence,
+    layers_by_depth,
+};
 
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
 
@@ -118,7 +122,8 @@ struct Latest<'a>(&'a [AssemblerState]);
 
 impl Profiles for Latest<'_> {
     fn latest(&self, quantity: Quantity) -> Option<Profile<'_>> {
-        let is_it = |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
+        let is_it =
+            |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
         self.0.iter().find(is_it)?.assembler.latest()
     }
 }
@@ -151,11 +156,20 @@ impl<'r> Engine<'r> {
             n_lines: 0,
             n_restarts: 0,
         };
-        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.concerns_run(run)) {
+        for (index, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.concerns_run(run))
+        {
             if let Build::Stream(build) = rule.check.build {
                 let check = build(rule);
                 let is_screened = check.line_patterns().is_some();
-                engine.stream_checks.push(StreamState { rule: index, is_screened, check, persistence: HashMap::default() });
+                engine.stream_checks.push(StreamState {
+                    rule: index,
+                    is_screened,
+                    check,
+                    persistence: HashMap::default(),
+                });
             }
         }
         engine
@@ -177,7 +191,9 @@ impl<'r> Engine<'r> {
 
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else { return };
+        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else {
+            return;
+        };
         if is_new {
             self.bind(id, sample);
         }
@@ -192,14 +208,26 @@ impl<'r> Engine<'r> {
         if let Some(state) = self.series.get_mut(id as usize) {
             state.attempt = self.n_restarts;
         }
-        self.store.get_mut(id).add(sample.step, sample.value, &sample.form);
+        self.store
+            .get_mut(id)
+            .add(sample.step, sample.value, &sample.form);
         if let Some(tap) = &mut self.tap {
-            tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
+            tap.point(
+                id,
+                self.store.get(id),
+                sample.step,
+                sample.wall_time,
+                sample.value,
+            );
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point =
-            Point { step: sample.step, wall_time: sample.wall_time, value: sample.value, resolution: sample.form.resolution() };
+        let point = Point {
+            step: sample.step,
+            wall_time: sample.wall_time,
+            value: sample.value,
+            resolution: sample.form.resolution(),
+        };
         self.judge_point(id, &point);
         self.collect(id, &point);
     }
@@ -209,7 +237,13 @@ impl<'r> Engine<'r> {
         self.n_lines += 1;
         let stream_checks = &self.stream_checks;
         let screen = self.line_screen.get_or_insert_with(|| {
-            Screen::of(stream_checks.iter().filter_map(|it| it.check.line_patterns()).flatten().collect())
+            Screen::of(
+                stream_checks
+                    .iter()
+                    .filter_map(|it| it.check.line_patterns())
+                    .flatten()
+                    .collect(),
+            )
         });
         let is_let_through = screen.lets_through(line.text);
         self.ask_some_stream_checks(
@@ -252,10 +286,15 @@ impl<'r> Engine<'r> {
 
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.finish(&context) {
                 Judgement::Bad(seen) => self.series_alarm(binding.rule, id, last_step, seen),
                 Judgement::Healed(severity) => self.book.heal(binding.rule, u64::from(id), severity),
@@ -269,26 +308,49 @@ impl<'r> Engine<'r> {
 
     fn outcome(mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
-            Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
-            Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.serves(index))),
+            Build::Series(_) => self
+                .series
+                .iter()
+                .any(|it| it.checks.iter().any(|binding| binding.rule == index)),
+            Build::Profile(_) => self
+                .assemblers
+                .iter()
+                .any(|it| it.checks.iter().any(|b| b.serves(index))),
             Build::Stream(_) => {
                 let is_fed = |it: &StreamState| it.rule != index || it.check.has_data();
                 self.has_heard(index, rule) && self.stream_checks.iter().all(is_fed)
             }
         };
-        let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
-        let unmatched =
-            self.rules.iter().zip(seen_by_rule).filter(|(_, seen)| !seen).map(|(rule, _)| rule.id.clone()).collect();
+        let seen_by_rule: Vec<bool> = self
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(i, rule)| matched(i, rule))
+            .collect();
+        let unmatched = self
+            .rules
+            .iter()
+            .zip(seen_by_rule)
+            .filter(|(_, seen)| !seen)
+            .map(|(rule, _)| rule.id.clone())
+            .collect();
         let mut notes = self.restarts.notes();
         notes.extend(self.stuck_step());
         if self.store.overflow() > 0 {
-            notes.push(Problem::note(0, format!(
-                "more than {} series: {} values of further series were not judged",
-                crate::series::SERIES_MAX, self.store.overflow()
-            )));
+            notes.push(Problem::note(
+                0,
+                format!(
+                    "more than {} series: {} values of further series were not judged",
+                    crate::series::SERIES_MAX,
+                    self.store.overflow()
+                ),
+            ));
         }
         if self.book.overflow() > 0 {
-            notes.push(Problem::note(0, format!("{} further alarms were not kept", self.book.overflow())));
+            notes.push(Problem::note(
+                0,
+                format!("{} further alarms were not kept", self.book.overflow()),
+            ));
         }
         let (depth_order, layers) = layers_by_depth(self.assemblers.iter_mut().map(|it| &mut it.assembler));
         Outcome {
@@ -308,17 +370,23 @@ impl<'r> Engine<'r> {
         if !declared.patterns.is_empty() {
             return self.n_lines > 0;
         }
-        let Some(listener) = self.stream_checks.iter().position(|it| it.rule == rule) else { return false };
+        let Some(listener) = self.stream_checks.iter().position(|it| it.rule == rule) else {
+            return false;
+        };
         declared.quantities.is_empty() || self.series.iter().any(|it| it.heard_by.contains(&listener))
     }
 
     /// A writer that forgot the step logs every point at the same one.
     fn stuck_step(&self) -> Option<Problem> {
         const POINTS_MIN: u64 = 5;
-        let is_stuck = |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
+        let is_stuck =
+            |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
         let series = self.store.all().iter().find(is_stuck)?;
         let (points, tag, step) = (series.points, &series.tag, series.last_step);
-        Some(Problem::note(0, format!("step never advances: {points} points of `{tag}` all at step {step}")))
+        Some(Problem::note(
+            0,
+            format!("step never advances: {points} points of `{tag}` all at step {step}"),
+        ))
     }
 
     // --- binding -----------------------------------------------------------------------------------------
@@ -342,7 +410,9 @@ impl<'r> Engine<'r> {
             .rules
             .iter()
             .enumerate()
-            .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning))
+            .filter(|(_, rule)| {
+                rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning)
+            })
             .filter_map(|(index, rule)| match rule.check.build {
                 Build::Series(build) => Some(SeriesBinding {
                     rule: index,
@@ -360,7 +430,13 @@ impl<'r> Engine<'r> {
             .map(|(index, _)| index)
             .collect();
         let slot = self.slot_for(id, sample);
-        self.series.push(SeriesState { checks, slot, heard_by, role, attempt: self.n_restarts });
+        self.series.push(SeriesState {
+            checks,
+            slot,
+            heard_by,
+            role,
+            attempt: self.n_restarts,
+        });
     }
 
     fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
@@ -386,20 +462,33 @@ impl<'r> Engine<'r> {
     fn add_assembler(&mut self, key: (Quantity, Split)) -> usize {
         let mut checks: Vec<ProfileBinding> = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
-            let Build::Profile(build) = rule.check.build else { continue };
+            let Build::Profile(build) = rule.check.build else {
+                continue;
+            };
             if !rule.concerns_run(&self.run) || !rule.concerns_quantity(key.0, key.1) {
                 continue;
             }
-            let memory = RuleMemory { rule: index, persistence: HashMap::default() };
+            let memory = RuleMemory {
+                rule: index,
+                persistence: HashMap::default(),
+            };
             let is_alike = |it: &&mut ProfileBinding| {
-                it.rules.first().is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
+                it.rules
+                    .first()
+                    .is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
             };
             match checks.iter_mut().find(is_alike) {
                 Some(binding) => binding.rules.push(memory),
-                None => checks.push(ProfileBinding { rules: vec![memory], check: build(rule) }),
+                None => checks.push(ProfileBinding {
+                    rules: vec![memory],
+                    check: build(rule),
+                }),
             }
         }
-        self.assemblers.push(AssemblerState { assembler: Assembler::new(key.0, key.1), checks });
+        self.assemblers.push(AssemblerState {
+            assembler: Assembler::new(key.0, key.1),
+            checks,
+        });
         self.assemblers.len() - 1
     }
 
@@ -418,7 +507,9 @@ impl<'r> Engine<'r> {
     }
 
     fn close_step(&mut self) {
-        let Some(closed) = self.current_step.take() else { return };
+        let Some(closed) = self.current_step.take() else {
+            return;
+        };
         let closed_at = self.current_wall_time;
         self.facts.n_steps += 1;
         if let Some((_, since)) = &mut self.facts.restart {
@@ -433,7 +524,10 @@ impl<'r> Engine<'r> {
         let info = self.store.get(id);
         let is_of_older_attempt = || {
             self.facts.restart.is_some_and(|(to, _)| to <= step)
-                && self.series.get(id as usize).is_some_and(|it| it.attempt < self.n_restarts)
+                && self
+                    .series
+                    .get(id as usize)
+                    .is_some_and(|it| it.attempt < self.n_restarts)
         };
         info.points > 0 && (step < info.last_step || step == info.last_step && is_of_older_attempt())
     }
@@ -474,17 +568,23 @@ impl<'r> Engine<'r> {
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
             self.facts.nonfinite_since = None;
         }
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         for binding in &mut state.checks {
             binding.check.rewind(step);
             binding.persistence.clear();
         }
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
+        self.book
+            .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
         if let Some((assembler, _)) = state.slot {
             self.rewind_profiles(assembler, step);
         }
-        let heard_by = self.series.get(id as usize).map_or_else(Vec::new, |it| it.heard_by.clone());
+        let heard_by = self
+            .series
+            .get(id as usize)
+            .map_or_else(Vec::new, |it| it.heard_by.clone());
         self.rewind_stream_checks(step);
         self.supersede_stream_alarms(step, &heard_by);
     }
@@ -500,7 +600,9 @@ impl<'r> Engine<'r> {
     }
 
     fn rewind_profiles(&mut self, index: usize, step: i64) {
-        let Some(state) = self.assemblers.get_mut(index) else { return };
+        let Some(state) = self.assemblers.get_mut(index) else {
+            return;
+        };
         if !state.assembler.is_superseded_by(step) {
             return;
         }
@@ -511,13 +613,17 @@ impl<'r> Engine<'r> {
         }
         let checks = &state.checks;
         let is_own = |subject: u64| subject >> 32 == index as u64 + 1;
-        self.book.rewind(step, |rule, subject| is_own(subject) && checks.iter().any(|it| it.serves(rule)));
+        self.book.rewind(step, |rule, subject| {
+            is_own(subject) && checks.iter().any(|it| it.serves(rule))
+        });
     }
 
     /// What these stream checks said of the attempt that ends here.
     fn supersede_stream_alarms(&mut self, step: i64, checks: &[usize]) {
         for index in checks {
-            let Some(state) = self.stream_checks.get_mut(*index) else { continue };
+            let Some(state) = self.stream_checks.get_mut(*index) else {
+                continue;
+            };
             state.persistence.clear();
             let concerned = state.rule;
             self.book.rewind(step, |rule, _| rule == concerned);
@@ -533,11 +639,16 @@ impl<'r> Engine<'r> {
     // --- judging -----------------------------------------------------------------------------------------
 
     fn judge_point(&mut self, id: u32, point: &Point) {
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         let heard_by = std::mem::take(&mut state.heard_by);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.observe(point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -556,8 +667,13 @@ impl<'r> Engine<'r> {
         }
         for &index in &heard_by {
             let mut judged = std::mem::take(&mut self.judged);
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
-            self.stream_checks[index].check.sample(self.store.get(id), point, &context, &mut judged);
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
+            self.stream_checks[index]
+                .check
+                .sample(self.store.get(id), point, &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
             self.judged = judged;
         }
@@ -573,22 +689,36 @@ impl<'r> Engine<'r> {
         }
         let info = self.store.get(id);
         let layer = info.meaning.layer.as_ref();
-        let tag = if layer.is_none() { Some(info.tag.as_str()) } else { None };
+        let tag = if layer.is_none() {
+            Some(info.tag.as_str())
+        } else {
+            None
+        };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
-        let subject =
-            Subject { id: u64::from(id), quantity: info.meaning.quantity, tag, layers, evidence: Vec::new() };
-        self.book.alarm(rule, self.rules[rule].severity, step, &subject, seen);
+        let subject = Subject {
+            id: u64::from(id),
+            quantity: info.meaning.quantity,
+            tag,
+            layers,
+            evidence: Vec::new(),
+        };
+        self.book
+            .alarm(rule, self.rules[rule].severity, step, &subject, seen);
     }
 
     fn collect(&mut self, id: u32, point: &Point) {
         if self.rules.is_empty() {
             return;
         }
-        let Some((index, slot)) = self.series[id as usize].slot else { return };
+        let Some((index, slot)) = self.series[id as usize].slot else {
+            return;
+        };
         if self.assemblers[index].assembler.would_close(point.step) {
             self.close_profile(index);
         }
-        self.assemblers[index].assembler.put(slot, point.step, point.wall_time, point.value);
+        self.assemblers[index]
+            .assembler
+            .put(slot, point.step, point.wall_time, point.value);
     }
 
     fn close_profile(&mut self, index: usize) {
@@ -598,18 +728,35 @@ impl<'r> Engine<'r> {
             return;
         }
         let mut judged = std::mem::take(&mut self.judged);
-        let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+        let context = Context {
+            facts: &self.facts,
+            profiles: &Latest(&self.assemblers),
+        };
         if let Some(profile) = self.assemblers[index].assembler.latest() {
             for ProfileBinding { rules, check } in &mut checks {
                 let Some(first) = rules.first() else { continue };
                 judged.clear();
                 match self.rules[first.rule].filter_groups(&profile) {
-                    Some(groups) => check.observe(&Profile { groups: &groups, ..profile }, &context, &mut judged),
+                    Some(groups) => check.observe(
+                        &Profile {
+                            groups: &groups,
+                            ..profile
+                        },
+                        &context,
+                        &mut judged,
+                    ),
                     None => check.observe(&profile, &context, &mut judged),
                 }
                 for memory in rules {
                     let rule = (memory.rule, &self.rules[memory.rule]);
-                    take_profile_judgements(rule, &mut memory.persistence, &judged, index, &profile, &mut self.book);
+                    take_profile_judgements(
+                        rule,
+                        &mut memory.persistence,
+                        &judged,
+                        index,
+                        &profile,
+                        &mut self.book,
+                    );
                 }
             }
         }
@@ -633,7 +780,10 @@ impl<'r> Engine<'r> {
                 continue;
             }
             judged.clear();
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             ask(self.stream_checks[index].check.as_mut(), &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
         }
@@ -643,8 +793,16 @@ impl<'r> Engine<'r> {
     fn take_stream_judgements(&mut self, index: usize, judged: &mut Vec<Judged>) {
         let state = &mut self.stream_checks[index];
         let rule = &self.rules[state.rule];
-        for Judged { subject, step, judgement } in judged.drain(..) {
-            let persistence = state.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
+        for Judged {
+            subject,
+            step,
+            judgement,
+        } in judged.drain(..)
+        {
+            let persistence = state
+                .persistence
+                .entry(subject)
+                .or_insert_with(|| Persistence::new(rule.persistence));
             match judgement {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -654,8 +812,13 @@ impl<'r> Engine<'r> {
                 Judgement::Bad(seen) => {
                     if persistence.push(true) && rule.wants_kind(seen.kind) {
                         let quantity = rule.quantities.first().copied().unwrap_or(Quantity::Other);
-                        let subject =
-                            Subject { id: u64::from(subject), quantity, tag: None, layers: Vec::new(), evidence: Vec::new() };
+                        let subject = Subject {
+                            id: u64::from(subject),
+                            quantity,
+                            tag: None,
+                            layers: Vec::new(),
+                            evidence: Vec::new(),
+                        };
                         self.book.alarm(state.rule, rule.severity, step, &subject, seen);
                     }
                 }
@@ -679,9 +842,16 @@ fn take_profile_judgements(
     profile: &Profile<'_>,
     book: &mut Book,
 ) {
-    for Judged { subject, step, judgement } in judged {
+    for Judged {
+        subject,
+        step,
+        judgement,
+    } in judged
+    {
         let id = subject_id(assembler, *subject);
-        let persistence = persistence.entry(*subject).or_insert_with(|| Persistence::new(rule.persistence));
+        let persistence = persistence
+            .entry(*subject)
+            .or_insert_with(|| Persistence::new(rule.persistence));
         match judgement {
             Judgement::Abstain => {}
             Judgement::Good => {
@@ -707,15 +877,29 @@ fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) ->
     let layers: Vec<(u32, &str)> = seen
         .slots
         .iter()
-        .filter_map(|slot| profile.slots.get(*slot as usize).map(|it| (*slot, it.layer.path.as_str())))
+        .filter_map(|slot| {
+            profile
+                .slots
+                .get(*slot as usize)
+                .map(|it| (*slot, it.layer.path.as_str()))
+        })
         .collect();
     let evidence = evidence(profile, &seen.slots);
-    Subject { id, quantity: profile.quantity, tag: None, layers: in_order(layers), evidence }
+    Subject {
+        id,
+        quantity: profile.quantity,
+        tag: None,
+        layers: in_order(layers),
+        evidence,
+    }
 }
 
 /// The check lists layers by depth: the position in its list orders them in the finding.
 fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
-    (0_u32..).zip(layers).map(|(order, (_, name))| (order, name)).collect()
+    (0_u32..)
+        .zip(layers)
+        .map(|(order, (_, name))| (order, name))
+        .collect()
 }
 
 #[cfg(test)]

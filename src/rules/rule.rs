@@ -151,8 +151,13 @@ impl Rule {
                 .filter(wanted)
                 .map(|group| {
                     let members = group.members.iter().copied();
-                    let members = members.filter(|it| wants(profile.slots.get(*it as usize))).collect();
-                    Group { members, ..group.clone() }
+                    let members = members
+                        .filter(|it| wants(profile.slots.get(*it as usize)))
+                        .collect();
+                    Group {
+                        members,
+                        ..group.clone()
+                    }
                 })
                 .collect(),
         )

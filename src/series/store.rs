@@ -29,7 +29,13 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { series: Vec::new(), by_tag: HashMap::with_hasher(FixedState::default()), next: Vec::new(), last: 0, overflow: 0 }
+        Self {
+            series: Vec::new(),
+            by_tag: HashMap::with_hasher(FixedState::default()),
+            next: Vec::new(),
+            last: 0,
+            overflow: 0,
+        }
     }
 }
 

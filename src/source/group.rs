@@ -48,7 +48,11 @@ pub(super) fn group_into_runs(
     }
     for ((parts, rank), mut files) in metrics {
         files.sort();
-        let stream = StreamFiles { rank, files, is_event_files: false };
+        let stream = StreamFiles {
+            rank,
+            files,
+            is_event_files: false,
+        };
         runs.entry(parts).or_default().push(stream);
     }
     runs.into_iter()

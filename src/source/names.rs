@@ -215,9 +215,11 @@ pub(super) fn may_be_log(name: &str) -> bool {
         return true;
     };
     if matches!(extension, "gz" | "zst") {
-        return [".log", ".txt", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"]
-            .iter()
-            .any(|it| stem.ends_with(it));
+        return [
+            ".log", ".txt", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".ndjson",
+        ]
+        .iter()
+        .any(|it| stem.ends_with(it));
     }
     !NEVER_LOGS.contains(&extension)
 }

@@ -35,7 +35,14 @@ pub(super) struct Trackers<'a> {
 impl<'a> Trackers<'a> {
     pub(super) fn of(root: &'a Path, folders: &[Folder]) -> Self {
         let has_wandb = |it: &&Folder| it.files.iter().any(|file| file.name.ends_with(".wandb"));
-        Self { root, wandb: folders.iter().filter(has_wandb).map(|it| it.parts.clone()).collect() }
+        Self {
+            root,
+            wandb: folders
+                .iter()
+                .filter(has_wandb)
+                .map(|it| it.parts.clone())
+                .collect(),
+        }
     }
 
     /// What the directory with these parts is.

@@ -97,16 +97,24 @@ impl Walk {
     }
 
     /// Lists a directory and puts it on the list of ancestors; else says why not, where that is not yet known.
-    fn enter(&mut self, path: &Path, ancestors: &mut Vec<DirectoryId>) -> Result<Vec<fs::DirEntry>, Option<String>> {
+    fn enter(
+        &mut self,
+        path: &Path,
+        ancestors: &mut Vec<DirectoryId>,
+    ) -> Result<Vec<fs::DirEntry>, Option<String>> {
         let metadata = fs::metadata(path).map_err(|it| Some(words_for(&it)))?;
         let id = (metadata.dev(), metadata.ino());
         if ancestors.contains(&id) {
-            return Err(Some("symlink loop cut: the directory is one of those it lies in".to_owned()));
+            return Err(Some(
+                "symlink loop cut: the directory is one of those it lies in".to_owned(),
+            ));
         }
         let n_entered = self.entered.entry(id).or_default();
         *n_entered += 1;
         if *n_entered > MAX_ALIASES {
-            let what = format!("symlinks lead here over more than {MAX_ALIASES} paths: further ones are not followed");
+            let what = format!(
+                "symlinks lead here over more than {MAX_ALIASES} paths: further ones are not followed"
+            );
             return Err((*n_entered == MAX_ALIASES + 1).then_some(what));
         }
         let mut entries: Vec<fs::DirEntry> = Vec::new();
@@ -194,7 +202,10 @@ fn is_link_of_wandb(path: &Path, name: &str) -> bool {
 fn leads_to_a_sibling(link: &Path) -> bool {
     let target = fs::canonicalize(link).ok();
     let home = link.parent().and_then(|it| fs::canonicalize(it).ok());
-    target.as_deref().and_then(Path::parent).is_some_and(|parent| home.as_deref() == Some(parent))
+    target
+        .as_deref()
+        .and_then(Path::parent)
+        .is_some_and(|parent| home.as_deref() == Some(parent))
 }
 
 enum EntryKind {

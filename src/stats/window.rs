@@ -96,10 +96,13 @@ fn upper_median_of_16(values: &[f64; 16]) -> f64 {
             *n += u64::from(other < value);
         }
     }
-    n_below.iter().zip(values).fold(f64::NEG_INFINITY, |median, (n, value)| {
-        let candidate = if *n <= 8 { *value } else { f64::NEG_INFINITY };
-        if candidate > median { candidate } else { median }
-    })
+    n_below
+        .iter()
+        .zip(values)
+        .fold(f64::NEG_INFINITY, |median, (n, value)| {
+            let candidate = if *n <= 8 { *value } else { f64::NEG_INFINITY };
+            if candidate > median { candidate } else { median }
+        })
 }
 
 /// The upper median of `values`, which are reordered.

@@ -51,14 +51,8 @@ fn event_files_are_known_by_checksum_or_name() {
 
 #[test]
 fn compressed_files_are_known() {
-    assert_eq!(
-        kind(b"\x1f\x8b\x08\0", "events.out.tfevents.1"),
-        "gzip"
-    );
-    assert_eq!(
-        kind(b"\x78\x9c\xed\xc1\x01", "events.out.tfevents.1"),
-        "zlib"
-    );
+    assert_eq!(kind(b"\x1f\x8b\x08\0", "events.out.tfevents.1"), "gzip");
+    assert_eq!(kind(b"\x78\x9c\xed\xc1\x01", "events.out.tfevents.1"), "zlib");
     assert_eq!(kind(b"\x28\xb5\x2f\xfd\0", "log.zst"), "zstd");
     assert_eq!(kind(b"BZh91AY&SY", "log.bz2"), "compressed bzip2");
     assert_eq!(kind(b"\xfd7zXZ\0", "log.xz"), "compressed xz");

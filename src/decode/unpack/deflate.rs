@@ -14,7 +14,9 @@ enum State {
     /// In the ten fixed bytes of a gzip header, by their number.
     Fixed(u8),
     /// In the length of the extra field.
-    ExtraLength { low: Option<u8> },
+    ExtraLength {
+        low: Option<u8>,
+    },
     /// In the extra field.
     Extra(u16),
     /// In the file name, then in the comment.
@@ -121,7 +123,11 @@ impl Deflate {
         if at == 3 {
             self.flags = byte;
         }
-        Ok(if at < 9 { State::Fixed(at + 1) } else { self.after(0) })
+        Ok(if at < 9 {
+            State::Fixed(at + 1)
+        } else {
+            self.after(0)
+        })
     }
 
     fn trailer(&mut self, at: u8, byte: u8) -> Result<State, Damage> {
@@ -136,13 +142,17 @@ impl Deflate {
         let is_right = u32::from_le_bytes([a, b, c, d]) == computed;
         self.inflate.reset(false);
         self.flags = u8::MAX;
-        is_right.then_some(State::Fixed(0)).ok_or_else(|| Damage("bad checksum".to_owned()))
+        is_right
+            .then_some(State::Fixed(0))
+            .ok_or_else(|| Damage("bad checksum".to_owned()))
     }
 
     /// Inflates some bytes; returns those that are left.
     fn inflate<'b>(&mut self, bytes: &'b [u8], out: &mut dyn FnMut(&[u8])) -> Result<&'b [u8], Damage> {
         let (n_in, n_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let result = self.inflate.decompress(bytes, &mut self.out, FlushDecompress::None);
+        let result = self
+            .inflate
+            .decompress(bytes, &mut self.out, FlushDecompress::None);
         let used = (self.inflate.total_in() - n_in) as usize;
         let written = (self.inflate.total_out() - n_out) as usize;
         let piece = self.out.get(..written).unwrap_or_default();
@@ -152,7 +162,11 @@ impl Deflate {
         }
         match result {
             Ok(Status::StreamEnd) => {
-                self.state = if self.is_gzip { State::Trailer(0) } else { State::End };
+                self.state = if self.is_gzip {
+                    State::Trailer(0)
+                } else {
+                    State::End
+                };
             }
             Ok(_) if used == 0 && written == 0 && !bytes.is_empty() => {
                 return Err(Damage("no progress".to_owned()));

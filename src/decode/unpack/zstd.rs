@@ -43,7 +43,13 @@ impl Zstd {
     pub(super) fn new() -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(WINDOW_BYTES_MAX);
-        Self { held: Vec::new(), state: State::Header, decoder, out: vec![0; PIECE_BYTES], n_frames: 0 }
+        Self {
+            held: Vec::new(),
+            state: State::Header,
+            decoder,
+            out: vec![0; PIECE_BYTES],
+            n_frames: 0,
+        }
     }
 
     /// Reads one unit at the start of `held`; returns its bytes, 0 when it is not there in full.
@@ -53,33 +59,56 @@ impl Zstd {
             State::Block { has_checksum } => self.block(held, has_checksum, out),
             State::Skippable(left) => {
                 let n = left.min(held.len() as u64);
-                self.state = if left == n { State::Header } else { State::Skippable(left - n) };
+                self.state = if left == n {
+                    State::Header
+                } else {
+                    State::Skippable(left - n)
+                };
                 Ok(n as usize)
             }
         }
     }
 
     fn header(&mut self, held: &[u8]) -> Result<usize, Damage> {
-        let Some((magic, behind)) = held.split_first_chunk::<4>() else { return Ok(0) };
+        let Some((magic, behind)) = held.split_first_chunk::<4>() else {
+            return Ok(0);
+        };
         let magic = u32::from_le_bytes(*magic);
         if magic & 0xffff_fff0 == 0x184d_2a50 {
-            let Some(length) = behind.first_chunk::<4>() else { return Ok(0) };
+            let Some(length) = behind.first_chunk::<4>() else {
+                return Ok(0);
+            };
             let length = u64::from(u32::from_le_bytes(*length));
-            self.state = if length == 0 { State::Header } else { State::Skippable(length) };
+            self.state = if length == 0 {
+                State::Header
+            } else {
+                State::Skippable(length)
+            };
             return Ok(8);
         }
         if magic != MAGIC {
             return Err(Damage("no zstd frame".to_owned()));
         }
-        let Some(descriptor) = behind.first() else { return Ok(0) };
+        let Some(descriptor) = behind.first() else {
+            return Ok(0);
+        };
         let length = header_bytes(*descriptor);
-        let Some(mut header) = held.get(..length) else { return Ok(0) };
+        let Some(mut header) = held.get(..length) else {
+            return Ok(0);
+        };
         self.decoder.reset(&mut header).map_err(damage)?;
-        self.state = State::Block { has_checksum: descriptor & 4 != 0 };
+        self.state = State::Block {
+            has_checksum: descriptor & 4 != 0,
+        };
         Ok(length)
     }
 
-    fn block(&mut self, held: &[u8], has_checksum: bool, out: &mut dyn FnMut(&[u8])) -> Result<usize, Damage> {
+    fn block(
+        &mut self,
+        held: &[u8],
+        has_checksum: bool,
+        out: &mut dyn FnMut(&[u8]),
+    ) -> Result<usize, Damage> {
         let [a, b, c, ..] = held else { return Ok(0) };
         let header = u32::from_le_bytes([*a, *b, *c, 0]);
         let (is_last, kind) = (header & 1 == 1, (header >> 1) & 3);
@@ -89,15 +118,26 @@ impl Zstd {
         }
         // A run-length block holds one byte whatever its size.
         let length = 3 + if kind == 1 { 1 } else { size };
-        let length = length + if is_last && has_checksum { CHECKSUM_BYTES } else { 0 };
-        let Some(mut block) = held.get(..length) else { return Ok(0) };
-        self.decoder.decode_blocks(&mut block, BlockDecodingStrategy::UptoBlocks(1)).map_err(damage)?;
+        let length = length
+            + if is_last && has_checksum {
+                CHECKSUM_BYTES
+            } else {
+                0
+            };
+        let Some(mut block) = held.get(..length) else {
+            return Ok(0);
+        };
+        self.decoder
+            .decode_blocks(&mut block, BlockDecodingStrategy::UptoBlocks(1))
+            .map_err(damage)?;
         self.drain(out)?;
         if is_last {
             self.state = State::Header;
             self.n_frames += 1;
-            let (stored, computed) =
-                (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum());
+            let (stored, computed) = (
+                self.decoder.get_checksum_from_data(),
+                self.decoder.get_calculated_checksum(),
+            );
             if has_checksum && stored != computed {
                 return Err(Damage("bad checksum".to_owned()));
             }

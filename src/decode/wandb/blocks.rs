@@ -114,7 +114,9 @@ impl Blocks {
         while let Some(rest) = held.get(used..).filter(|rest| !rest.is_empty()) {
             let offset = self.position + used as u64;
             let left = BLOCK_BYTES - (offset % BLOCK_BYTES as u64) as usize;
-            let Some(n) = self.step(rest, offset, left, visit) else { break };
+            let Some(n) = self.step(rest, offset, left, visit) else {
+                break;
+            };
             used += n;
         }
         used
@@ -188,12 +190,20 @@ impl Blocks {
     fn open_gap(&mut self, offset: u64, what: &'static str) {
         let start = self.record_start.take().unwrap_or(offset);
         let is_blank = start == offset;
-        self.gap.get_or_insert(Gap { start, what, is_blank });
+        self.gap.get_or_insert(Gap {
+            start,
+            what,
+            is_blank,
+        });
     }
 
     fn close_gap(&mut self, end: u64, visit: &mut dyn Visit) {
         if let Some(gap) = self.gap.take() {
-            let what = if gap.is_blank { "zero bytes, not yet written" } else { gap.what };
+            let what = if gap.is_blank {
+                "zero bytes, not yet written"
+            } else {
+                gap.what
+            };
             visit.lost(gap.start, end.saturating_sub(gap.start), what);
         }
     }

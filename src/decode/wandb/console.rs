@@ -71,7 +71,13 @@ impl Console {
             return Ok(());
         }
         let decoder = if is_stdout { &mut self.out } else { &mut self.err };
-        let mut lines = Lines { sink, held: &mut self.held, keeps: !self.has_history, offset, step };
+        let mut lines = Lines {
+            sink,
+            held: &mut self.held,
+            keeps: !self.has_history,
+            offset,
+            step,
+        };
         decoder.feed(text, &mut lines);
         if !is_raw && !text.ends_with(b"\n") {
             decoder.feed(b"\n", &mut lines);
@@ -82,8 +88,13 @@ impl Console {
     /// Ends the lines that have no end; hands the numbers on when there is nothing else.
     pub(super) fn finish(&mut self, step: Option<i64>, sink: &mut dyn Sink) {
         for decoder in [&mut self.out, &mut self.err] {
-            let mut lines =
-                Lines { sink: &mut *sink, held: &mut self.held, keeps: !self.has_history, offset: 0, step };
+            let mut lines = Lines {
+                sink: &mut *sink,
+                held: &mut self.held,
+                keeps: !self.has_history,
+                offset: 0,
+                step,
+            };
             decoder.finish(&mut lines);
         }
         std::mem::take(&mut self.held).give(sink);
@@ -95,9 +106,23 @@ impl Held {
         for mark in self.marks {
             sink.mark(mark);
         }
-        for HeldSample { tag, step, value, form, offset } in &self.samples {
+        for HeldSample {
+            tag,
+            step,
+            value,
+            form,
+            offset,
+        } in &self.samples
+        {
             let (step, value, form, offset) = (*step, *value, *form, *offset);
-            sink.sample(&Sample { tag, step, wall_time: None, value, form, offset });
+            sink.sample(&Sample {
+                tag,
+                step,
+                wall_time: None,
+                value,
+                form,
+                offset,
+            });
         }
         if self.n_dropped > 0 {
             let what = format!(
@@ -127,14 +152,30 @@ impl Sink for Lines<'_> {
             self.held.n_dropped = self.held.n_dropped.saturating_add(1);
             return;
         }
-        let Sample { tag, step, value, form, .. } = *sample;
-        self.held.samples.push(HeldSample { tag: tag.into(), step, value, form, offset: self.offset });
+        let Sample {
+            tag,
+            step,
+            value,
+            form,
+            ..
+        } = *sample;
+        self.held.samples.push(HeldSample {
+            tag: tag.into(),
+            step,
+            value,
+            form,
+            offset: self.offset,
+        });
     }
 
     fn line(&mut self, line: &TextLine<'_>) {
         // The place in the file is that of the record; the decoder knows only the stream.
         let step = self.step.or(line.step);
-        self.sink.line(&TextLine { offset: self.offset, step, ..*line });
+        self.sink.line(&TextLine {
+            offset: self.offset,
+            step,
+            ..*line
+        });
     }
 
     fn mark(&mut self, mark: Mark<'_>) {
@@ -150,6 +191,9 @@ impl Sink for Lines<'_> {
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.sink.problem(Problem { offset: Some(self.offset), ..problem });
+        self.sink.problem(Problem {
+            offset: Some(self.offset),
+            ..problem
+        });
     }
 }

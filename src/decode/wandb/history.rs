@@ -68,7 +68,11 @@ impl History {
             self.number(STEP, step as f64);
         }
         let objects = objects_of(&items);
-        let mut trouble = At { offset, trouble, sink };
+        let mut trouble = At {
+            offset,
+            trouble,
+            sink,
+        };
         for item in &items {
             match (objects.owner(&item.name), item.value) {
                 (Some((object, Kind::Histogram, member)), Value::Json(json)) => {
@@ -94,21 +98,33 @@ impl History {
 
     fn number(&mut self, name: &str, value: f64) {
         if let Some(key) = self.rows.keys.intern(name) {
-            let number = Number { value, resolution: 0.0, used: 0 };
+            let number = Number {
+                value,
+                resolution: 0.0,
+                used: 0,
+            };
             self.rows.number(key, &number);
         }
     }
 
     fn json(&mut self, name: &str, json: &[u8], trouble: &mut At<'_>) {
         let rows = &mut self.rows;
-        if let Err(error) = self.flattener.flatten_under(name, json, |path, scalar| rows.scalar(path, scalar)) {
+        if let Err(error) = self
+            .flattener
+            .flatten_under(name, json, |path, scalar| rows.scalar(path, scalar))
+        {
             trouble.lost(name, json, error);
         }
     }
 
     /// Hands on the histogram of which all members were met.
     fn end_object(&mut self, trouble: &mut At<'_>) {
-        let Self { assembly, flattener, rows, .. } = self;
+        let Self {
+            assembly,
+            flattener,
+            rows,
+            ..
+        } = self;
         if let Some((name, json)) = assembly.whole()
             && let Err(error) = flattener.flatten_under(name, json, |path, scalar| rows.scalar(path, scalar))
         {
@@ -171,7 +187,10 @@ fn read_step(message: &[u8]) -> Result<i64, Malformed> {
 
 /// Reads a `HistoryItem`: a name in one piece or in several, a value as JSON or, in the newest schema, typed.
 fn read_item(message: &[u8]) -> Result<Item<'_>, Malformed> {
-    let mut item = Item { name: Cow::Borrowed(""), value: Value::None };
+    let mut item = Item {
+        name: Cow::Borrowed(""),
+        value: Value::None,
+    };
     for_each_field(message, |number, wire| {
         match (number, wire) {
             (1, Wire::Bytes(key)) if !key.is_empty() => item.name = String::from_utf8_lossy(key),

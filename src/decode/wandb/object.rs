@@ -25,8 +25,13 @@ pub(super) struct Objects<'a> {
 impl<'a> Objects<'a> {
     /// Takes note of an item; `json` is its value.
     pub(super) fn look_at(&mut self, name: &'a str, json: &[u8]) {
-        let Some(object) = name.strip_suffix("/_type") else { return };
-        let text = json.trim_ascii().strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
+        let Some(object) = name.strip_suffix("/_type") else {
+            return;
+        };
+        let text = json
+            .trim_ascii()
+            .strip_prefix(b"\"")
+            .and_then(|it| it.strip_suffix(b"\""));
         match text {
             Some(b"histogram") => self.by_name.push((object, Kind::Histogram)),
             Some(text) if is_media_type(text) => self.by_name.push((object, Kind::Media)),
@@ -46,7 +51,10 @@ impl<'a> Objects<'a> {
         }
         name.match_indices('/').find_map(|(at, _)| {
             let (object, member) = (name.get(..at)?, name.get(at + 1..)?);
-            let found = self.by_name.binary_search_by(|(known, _)| known.cmp(&object)).ok()?;
+            let found = self
+                .by_name
+                .binary_search_by(|(known, _)| known.cmp(&object))
+                .ok()?;
             Some((object, self.by_name.get(found)?.1, member))
         })
     }

@@ -30,7 +30,10 @@ fn number_field(number: u64, value: i64) -> Vec<u8> {
 fn row(step: i64, items: &[(&str, &str)]) -> Vec<u8> {
     let mut message = Vec::new();
     for (name, json) in items {
-        let mut item: Vec<u8> = name.split('|').flat_map(|part| field(2, part.as_bytes())).collect();
+        let mut item: Vec<u8> = name
+            .split('|')
+            .flat_map(|part| field(2, part.as_bytes()))
+            .collect();
         item.extend(field(16, json.as_bytes()));
         message.extend(field(1, &item));
     }
@@ -130,8 +133,18 @@ fn rows_give_their_numbers_sorted_by_name() {
 #[test]
 fn histograms_are_read_in_one_piece_and_in_parts() {
     // Two elements from 0 to 3: the mean square of an even spread is 3.
-    let whole = row(1, &[("g/fc", "{\"bins\":[0,3],\"values\":[2],\"_type\":\"histogram\"}")]);
-    let parts = row(2, &[("g/fc|values", "[2]"), ("g/fc|_type", "\"histogram\""), ("g/fc|bins", "[0,3]")]);
+    let whole = row(
+        1,
+        &[("g/fc", "{\"bins\":[0,3],\"values\":[2],\"_type\":\"histogram\"}")],
+    );
+    let parts = row(
+        2,
+        &[
+            ("g/fc|values", "[2]"),
+            ("g/fc|_type", "\"histogram\""),
+            ("g/fc|bins", "[0,3]"),
+        ],
+    );
     let packed = row(
         3,
         &[
@@ -146,6 +159,10 @@ fn histograms_are_read_in_one_piece_and_in_parts() {
     let norm = 6.0_f64.sqrt();
     assert_eq!(
         lines_of(&calls),
-        [format!("1 g/fc={norm}"), format!("2 g/fc={norm}"), format!("3 g/fc={norm}")]
+        [
+            format!("1 g/fc={norm}"),
+            format!("2 g/fc={norm}"),
+            format!("3 g/fc={norm}")
+        ]
     );
 }

@@ -9,11 +9,23 @@ fn rules() -> Vec<Rule> {
 }
 
 fn subject(id: u64, layer: &str) -> Subject<'_> {
-    Subject { id, quantity: Quantity::GradNorm, tag: None, layers: vec![(id as u32, layer)], evidence: Vec::new() }
+    Subject {
+        id,
+        quantity: Quantity::GradNorm,
+        tag: None,
+        layers: vec![(id as u32, layer)],
+        evidence: Vec::new(),
+    }
 }
 
 fn alarm(book: &mut Book, id: u64, layer: &str, step: i64) {
-    book.alarm(0, Severity::Warning, step, &subject(id, layer), Observation::new("", f64::NAN, 1.0));
+    book.alarm(
+        0,
+        Severity::Warning,
+        step,
+        &subject(id, layer),
+        Observation::new("", f64::NAN, 1.0),
+    );
 }
 
 fn findings(book: &Book) -> Vec<Noted> {
@@ -55,16 +67,34 @@ fn after_a_restart_only_the_layers_of_the_new_attempt_are_named() {
     let found = findings(&book);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].finding.layers, ["h.7"]);
-    assert_eq!((found[0].finding.first_step, found[0].finding.is_superseded), (Some(70), false));
+    assert_eq!(
+        (found[0].finding.first_step, found[0].finding.is_superseded),
+        (Some(70), false)
+    );
 }
 
 #[test]
 fn a_group_that_alarms_again_after_a_restart_names_its_new_layers_only() {
     let mut book = Book::default();
-    let group = |layers| Subject { layers, ..subject(1, "") };
-    book.alarm(0, Severity::Warning, 50, &group(vec![(0, "h.0"), (1, "h.1")]), Observation::new("", 1.0, 1.0));
+    let group = |layers| Subject {
+        layers,
+        ..subject(1, "")
+    };
+    book.alarm(
+        0,
+        Severity::Warning,
+        50,
+        &group(vec![(0, "h.0"), (1, "h.1")]),
+        Observation::new("", 1.0, 1.0),
+    );
     book.rewind(40, |_, _| true);
-    book.alarm(0, Severity::Warning, 60, &group(vec![(0, "h.9")]), Observation::new("", 1.0, 1.0));
+    book.alarm(
+        0,
+        Severity::Warning,
+        60,
+        &group(vec![(0, "h.9")]),
+        Observation::new("", 1.0, 1.0),
+    );
     assert_eq!(findings(&book)[0].finding.layers, ["h.9"]);
 }
 
@@ -81,6 +111,9 @@ fn what_a_restart_replaced_is_told_as_one_from_its_first_step_on() {
     let found = findings(&book);
     let told = &found[0].finding;
     assert!(told.is_superseded && told.severity == Severity::Info);
-    assert_eq!((told.first_step, told.last_step, told.count), (Some(45), Some(70), 6));
+    assert_eq!(
+        (told.first_step, told.last_step, told.count),
+        (Some(45), Some(70), 6)
+    );
     assert_eq!(told.layers, ["h.1", "h.2", "h.3"]);
 }

@@ -226,7 +226,13 @@ impl DeadLayer {
                     continue;
                 }
                 let is_long = life.zero_run >= self.logs;
-                if is_long && proves_zero(slot, &life, *typical.get_or_insert_with(|| self.typical_peak(group))) {
+                if is_long
+                    && proves_zero(
+                        slot,
+                        &life,
+                        *typical.get_or_insert_with(|| self.typical_peak(group)),
+                    )
+                {
                     self.file(*member, &life, is_input_end, &mut survey);
                 } else {
                     is_input_end = false;
@@ -260,7 +266,12 @@ impl DeadLayer {
     }
 
     fn mark_faint(&mut self, profile: &Profile<'_>, group: &Group, survey: &mut Survey) {
-        let norms = || profile.by_depth(group).map(|(_, norm)| norm).filter(|norm| *norm > 0.0);
+        let norms = || {
+            profile
+                .by_depth(group)
+                .map(|(_, norm)| norm)
+                .filter(|norm| *norm > 0.0)
+        };
         if norms().nth(FAINT_SIBLINGS_MIN - 1).is_none() {
             return;
         }

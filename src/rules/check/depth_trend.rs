@@ -308,7 +308,9 @@ impl DepthTrend {
             matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
             memory.is_first = memory.start_level.is_none();
-            memory.start_level = memory.start_level.or_else(|| self.view.median_log(&mut self.scratch));
+            memory.start_level = memory
+                .start_level
+                .or_else(|| self.view.median_log(&mut self.scratch));
             memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
@@ -333,7 +335,9 @@ impl DepthTrend {
         }
         let section = section_of(profile, group);
         let is_weight = |other: &&Group| {
-            other.role == group.role && section_of(profile, other) == section && !is_bias_group(profile, other)
+            other.role == group.role
+                && section_of(profile, other) == section
+                && !is_bias_group(profile, other)
         };
         let Some(weights) = profile.groups.iter().find(is_weight) else {
             return false;
@@ -346,7 +350,12 @@ impl DepthTrend {
                 continue;
             };
             n_compared += 1;
-            if self.sibling.logs.get(place).is_some_and(|weight| weight - log < BIAS_NOISE_LOG_GAP_EACH) {
+            if self
+                .sibling
+                .logs
+                .get(place)
+                .is_some_and(|weight| weight - log < BIAS_NOISE_LOG_GAP_EACH)
+            {
                 return false;
             }
         }

@@ -155,7 +155,9 @@ impl Divergence {
         if !self.state.is_linear() {
             let by_log = best * (initial / best).powf((LOG_SHARE * self.fall_share).min(1.0));
             let least = (self.ratio * best).min(initial - UNDONE * fall);
-            bound = bound.min(by_log.max(best + LOG_LEAST * self.fall_share * fall)).max(least);
+            bound = bound
+                .min(by_log.max(best + LOG_LEAST * self.fall_share * fall))
+                .max(least);
             if fall < SMALL_FALL * initial {
                 bound = bound.max(self.ratio * initial);
             }

@@ -92,7 +92,13 @@ struct Past {
 
 impl Default for Past {
     fn default() -> Self {
-        Self { logs: [f64::INFINITY; PAST], sorted: [f64::INFINITY; PAST], n: 0, next: 0, out_run: 0 }
+        Self {
+            logs: [f64::INFINITY; PAST],
+            sorted: [f64::INFINITY; PAST],
+            n: 0,
+            next: 0,
+            out_run: 0,
+        }
     }
 }
 
@@ -104,14 +110,22 @@ impl Past {
         self.n = (self.n + 1).min(PAST);
         // Without branches, which would be mispredicted: out with the oldest, the larger ones move down ...
         for i in 0..PAST - 1 {
-            self.sorted[i] = if self.sorted[i] < oldest { self.sorted[i] } else { self.sorted[i + 1] };
+            self.sorted[i] = if self.sorted[i] < oldest {
+                self.sorted[i]
+            } else {
+                self.sorted[i + 1]
+            };
         }
         self.sorted[PAST - 1] = f64::INFINITY;
         // ... and in with the new one, the larger ones move up.
         let mut carried = log;
         for place in &mut self.sorted {
             let is_below = *place < carried;
-            let (low, high) = if is_below { (*place, carried) } else { (carried, *place) };
+            let (low, high) = if is_below {
+                (*place, carried)
+            } else {
+                (carried, *place)
+            };
             *place = low;
             carried = high;
         }
@@ -160,7 +174,11 @@ impl LayerOutlier {
 
     /// Judges the layers in `changes`, updates their pasts, and pushes those that are out for long enough.
     fn judge_changes(&mut self, found: &mut Vec<(u32, f64)>) {
-        if self.changes.iter().all(|(_, _, change)| change.abs() < self.ln_factor) {
+        if self
+            .changes
+            .iter()
+            .all(|(_, _, change)| change.abs() < self.ln_factor)
+        {
             // None is out whatever the others do; spares two medians in nearly every profile.
             for (member, log, _) in &self.changes {
                 if let Some(past) = self.pasts.get_mut(*member as usize) {

@@ -222,7 +222,8 @@ impl Stall {
         let (Planned::Steps(planned), Some((last, wall_time))) = (self.planned, self.last) else {
             return;
         };
-        if self.ended_well.is_some() || !self.is_live_log || context.facts.steps_are_ordinal || last > planned {
+        if self.ended_well.is_some() || !self.is_live_log || context.facts.steps_are_ordinal || last > planned
+        {
             return;
         }
         let Some(stride) = self

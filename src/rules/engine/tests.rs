@@ -11,7 +11,11 @@ use crate::series::SeriesInfo;
 struct BadFromThree;
 
 fn judged(step: i64) -> Judged {
-    Judged { subject: 0, step, judgement: Judgement::Bad(Observation::new("", 1.0, 0.0)) }
+    Judged {
+        subject: 0,
+        step,
+        judgement: Judgement::Bad(Observation::new("", 1.0, 0.0)),
+    }
 }
 
 impl ProfileCheck for BadFromThree {
@@ -31,7 +35,14 @@ impl StreamCheck for NanIsBad {
 }
 
 const fn check(name: &'static str, build: Build) -> CheckInfo {
-    CheckInfo { name, family: Family::Custom, kinds: &[], params: &[], doc: "", build }
+    CheckInfo {
+        name,
+        family: Family::Custom,
+        kinds: &[],
+        params: &[],
+        doc: "",
+        build,
+    }
 }
 
 static PROFILE: CheckInfo = check("bad-from-three", Build::Profile(|_| Box::new(BadFromThree)));
@@ -40,21 +51,37 @@ static STREAM: CheckInfo = check("nan-is-bad", Build::Stream(|_| Box::new(NanIsB
 fn run(rules: &[Rule], points: impl IntoIterator<Item = (&'static str, i64, f64)>) -> Outcome {
     let mut engine = Engine::new(rules, ".");
     for (tag, step, value) in points {
-        engine.sample(&Sample { tag, step, wall_time: None, value, form: Form::EXACT, offset: 0 });
+        engine.sample(&Sample {
+            tag,
+            step,
+            wall_time: None,
+            value,
+            form: Form::EXACT,
+            offset: 0,
+        });
     }
     engine.finish(&StreamEnd::default())
 }
 
 #[test]
 fn a_quantity_that_goes_back_leaves_the_profiles_of_others_alone() {
-    let both = Rule { quantities: vec![Quantity::GradNorm, Quantity::WeightNorm], ..rule(&PROFILE, Quantity::Loss, &[]) };
+    let both = Rule {
+        quantities: vec![Quantity::GradNorm, Quantity::WeightNorm],
+        ..rule(&PROFILE, Quantity::Loss, &[])
+    };
     let (grads, weights) = ("grad_norm/layers.0.weight", "weight_norm/layers.0.weight");
     let first = (0..6).flat_map(|step| [(grads, step, 1.0), (weights, step, 1.0)]);
     let outcome = run(&[both], first.chain([(grads, 2, 1.0)]));
-    let mut superseded: Vec<_> =
-        outcome.findings.iter().map(|it| (it.finding.quantity, it.finding.is_superseded)).collect();
+    let mut superseded: Vec<_> = outcome
+        .findings
+        .iter()
+        .map(|it| (it.finding.quantity, it.finding.is_superseded))
+        .collect();
     superseded.sort();
-    assert_eq!(superseded, [(Quantity::GradNorm, true), (Quantity::WeightNorm, false)]);
+    assert_eq!(
+        superseded,
+        [(Quantity::GradNorm, true), (Quantity::WeightNorm, false)]
+    );
 }
 
 #[test]
@@ -63,16 +90,35 @@ fn what_a_stream_check_said_of_a_replaced_attempt_is_replaced_with_it() {
     let points = |from: i64, to: i64, nan_from: i64| {
         (from..to).map(move |step| ("loss", step, if step >= nan_from { f64::NAN } else { 1.0 }))
     };
-    let superseded = |outcome: &Outcome| outcome.findings.iter().map(|it| it.finding.is_superseded).collect::<Vec<_>>();
+    let superseded = |outcome: &Outcome| {
+        outcome
+            .findings
+            .iter()
+            .map(|it| it.finding.is_superseded)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(superseded(&run(&rules, points(0, 9, 5))), [false]);
-    assert_eq!(superseded(&run(&rules, points(0, 9, 5).chain(points(3, 12, 99)))), [true]);
-    assert_eq!(superseded(&run(&rules, points(0, 9, 5).chain(points(3, 12, 7)))), [false]);
-    assert_eq!(superseded(&run(&rules, points(0, 9, 5).chain(points(7, 12, 99)))), [false], "NaN at 5 still stands");
+    assert_eq!(
+        superseded(&run(&rules, points(0, 9, 5).chain(points(3, 12, 99)))),
+        [true]
+    );
+    assert_eq!(
+        superseded(&run(&rules, points(0, 9, 5).chain(points(3, 12, 7)))),
+        [false]
+    );
+    assert_eq!(
+        superseded(&run(&rules, points(0, 9, 5).chain(points(7, 12, 99)))),
+        [false],
+        "NaN at 5 still stands"
+    );
 }
 
 #[test]
 fn a_restart_before_the_first_step_moves_the_first_step() {
     let outcome = run(&[], (500..600).chain(0..50).map(|step| ("loss", step, 1.0)));
     assert_eq!(outcome.facts.first_step, Some(0));
-    assert_eq!((outcome.series[0].first_step, outcome.series[0].last_step), (0, 49));
+    assert_eq!(
+        (outcome.series[0].first_step, outcome.series[0].last_step),
+        (0, 49)
+    );
 }

@@ -334,7 +334,11 @@ fn the_metrics_of_an_mlflow_run_are_one_stream() {
 
 #[test]
 fn the_metrics_of_dvclive_are_one_stream_beside_its_latest_values() {
-    let tree = Tree::of(&["d/metrics.json", "d/plots/metrics/loss.tsv", "d/plots/metrics/train/acc.tsv"]);
+    let tree = Tree::of(&[
+        "d/metrics.json",
+        "d/plots/metrics/loss.tsv",
+        "d/plots/metrics/train/acc.tsv",
+    ]);
     assert_eq!(
         tree.runs(),
         ["d: d/metrics.json d/plots/metrics/loss.tsv+d/plots/metrics/train/acc.tsv"]
@@ -371,6 +375,11 @@ fn symlinks_that_multiply_paths_are_followed_a_bounded_number_of_times() {
     }
     let found = tree.discover();
     assert!((40..=40 * 16).contains(&found.runs.len()), "{}", found.runs.len());
-    assert!(found.problems.iter().any(|it| it.what.starts_with("symlinks lead here over more than 16 paths")));
+    assert!(
+        found
+            .problems
+            .iter()
+            .any(|it| it.what.starts_with("symlinks lead here over more than 16 paths"))
+    );
     assert!(found.problems.len() <= 40);
 }
