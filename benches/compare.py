@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--literal", default="loss", help="what grep looks for")
     parser.add_argument("--series", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.series:
         print(series_of(arguments.series))
         return

@@ -6,6 +6,8 @@ mod cli;
 mod edge_cases;
 mod engine;
 mod fixtures;
+mod formats;
 mod live_cases;
+mod simulated;
 mod support;
 mod tidy;

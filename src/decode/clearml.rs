@@ -1,4 +1,4 @@
-//! `metrics.jsonl` of a ClearML task in offline mode to samples.
+//! `metrics.jsonl` of a `ClearML` task in offline mode to samples.
 //!
 //! In: lines, each a JSON list of event requests (`metric`, `variant`, `value`, `iter`, `timestamp`, `type`).
 //! Out: a sample per scalar, its tag `metric/variant`. Invariants: plots, images and vectors are passed over; a
@@ -75,15 +75,14 @@ impl Lines {
         if text.is_empty() && line.overlong.is_none() {
             return;
         }
-        match self.requests(text, line.offset, sink) {
-            Some(()) => self.tally.records = self.tally.records.saturating_add(1),
-            None => {
-                self.tally.skipped = self.tally.skipped.saturating_add(1);
-                let bytes = line.overlong.unwrap_or(line.bytes.len() as u64);
-                let what = format!("line {} is no list of events", line.number);
-                self.trouble.lost(line.offset, bytes, what, sink);
-            }
+        if self.requests(text, line.offset, sink).is_some() {
+            self.tally.records = self.tally.records.saturating_add(1);
+            return;
         }
+        self.tally.skipped = self.tally.skipped.saturating_add(1);
+        let bytes = line.overlong.unwrap_or(line.bytes.len() as u64);
+        let what = format!("line {} is no list of events", line.number);
+        self.trouble.lost(line.offset, bytes, what, sink);
     }
 
     /// Reads the requests of a line up to its end, or gives nothing at the first damage.

@@ -1,4 +1,4 @@
-//! One metric of MLflow's file store (`mlruns/<experiment>/<run>/metrics/<key>`) to samples.
+//! One metric of `MLflow`'s file store (`mlruns/<experiment>/<run>/metrics/<key>`) to samples.
 //!
 //! In: lines `timestamp_ms value step`; old files have no step, those of a logged model two more fields. Out: a
 //! sample per line under the key of the metric, which only the path of the file tells. Invariants: a line that is
@@ -85,13 +85,11 @@ fn key_of(path: &str) -> String {
     let is_metrics = |at: usize| parts.get(at) == Some(&"metrics") && at + 1 < parts.len();
     let is_run = |part: &&str| part.len() == 32 && part.bytes().all(|b| b.is_ascii_hexdigit());
     let below_run = (1..parts.len()).find(|at| is_metrics(*at) && parts.get(at - 1).is_some_and(is_run));
-    match below_run.or_else(|| (0..parts.len()).rfind(|at| is_metrics(*at))) {
-        Some(at) => parts.get(at + 1..).unwrap_or_default().join("/"),
-        None => {
-            let name = parts.last().copied().unwrap_or_default();
-            name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
-        }
+    if let Some(at) = below_run.or_else(|| (0..parts.len()).rfind(|at| is_metrics(*at))) {
+        return parts.get(at + 1..).unwrap_or_default().join("/");
     }
+    let name = parts.last().copied().unwrap_or_default();
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
 }
 
 impl Decode for MlflowDecoder {

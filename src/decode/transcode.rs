@@ -11,7 +11,7 @@ use super::{Decode, Sink, Tally};
 const PIECE_BYTES: usize = 16 << 10;
 
 /// Feeds a decoder with the UTF-8 of a UTF-16 file.
-pub struct Utf16Decoder {
+pub(super) struct Utf16Decoder {
     inner: Box<dyn Decode>,
     mark: Vec<u8>,
     reader: Option<Utf16Reader>,
@@ -21,7 +21,7 @@ pub struct Utf16Decoder {
 impl Utf16Decoder {
     /// A decoder at the first byte of a file that starts with a byte order mark.
     #[must_use]
-    pub fn new(inner: Box<dyn Decode>) -> Self {
+    pub(super) fn new(inner: Box<dyn Decode>) -> Self {
         Self {
             inner,
             mark: Vec::with_capacity(MARK_BYTES_MAX),

@@ -173,7 +173,7 @@ impl Inside {
         match self {
             Inside::Decoder(decoder) => decoder.finish(&mut Decompressed { sink }),
             Inside::Nothing(what) => {
-                sink.problem(Problem::note(0, format!("compressed with {name}: {what}")))
+                sink.problem(Problem::note(0, format!("compressed with {name}: {what}")));
             }
             Inside::Unknown { .. } => {}
         }

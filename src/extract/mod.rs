@@ -14,6 +14,7 @@ mod tag;
 
 pub use histogram::understand_histogram;
 pub use layer::parse_layer;
+pub use split::{names_a_game, on_split, split_of_run};
 pub use tag::understand;
 
 /// A pattern of the tables as it is compiled: without regard to case, and with `\w` and `\d` of ASCII alone, which

@@ -150,7 +150,9 @@ impl Book {
             // What a superseded attempt said of this subject stands no more.
             let stale = (subject.id, 0)..=(subject.id, u32::MAX);
             let stale: Vec<(u64, u32)> = entry.layers.range(stale).map(|(at, _)| *at).collect();
-            stale.iter().for_each(|at| drop(entry.layers.remove(at)));
+            for at in stale {
+                entry.layers.remove(&at);
+            }
         }
         for (order, name) in &subject.layers {
             entry
@@ -318,8 +320,8 @@ impl Entry {
         );
         match n_later {
             0 => {}
-            1 => text.push_str("; 1 more layer later"),
-            n => text.push_str(&format!("; {n} more layers later")),
+            1 => text += "; 1 more layer later",
+            n => text = format!("{text}; {n} more layers later"),
         }
         text
     }

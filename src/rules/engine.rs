@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::book::{Book, Noted, Subject};
+use super::book::{Book, Subject};
 use super::check::{
     Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck,
     StreamEnd,
@@ -16,13 +16,18 @@ use super::check::{
 use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
-use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
+use crate::extract::names_a_game;
+use crate::model::{Mark, Profile, Quantity, Sample, Slot, Split, TextLine};
 use crate::series::{
-    Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence,
-    layers_by_depth,
+    Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, Store, Tap, evidence,
 };
 
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
+
+mod outcome;
+mod rewind;
+
+pub use outcome::Outcome;
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -97,27 +102,6 @@ struct StreamState {
     persistence: HashMap<u32, Persistence>,
 }
 
-/// What an engine has found.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The findings, in no particular order.
-    pub findings: Vec<Noted>,
-    /// Every series.
-    pub series: Vec<SeriesInfo>,
-    /// What is known of the stream.
-    pub facts: Facts,
-    /// The training loss, bounded.
-    pub loss_history: History,
-    /// Restarts and limits that were reached.
-    pub notes: Vec<Problem>,
-    /// Ids of rules that no series or line of the stream could have fired.
-    pub unmatched: Vec<String>,
-    /// How the order of the layers is known.
-    pub depth_order: crate::model::DepthOrder,
-    /// Per-layer groups and layers in depth order, for `inspect`.
-    pub layers: Vec<String>,
-}
-
 struct Latest<'a>(&'a [AssemblerState]);
 
 impl Profiles for Latest<'_> {
@@ -139,7 +123,7 @@ impl<'r> Engine<'r> {
         let mut engine = Self {
             rules,
             run: run.to_owned(),
-            store: Store::default(),
+            store: Store::for_run(run),
             facts: Facts::default(),
             series: Vec::new(),
             assemblers: Vec::new(),
@@ -306,94 +290,12 @@ impl<'r> Engine<'r> {
         }
     }
 
-    fn outcome(mut self) -> Outcome {
-        let matched = |index: usize, rule: &Rule| match rule.check.build {
-            Build::Series(_) => self
-                .series
-                .iter()
-                .any(|it| it.checks.iter().any(|binding| binding.rule == index)),
-            Build::Profile(_) => self
-                .assemblers
-                .iter()
-                .any(|it| it.checks.iter().any(|b| b.serves(index))),
-            Build::Stream(_) => {
-                let is_fed = |it: &StreamState| it.rule != index || it.check.has_data();
-                self.has_heard(index, rule) && self.stream_checks.iter().all(is_fed)
-            }
-        };
-        let seen_by_rule: Vec<bool> = self
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(i, rule)| matched(i, rule))
-            .collect();
-        let unmatched = self
-            .rules
-            .iter()
-            .zip(seen_by_rule)
-            .filter(|(_, seen)| !seen)
-            .map(|(rule, _)| rule.id.clone())
-            .collect();
-        let mut notes = self.restarts.notes();
-        notes.extend(self.stuck_step());
-        if self.store.overflow() > 0 {
-            notes.push(Problem::note(
-                0,
-                format!(
-                    "more than {} series: {} values of further series were not judged",
-                    crate::series::SERIES_MAX,
-                    self.store.overflow()
-                ),
-            ));
-        }
-        if self.book.overflow() > 0 {
-            notes.push(Problem::note(
-                0,
-                format!("{} further alarms were not kept", self.book.overflow()),
-            ));
-        }
-        let (depth_order, layers) = layers_by_depth(self.assemblers.iter_mut().map(|it| &mut it.assembler));
-        Outcome {
-            findings: self.book.findings(self.rules, self.facts.steps_are_ordinal),
-            series: self.store.into_series(),
-            facts: self.facts,
-            loss_history: self.loss_history,
-            notes,
-            unmatched,
-            depth_order,
-            layers,
-        }
-    }
-
-    /// Whether a stream rule had anything of what it listens for.
-    fn has_heard(&self, rule: usize, declared: &Rule) -> bool {
-        if !declared.patterns.is_empty() {
-            return self.n_lines > 0;
-        }
-        let Some(listener) = self.stream_checks.iter().position(|it| it.rule == rule) else {
-            return false;
-        };
-        declared.quantities.is_empty() || self.series.iter().any(|it| it.heard_by.contains(&listener))
-    }
-
-    /// A writer that forgot the step logs every point at the same one.
-    fn stuck_step(&self) -> Option<Problem> {
-        const POINTS_MIN: u64 = 5;
-        let is_stuck =
-            |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
-        let series = self.store.all().iter().find(is_stuck)?;
-        let (points, tag, step) = (series.points, &series.tag, series.last_step);
-        Some(Problem::note(
-            0,
-            format!("step never advances: {points} points of `{tag}` all at step {step}"),
-        ))
-    }
-
     // --- binding -----------------------------------------------------------------------------------------
 
     fn bind(&mut self, id: u32, sample: &Sample<'_>) {
         let info = self.store.get(id);
         let quantity = info.meaning.quantity;
+        self.facts.is_game |= names_a_game(&info.tag);
         let role = match quantity {
             Quantity::Loss => {
                 if self.primary_loss.meet(id, &info.tag) {
@@ -518,20 +420,6 @@ impl<'r> Engine<'r> {
         self.ask_stream_checks(|check, context, out| check.step_closed(closed, closed_at, context, out));
     }
 
-    /// Whether a point at `step` replaces earlier ones of its series. One at the very step of the last one does
-    /// when another series went back in between: a restart from just before it.
-    fn is_superseding(&self, id: u32, step: i64) -> bool {
-        let info = self.store.get(id);
-        let is_of_older_attempt = || {
-            self.facts.restart.is_some_and(|(to, _)| to <= step)
-                && self
-                    .series
-                    .get(id as usize)
-                    .is_some_and(|it| it.attempt < self.n_restarts)
-        };
-        info.points > 0 && (step < info.last_step || step == info.last_step && is_of_older_attempt())
-    }
-
     fn learn(&mut self, id: u32, sample: &Sample<'_>) {
         let role = self.series[id as usize].role;
         match role {
@@ -551,88 +439,6 @@ impl<'r> Engine<'r> {
         }
         if !sample.value.is_finite() && self.store.get(id).meaning.quantity.is_watched_for_nan() {
             self.facts.nonfinite_since.get_or_insert(sample.step);
-        }
-    }
-
-    fn series_went_back(&mut self, id: u32, step: i64) {
-        let info = self.store.get_mut(id);
-        info.restarts += 1;
-        if let Some(tap) = &mut self.tap {
-            tap.rewind(id, step);
-        }
-        if self.primary_loss.is_fed_by(id) {
-            self.loss_history.rewind(step);
-        }
-        self.restarts.went_back(info.last_step, step);
-        self.facts.restart = Some((step, 0));
-        if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
-            self.facts.nonfinite_since = None;
-        }
-        let Some(state) = self.series.get_mut(id as usize) else {
-            return;
-        };
-        for binding in &mut state.checks {
-            binding.check.rewind(step);
-            binding.persistence.clear();
-        }
-        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book
-            .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
-        if let Some((assembler, _)) = state.slot {
-            self.rewind_profiles(assembler, step);
-        }
-        let heard_by = self
-            .series
-            .get(id as usize)
-            .map_or_else(Vec::new, |it| it.heard_by.clone());
-        self.rewind_stream_checks(step);
-        self.supersede_stream_alarms(step, &heard_by);
-    }
-
-    fn rewind_all(&mut self, step: i64) {
-        for id in 0..self.series.len() as u32 {
-            if self.store.get(id).points > 0 && self.store.get(id).last_step >= step {
-                self.series_went_back(id, step);
-                // The tag itself may never come again: it now ends before the restart.
-                self.store.get_mut(id).last_step = step.saturating_sub(1);
-            }
-        }
-    }
-
-    fn rewind_profiles(&mut self, index: usize, step: i64) {
-        let Some(state) = self.assemblers.get_mut(index) else {
-            return;
-        };
-        if !state.assembler.is_superseded_by(step) {
-            return;
-        }
-        state.assembler.rewind(step);
-        for binding in &mut state.checks {
-            binding.check.rewind(step);
-            binding.rules.iter_mut().for_each(|it| it.persistence.clear());
-        }
-        let checks = &state.checks;
-        let is_own = |subject: u64| subject >> 32 == index as u64 + 1;
-        self.book.rewind(step, |rule, subject| {
-            is_own(subject) && checks.iter().any(|it| it.serves(rule))
-        });
-    }
-
-    /// What these stream checks said of the attempt that ends here.
-    fn supersede_stream_alarms(&mut self, step: i64, checks: &[usize]) {
-        for index in checks {
-            let Some(state) = self.stream_checks.get_mut(*index) else {
-                continue;
-            };
-            state.persistence.clear();
-            let concerned = state.rule;
-            self.book.rewind(step, |rule, _| rule == concerned);
-        }
-    }
-
-    fn rewind_stream_checks(&mut self, step: i64) {
-        for state in &mut self.stream_checks {
-            state.check.rewind(step);
         }
     }
 
@@ -871,6 +677,10 @@ fn take_profile_judgements(
 /// Subjects of profile checks are numbered per assembler.
 fn subject_id(assembler: usize, subject: u32) -> u64 {
     ((assembler as u64 + 1) << 32) | u64::from(subject)
+}
+
+fn is_of_assembler(subject: u64, assembler: usize) -> bool {
+    subject >> 32 == assembler as u64 + 1
 }
 
 fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) -> Subject<'p> {

@@ -62,6 +62,8 @@ impl LossFacts {
 pub struct Facts {
     /// The training loss.
     pub loss: LossFacts,
+    /// Players with losses of their own were seen (adversaries, policies): the losses need not fall.
+    pub is_game: bool,
     /// Last learning rate.
     pub learning_rate: Option<f64>,
     /// Largest learning rate so far.

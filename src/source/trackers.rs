@@ -4,7 +4,7 @@
 //! which hold nothing of interest. Invariant: a layout is told by more than one name, so that a directory that
 //! happens to be called `metrics` or `files` stays what it is.
 //!
-//! MLflow: `<run>/meta.yaml`, `<run>/metrics/**`, and `params`, `tags` with one value per file. `DVCLive`:
+//! `MLflow`: `<run>/meta.yaml`, `<run>/metrics/**`, and `params`, `tags` with one value per file. `DVCLive`:
 //! `plots/metrics/**.tsv`. W&B: `run-*/run-*.wandb`, `run-*/files/output.log`, `run-*/logs/debug.log`.
 
 use std::collections::BTreeSet;
@@ -34,7 +34,11 @@ pub(super) struct Trackers<'a> {
 
 impl<'a> Trackers<'a> {
     pub(super) fn of(root: &'a Path, folders: &[Folder]) -> Self {
-        let has_wandb = |it: &&Folder| it.files.iter().any(|file| file.name.ends_with(".wandb"));
+        let has_wandb = |it: &&Folder| {
+            it.files
+                .iter()
+                .any(|file| Path::new(&file.name).extension().is_some_and(|it| it == "wandb"))
+        };
         Self {
             root,
             wandb: folders

@@ -1,4 +1,4 @@
-//! gzip and zlib.
+//! Decompression of gzip and zlib as the bytes come.
 //!
 //! In: compressed bytes in pieces of any size. Out: decompressed pieces. Invariants: members of a gzip file that
 //! follow each other are one file; every byte before damage is handed on; header fields are passed over, not held.

@@ -1,4 +1,4 @@
-//! zstd.
+//! Decompression of zstd as the bytes come.
 //!
 //! In: compressed bytes in pieces of any size. Out: decompressed pieces. Invariants: frames that follow each
 //! other are one file; one block of at most 128 KiB is held, and a window of at most [`WINDOW_BYTES_MAX`].

@@ -4,7 +4,7 @@
 //! Invariants: only a record whose every fragment has its checksum is handed out; a declared length never leads
 //! out of its block; at most one block and one record of [`RECORD_BYTES_MAX`] are held.
 //!
-//! Layout (LevelDB's log format, <https://github.com/google/leveldb/blob/main/doc/log_format.md>, with a header
+//! Layout (`LevelDB`'s log format, <https://github.com/google/leveldb/blob/main/doc/log_format.md>, with a header
 //! of seven bytes and a plain zlib CRC-32 over type and data, as wandb 0.16 to 0.31 write it): blocks of 32 KiB
 //! counted from the first byte of the file; in them fragments of checksum (4), length (2), type (1: whole, 2:
 //! first, 3: middle, 4: last) and data; fewer than seven bytes at the end of a block are padding.
@@ -238,6 +238,3 @@ impl Blocks {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -23,7 +23,6 @@ pub(super) struct History {
     flattener: Flattener,
     rows: Rows,
     assembly: Assembly,
-    last_step: Option<i64>,
 }
 
 /// One named value of a row.
@@ -41,9 +40,9 @@ enum Value<'a> {
 }
 
 impl History {
-    /// The step of the last row.
+    /// The step of the last row, which is the run's own where it logs one.
     pub(super) fn last_step(&self) -> Option<i64> {
-        self.last_step
+        self.rows.last_step()
     }
 
     /// Values that were dropped because their name was refused.
@@ -91,7 +90,6 @@ impl History {
             }
         }
         self.end_object(&mut trouble);
-        self.last_step = step.or(self.last_step);
         self.rows.emit(offset, sink);
         Ok(())
     }

@@ -247,8 +247,8 @@ impl GradientLevel {
     fn is_zero(&self, profile: &Profile<'_>, context: &Context<'_>) -> bool {
         let loss = &context.facts.loss;
         let needed = if self.start.is_empty() { ZERO_LOSSES } else { 0 };
-        let falls = loss_state(loss) != LossState::Unwell || context.facts.learning_rate_max == Some(0.0);
-        if loss.n < needed || falls {
+        let need_not_fall = context.facts.is_game || context.facts.learning_rate_max == Some(0.0);
+        if loss.n < needed || need_not_fall || loss_state(loss) != LossState::Unwell {
             return false;
         }
         let (mut n_layers, mut n_zero) = (0_usize, 0_usize);

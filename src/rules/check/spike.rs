@@ -183,7 +183,9 @@ impl Spike {
         }
         let several = (self.state.outliers & 0b1_1111).count_ones() >= 3 && is_grave;
         if several || lingers {
-            let severity = if self.needs_loss_unwell && loss_state(&context.facts.loss) == LossState::Well {
+            let is_of_a_game = self.setback > 0.0 && context.facts.is_game;
+            let is_well = self.needs_loss_unwell && loss_state(&context.facts.loss) == LossState::Well;
+            let severity = if is_of_a_game || is_well {
                 Severity::Info
             } else {
                 self.full

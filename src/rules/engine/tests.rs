@@ -7,8 +7,8 @@ use crate::rules::check::{
 };
 use crate::series::SeriesInfo;
 
-/// Finds everything bad from step 3 on.
-struct BadFromThree;
+/// Finds steps 3 and 4 bad.
+struct BadAtThree;
 
 fn judged(step: i64) -> Judged {
     Judged {
@@ -18,9 +18,9 @@ fn judged(step: i64) -> Judged {
     }
 }
 
-impl ProfileCheck for BadFromThree {
+impl ProfileCheck for BadAtThree {
     fn observe(&mut self, profile: &Profile<'_>, _: &Context<'_>, out: &mut Vec<Judged>) {
-        out.extend((profile.step >= 3).then(|| judged(profile.step)));
+        out.extend((3..=4).contains(&profile.step).then(|| judged(profile.step)));
     }
     fn rewind(&mut self, _: i64) {}
 }
@@ -45,7 +45,7 @@ const fn check(name: &'static str, build: Build) -> CheckInfo {
     }
 }
 
-static PROFILE: CheckInfo = check("bad-from-three", Build::Profile(|_| Box::new(BadFromThree)));
+static PROFILE: CheckInfo = check("bad-at-three", Build::Profile(|_| Box::new(BadAtThree)));
 static STREAM: CheckInfo = check("nan-is-bad", Build::Stream(|_| Box::new(NanIsBad)));
 
 fn run(rules: &[Rule], points: impl IntoIterator<Item = (&'static str, i64, f64)>) -> Outcome {
