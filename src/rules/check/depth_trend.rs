@@ -243,7 +243,9 @@ impl DepthTrend {
         };
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
-            return if self.view.n_nonfinite > 0 {
+            let n_usable = self.view.n_usable() as f64;
+            let has_enough = n_usable >= self.bounds.usable_share * self.view.n_layers as f64;
+            return if self.view.n_nonfinite > 0 || !has_enough {
                 Assessment::Unusable
             } else {
                 Assessment::InBounds
