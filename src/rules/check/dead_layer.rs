@@ -419,7 +419,8 @@ fn keeps_its_gain(context: &Context<'_>) -> bool {
     let (Some(initial), Some(best), Some(current)) = (loss.initial, loss.best, loss.current) else {
         return false;
     };
-    loss.fell_share() > LOSS_MOVED_SHARE && initial - current > 0.5 * (initial - best)
+    // A hinge loss of exactly zero has no gradient left, whenever it got there.
+    current == 0.0 || loss.fell_share() > LOSS_MOVED_SHARE && initial - current > 0.5 * (initial - best)
 }
 
 /// The loss is known and has not moved since the start.

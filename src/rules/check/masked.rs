@@ -62,6 +62,9 @@ const CONVERGED: f64 = 1e-4;
 /// A change of this many printed steps is a change and not rounding.
 const PRINTED_STEPS: f64 = 10.0;
 
+/// Share of the first loss that is gone when the rest is of the size of rounding.
+const FLOOR_SHARE: f64 = 0.9999;
+
 struct Masked {
     severity: Severity,
     zeros: u32,
@@ -222,6 +225,8 @@ impl Masked {
             }
         }
         let equal = track.repeats + 1;
+        // A cross entropy in float32 comes in steps of 6e-8 over the batch: what is learnt by heart repeats itself.
+        let is_at_the_floor = context.facts.loss.fell_share() > FLOOR_SHARE;
         if track.zeros == 0 && point.value.is_finite() && learns && track.varied() {
             if equal >= 3 && beside_bad {
                 return self.bad(
@@ -232,7 +237,7 @@ impl Masked {
                     self.severity,
                 );
             }
-            if equal >= self.repeats && !self.gradient_is_alive(since) {
+            if equal >= self.repeats && !self.gradient_is_alive(since) && !is_at_the_floor {
                 return self.bad(
                     "repeated-loss",
                     equal,

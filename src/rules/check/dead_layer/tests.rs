@@ -187,3 +187,12 @@ fn faint_layers_stand_below_a_gap_and_vanishing_ones_do_not() {
         .is_empty()
     );
 }
+
+#[test]
+fn a_loss_of_exactly_zero_has_no_gradient_left() {
+    let learnt = World::default().losses(&[0.0; 12]);
+    let mut check = build(&INFO, &[]);
+    repeat(check.as_mut(), &learnt, &net(&[1.0, 1.0, 1.0, 1.0]), 8);
+    let judged = repeat(check.as_mut(), &learnt, &net(&[0.0, 0.0, 0.0, 0.0]), 8);
+    assert!(observations(&judged).iter().all(|it| it.kind != "dead"));
+}

@@ -131,3 +131,14 @@ fn a_restart_forgets_what_it_superseded() {
     bench.push_all((0..50).map(|i| 1.0 + 1e-3 * f64::from(i)));
     assert_eq!(bench.severity(), None);
 }
+
+#[test]
+fn what_starts_at_zero_grows_by_any_factor() {
+    let mut bench = Bench::new(&INFO, Quantity::WeightNorm, &[]);
+    bench.push(0.0);
+    bench.push_all((0..300).map(|i| 0.01 * (0.02 * f64::from(i)).exp()));
+    assert_eq!(bench.severity(), None);
+    let mut bench = Bench::new(&INFO, Quantity::WeightNorm, &[]);
+    bench.push_all((0..300).map(|i| 0.01 * (0.02 * f64::from(i)).exp()));
+    assert!(bench.severity().is_some());
+}

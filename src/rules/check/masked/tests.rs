@@ -213,3 +213,20 @@ fn a_bare_zero_beside_losses_with_decimals_is_a_zero() {
         Some((Severity::Critical, "zero-loss"))
     );
 }
+
+#[test]
+fn what_is_learnt_by_heart_repeats_itself_at_the_floor() {
+    let mut stream = Stream::new();
+    for i in 0..60 {
+        let loss = (6.0 - 0.4 * f64::from(i)).exp().max(6.7e-7);
+        stream.facts.loss.add(loss);
+        stream.point(Kind::Loss, loss);
+        stream.step += 1;
+    }
+    assert!(
+        stream
+            .out
+            .iter()
+            .all(|it| !matches!(it.judgement, Judgement::Bad(_)))
+    );
+}
