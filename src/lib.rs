@@ -3,6 +3,7 @@
 //! ```text
 //! files --source--> bytes --decode--> Sample --extract--> Meaning --series--> points, Profile
 //!       --rules--> Finding --report--> text, JSON
+//!                  Finding --alert--> Notice --report--> text, JSON   (a run that is followed)
 //! ```
 //!
 //! Modules in reading order; each may use only those named behind the arrow (held by `tests/tidy.rs`):
@@ -16,12 +17,14 @@
 //! | [`extract`] | tag to meaning: quantity, layer, depth | model |
 //! | [`series`] | points to histories and profiles over depth | model, extract |
 //! | [`rules`] | profiles and histories to findings; pure | model, stats, series |
-//! | [`report`] | findings to text and JSON | model, series, stats, rules |
+//! | [`alert`] | findings over time to alarms: what is news, what is over | model |
+//! | [`report`] | findings and alarms to text and JSON | model, series, stats, rules, alert |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
 //! | [`cli`] | every flag, once | model, simulate |
 
+pub mod alert;
 pub mod app;
 pub mod calibrate;
 pub mod cli;

@@ -8,11 +8,13 @@ pub mod calibrate;
 mod chain_case;
 pub mod feed;
 pub mod follow;
+mod order;
 pub mod pipeline;
 pub mod rule_harness;
 pub mod rule_set;
 pub mod rules_cmd;
 pub mod simulate;
+pub mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
     match &cli.command {
         Command::Audit(args) => audit::audit(args),
+        Command::Watch(args) => watch::watch(args),
         Command::Inspect(args) => audit::inspect(args),
         Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::feed::{Fed, feed};
 use crate::model::Problem;
 use crate::report::RunReport;
-use crate::rules::{Engine, Rule, StreamOutcome, check::StreamEnd, join};
+use crate::rules::{Engine, Outcome, Rule, StreamOutcome, check::StreamEnd, join};
 use crate::series::Tap;
 use crate::source::{RunFiles, StreamFiles};
 
@@ -17,32 +17,40 @@ pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 
 /// Reads and judges one run. `tick` hears how many bytes were read.
 pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
-    let mut report = RunReport::new(&run.name);
-    let mut outcomes = Vec::new();
     let shown = |path: &Path| shown_path(path, &run.root);
-    for stream in &run.streams {
+    let judge = |stream: &StreamFiles| {
         let mut engine = Engine::new(rules, &run.name);
         if let Some(tap) = make_tap(stream) {
             engine = engine.with_tap(tap);
         }
         let fed = feed(&stream.files, &mut engine, &shown, tick);
         let outcome = engine.finish(&end_of(&fed));
+        (stream.rank, fed, outcome)
+    };
+    report_of(&run.name, run.streams.iter().map(judge))
+}
+
+/// A run's report from what was read of each of its streams and found in it.
+pub(super) fn report_of(run: &str, streams: impl Iterator<Item = (Option<u32>, Fed, Outcome)>) -> RunReport {
+    let mut report = RunReport::new(run);
+    let mut outcomes = Vec::new();
+    for (rank, fed, outcome) in streams {
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
         report.take_stream(fed.files, fed.problems, &outcome);
         report.problems.extend(outcome.notes.iter().cloned().map(|note| Problem { path: place.clone(), ..note }));
-        outcomes.push(StreamOutcome { rank: stream.rank, precedence: fed.precedence, outcome });
+        outcomes.push(StreamOutcome { rank, precedence: fed.precedence, outcome });
     }
     report.take_outcome(join(outcomes));
     report
 }
 
 /// The path below the root that was given; the whole path when the file itself was given.
-fn shown_path(path: &Path, root: &Path) -> String {
+pub(super) fn shown_path(path: &Path, root: &Path) -> String {
     let below = path.strip_prefix(root).ok().filter(|it| !it.as_os_str().is_empty());
     below.unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn end_of(fed: &Fed) -> StreamEnd {
+pub(super) fn end_of(fed: &Fed) -> StreamEnd {
     StreamEnd {
         records: fed.files.iter().map(|it| it.records).sum(),
         skipped: fed.files.iter().map(|it| it.skipped).sum(),

@@ -76,6 +76,7 @@ pub struct Book {
     /// The episode that each rule and subject is in.
     episodes: HashMap<(usize, u64), u32>,
     overflow: u64,
+    revision: u64,
 }
 
 /// A finding with what only the run level needs.
@@ -124,6 +125,11 @@ impl Book {
         }
         let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
+        // A further bad point of known trouble changes no more than its count.
+        if alarm.count == 0 || severity > alarm.severity || alarm.has_healed {
+            self.revision += 1;
+        }
+        alarm.has_healed = false;
         alarm.severity = alarm.severity.max(severity);
         alarm.last_step = step;
         alarm.count += 1;
@@ -140,6 +146,7 @@ impl Book {
             }
         }
         if was_alarmed {
+            self.revision += 1;
             let episode = self.episodes.entry((rule, subject)).or_default();
             *episode = (*episode + 1).min(EPISODES_MAX - 1);
         }
@@ -154,10 +161,17 @@ impl Book {
                 .filter(|(id, alarm)| alarm.first_step >= step && concerns(key.rule, **id))
                 .map(|(id, _)| *id)
                 .collect();
+            self.revision += gone.len() as u64;
             for id in gone {
                 entry.superseded = entry.subjects.remove(&id).or(entry.superseded);
             }
         }
+    }
+
+    /// Grows when a finding comes, gets worse, heals or is superseded; not with every further bad point.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Observations that were not taken because there were too many findings.
@@ -208,6 +222,7 @@ impl Entry {
             remedy: rule.remedy.clone(),
             caused_by: None,
             is_superseded,
+            has_healed: alarm.has_healed,
         };
         finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {

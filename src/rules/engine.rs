@@ -218,6 +218,24 @@ impl<'r> Engine<'r> {
         self.outcome()
     }
 
+    /// What was found so far in a log that goes on. Nothing is judged that can be judged only at the end, and the
+    /// engine stays as it is.
+    pub fn findings_now(&mut self) -> Outcome {
+        self.outcome()
+    }
+
+    /// Grows when [`findings_now`](Self::findings_now) gives more than further points of known trouble.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.book.revision() + self.series.len() as u64
+    }
+
+    /// The furthest step that was reached (a row, where the log has no steps).
+    #[must_use]
+    pub fn last_step(&self) -> Option<i64> {
+        self.current_step.or(self.facts.last_step)
+    }
+
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
         let Some(state) = self.series.get_mut(id as usize) else { return };
@@ -235,7 +253,7 @@ impl<'r> Engine<'r> {
         }
     }
 
-    fn outcome(mut self) -> Outcome {
+    fn outcome(&mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
             Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.rule == index)),
@@ -258,9 +276,9 @@ impl<'r> Engine<'r> {
         let (depth_order, layers) = layers_by_depth(self.assemblers.iter_mut().map(|it| &mut it.assembler));
         Outcome {
             findings: self.book.findings(self.rules, self.facts.steps_are_ordinal),
-            series: self.store.into_series(),
-            facts: self.facts,
-            loss_history: self.loss_history,
+            series: self.store.all().to_vec(),
+            facts: self.facts.clone(),
+            loss_history: self.loss_history.clone(),
             notes,
             unmatched,
             depth_order,

@@ -168,6 +168,7 @@ fn add(findings: &mut Vec<(usize, Finding)>, stream: usize, finding: Finding) {
     known.last_step = known.last_step.max(finding.last_step);
     known.count += finding.count;
     known.is_superseded &= finding.is_superseded;
+    known.has_healed &= finding.has_healed;
     for layer in finding.layers {
         if !known.layers.contains(&layer) {
             known.layers.push(layer);
