@@ -9,3 +9,4 @@ mod fixtures;
 mod live_cases;
 mod support;
 mod tidy;
+mod watch;
