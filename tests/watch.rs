@@ -3,6 +3,7 @@
 //! In: files that are written here while the program follows them. Out: the lines it prints. Invariant: every wait is
 //! for a line or for the end of the process, with a deadline; nothing here hopes that some time was enough.
 
+mod cases;
 mod same;
 
 use std::fs::{self, File, OpenOptions};
