@@ -52,7 +52,9 @@ impl Watching {
     }
 
     fn next_line(&self) -> String {
-        self.lines.recv_timeout(DEADLINE).expect("the program says something in time")
+        self.lines
+            .recv_timeout(DEADLINE)
+            .expect("the program says something in time")
     }
 
     /// The next alarm of this rule; other rules may speak before it.
@@ -67,7 +69,10 @@ impl Watching {
     }
 
     fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -87,15 +92,26 @@ impl Drop for Watching {
 }
 
 fn rows(steps: std::ops::Range<i64>, loss: impl Fn(i64) -> String) -> String {
-    steps.map(|step| format!("{{\"step\": {step}, \"loss\": {}}}\n", loss(step))).collect()
+    steps
+        .map(|step| format!("{{\"step\": {step}, \"loss\": {}}}\n", loss(step)))
+        .collect()
 }
 
 fn falling(step: i64) -> String {
-    format!("{:.4}", 4.0 / (1.0 + 0.05 * step as f64) + 0.01 * ((step * 7 % 5) as f64))
+    format!(
+        "{:.4}",
+        4.0 / (1.0 + 0.05 * step as f64) + 0.01 * ((step * 7 % 5) as f64)
+    )
 }
 
 fn append(path: &Path, text: &str) {
-    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
 }
 
 fn a_run_that_goes_nan(dir: &TempDir) -> (PathBuf, Watching) {
@@ -111,12 +127,21 @@ fn an_alarm_is_said_and_resolved_by_a_restart_from_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let (path, watching) = a_run_that_goes_nan(&dir);
     let alarm = watching.next_of("non-finite-loss");
-    assert_eq!((&alarm["schema"], &alarm["event"]), (&Value::from("gradwatch.watch/1"), &Value::from("alarm")));
-    assert_eq!((&alarm["run"], &alarm["finding"]["first_step"]), (&Value::from("."), &Value::from(60)));
+    assert_eq!(
+        (&alarm["schema"], &alarm["event"]),
+        (&Value::from("gradwatch.watch/1"), &Value::from("alarm"))
+    );
+    assert_eq!(
+        (&alarm["run"], &alarm["finding"]["first_step"]),
+        (&Value::from("."), &Value::from(60))
+    );
     assert_eq!(alarm["finding"]["severity"], "critical");
     append(&path, &rows(50..55, falling));
     let over = watching.next_of("non-finite-loss");
-    assert_eq!((&over["event"], &over["reason"]), (&Value::from("resolved"), &Value::from("superseded")));
+    assert_eq!(
+        (&over["event"], &over["reason"]),
+        (&Value::from("resolved"), &Value::from("superseded"))
+    );
     assert_eq!(over["fingerprint"], alarm["fingerprint"]);
     watching.signal("TERM");
     assert_eq!(watching.end().code(), Some(0));
@@ -129,7 +154,10 @@ fn a_run_in_a_new_nested_directory_is_found() {
     watching.next_of("non-finite-loss");
     let nested = dir.path().join("sweep/a/b");
     fs::create_dir_all(&nested).unwrap();
-    append(&nested.join("metrics.jsonl"), &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())));
+    append(
+        &nested.join("metrics.jsonl"),
+        &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())),
+    );
     assert_eq!(watching.next_of("non-finite-loss")["run"], "sweep/a/b");
     watching.signal("INT");
     assert_eq!(watching.end().code(), Some(0));
@@ -139,7 +167,10 @@ fn a_run_in_a_new_nested_directory_is_found() {
 fn it_ends_within_a_second_of_a_signal_whatever_the_poll_interval() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.jsonl");
-    append(&path, &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())));
+    append(
+        &path,
+        &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())),
+    );
     let watching = Watching::start(dir.path(), "3600");
     watching.next_of("non-finite-loss");
     let begun = Instant::now();
@@ -161,9 +192,17 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    append(&path, &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())));
+    append(
+        &path,
+        &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())),
+    );
     let mut complaints = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut complaints)
+        .unwrap();
     assert_eq!((complaints.as_str(), child.wait().unwrap().code()), ("", Some(0)));
 }
 
@@ -172,10 +211,18 @@ fn once_says_the_alarms_and_has_the_exit_status_of_audit() {
     for (path, expected) in [("nan-bad-data", 1), ("gpt-healthy", 0)] {
         let run = |command: &[&str]| {
             let mut program = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"));
-            program.args(command).arg(crate::support::root().join("fixtures/runs").join(path)).output().unwrap()
+            program
+                .args(command)
+                .arg(crate::support::root().join("fixtures/runs").join(path))
+                .output()
+                .unwrap()
         };
         let (once, audit) = (run(&["watch", "--once"]), run(&["audit"]));
-        assert_eq!((once.status.code(), audit.status.code()), (Some(expected), Some(expected)), "{path}");
+        assert_eq!(
+            (once.status.code(), audit.status.code()),
+            (Some(expected), Some(expected)),
+            "{path}"
+        );
         assert_eq!(once.stdout.is_empty(), expected == 0, "{path}");
     }
 }

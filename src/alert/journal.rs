@@ -104,28 +104,56 @@ impl Journal {
     pub fn update(&mut self, run: &str, findings: &[Finding], reach: Option<i64>) -> Vec<Notice> {
         let mut notices = Vec::new();
         let mut met = BTreeSet::new();
-        let standing: BTreeSet<&str> =
-            findings.iter().filter(|it| State::of(it) == State::Stands).map(|it| it.rule.as_str()).collect();
+        let standing: BTreeSet<&str> = findings
+            .iter()
+            .filter(|it| State::of(it) == State::Stands)
+            .map(|it| it.rule.as_str())
+            .collect();
         for finding in leading(run, findings) {
             let fingerprint = Fingerprint::of(run, finding);
             met.insert(fingerprint);
-            let is_consequence = finding.caused_by.as_deref().is_some_and(|it| standing.contains(it));
-            let notice = |news| Notice { news, run: run.to_owned(), fingerprint, finding: finding.clone(), is_consequence };
-            notices.extend(self.take(fingerprint, finding, is_consequence, reach).into_iter().map(notice));
+            let is_consequence = finding
+                .caused_by
+                .as_deref()
+                .is_some_and(|it| standing.contains(it));
+            let notice = |news| Notice {
+                news,
+                run: run.to_owned(),
+                fingerprint,
+                finding: finding.clone(),
+                is_consequence,
+            };
+            notices.extend(
+                self.take(fingerprint, finding, is_consequence, reach)
+                    .into_iter()
+                    .map(notice),
+            );
         }
         notices.extend(self.missing(run, &met, reach));
         notices
     }
 
-    fn take(&mut self, id: Fingerprint, finding: &Finding, is_consequence: bool, reach: Option<i64>) -> Vec<News> {
+    fn take(
+        &mut self,
+        id: Fingerprint,
+        finding: &Finding,
+        is_consequence: bool,
+        reach: Option<i64>,
+    ) -> Vec<News> {
         let state = State::of(finding);
-        let over = if finding.is_superseded { Over::Superseded } else { Over::Healed };
+        let over = if finding.is_superseded {
+            Over::Superseded
+        } else {
+            Over::Healed
+        };
         let known = self.entries.get(&id);
         let stood = known.is_some_and(|it| it.stands);
         let news = match (state, known) {
             (State::Stands, Some(it)) if it.stands && finding.severity > it.said => vec![News::Worse],
             // It was kept back behind its cause, which stands no more.
-            (State::Stands, Some(it)) if it.stands && it.is_consequence && !is_consequence => vec![News::Alarm],
+            (State::Stands, Some(it)) if it.stands && it.is_consequence && !is_consequence => {
+                vec![News::Alarm]
+            }
             (State::Stands, Some(it)) if it.stands => Vec::new(),
             (State::Stands, _) => vec![News::Alarm],
             (State::Passed, None) => vec![News::Alarm, News::Resolved(over)],
@@ -136,25 +164,48 @@ impl Journal {
             self.entries.remove(&id);
             return news;
         }
-        let said = known.filter(|it| it.stands).map_or(finding.severity, |it| it.said.max(finding.severity));
+        let said = known
+            .filter(|it| it.stands)
+            .map_or(finding.severity, |it| it.said.max(finding.severity));
         let stands = state == State::Stands;
-        self.entries.insert(id, Entry { finding: finding.clone(), said, stands, is_consequence, reach });
+        self.entries.insert(
+            id,
+            Entry {
+                finding: finding.clone(),
+                said,
+                stands,
+                is_consequence,
+                reach,
+            },
+        );
         news
     }
 
     /// Alarms of which the findings say nothing: those of a log that was written anew.
     fn missing(&mut self, run: &str, met: &BTreeSet<Fingerprint>, reach: Option<i64>) -> Vec<Notice> {
-        let has_come_as_far =
-            |it: &Entry| reach.is_some_and(|now| it.finding.first_step.or(it.reach).is_none_or(|at| now >= at));
-        let not_met: Vec<Fingerprint> = self.entries.keys().filter(|it| !met.contains(it)).copied().collect();
+        let has_come_as_far = |it: &Entry| {
+            reach.is_some_and(|now| it.finding.first_step.or(it.reach).is_none_or(|at| now >= at))
+        };
+        let not_met: Vec<Fingerprint> = self
+            .entries
+            .keys()
+            .filter(|it| !met.contains(it))
+            .copied()
+            .collect();
         let mut notices = Vec::new();
         self.is_waiting = false;
         for fingerprint in not_met {
-            if self.entries.get(&fingerprint).is_some_and(|it| !has_come_as_far(it)) {
+            if self
+                .entries
+                .get(&fingerprint)
+                .is_some_and(|it| !has_come_as_far(it))
+            {
                 self.is_waiting = true;
                 continue;
             }
-            let Some(it) = self.entries.remove(&fingerprint).filter(|it| it.stands) else { continue };
+            let Some(it) = self.entries.remove(&fingerprint).filter(|it| it.stands) else {
+                continue;
+            };
             notices.push(Notice {
                 news: News::Resolved(Over::NotSeenAgain),
                 run: run.to_owned(),

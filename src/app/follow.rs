@@ -63,7 +63,12 @@ impl Follower {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let tail = Tail::new(path);
         let path = tail.path().to_string_lossy().into_owned();
-        let reader = Reader { path, opened: Opened::Empty, name: "", head_bytes: 0 };
+        let reader = Reader {
+            path,
+            opened: Opened::Empty,
+            name: "",
+            head_bytes: 0,
+        };
         Self { tail, reader }
     }
 
@@ -127,7 +132,9 @@ impl Follower {
     /// Recognises the file by all that is there of its head now.
     fn look_again(&mut self, sink: &mut dyn FollowSink) {
         let fed = self.tail.offset();
-        let Some(head) = read_head(self.tail.path(), fed) else { return };
+        let Some(head) = read_head(self.tail.path(), fed) else {
+            return;
+        };
         let had_decoder = self.reader.decoder().is_some();
         if !self.reader.recognise(&head) {
             return;
@@ -169,7 +176,10 @@ impl Reader {
                     decoder.feed(bytes, sink);
                 }
             }
-            Change::Rewritten { read_bytes, unread_bytes } => {
+            Change::Rewritten {
+                read_bytes,
+                unread_bytes,
+            } => {
                 if let Some(decoder) = self.decoder() {
                     decoder.finish(sink);
                 }
@@ -199,8 +209,7 @@ impl Reader {
     /// Whether enough has come since the format was recognised. An eighth more each time: the looks together cost no
     /// more than nine times the last one.
     fn is_worth_another_look(&self, fed: u64) -> bool {
-        let is_final = self.head_bytes >= HEAD_BYTES_MAX as u64
-            || self.name == "tfevents";
+        let is_final = self.head_bytes >= HEAD_BYTES_MAX as u64 || self.name == "tfevents";
         !is_final && fed > self.head_bytes + self.head_bytes / 8
     }
 }
@@ -218,7 +227,9 @@ fn name_of(opened: &Opened) -> &'static str {
 fn read_head(path: &Path, fed: u64) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     let file = File::open(path).ok()?;
-    file.take(fed.min(HEAD_BYTES_MAX as u64)).read_to_end(&mut head).ok()?;
+    file.take(fed.min(HEAD_BYTES_MAX as u64))
+        .read_to_end(&mut head)
+        .ok()?;
     Some(head)
 }
 
@@ -243,7 +254,7 @@ fn rewritten(read_bytes: u64, unread_bytes: u64) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::{Follower, FileNews, FollowSink};
+    use super::{FileNews, FollowSink, Follower};
     use crate::decode::Sink;
     use crate::decode::event_write::{file_of, scalar_event, version_event};
     use crate::model::{Mark, Problem, Sample, TextLine};

@@ -17,7 +17,10 @@ pub(super) struct Begin {
 
 impl Begin {
     /// Of a file that cannot be read, or holds nothing.
-    pub(super) const UNKNOWN: Begin = Begin { time: f64::NEG_INFINITY, is_session: false };
+    pub(super) const UNKNOWN: Begin = Begin {
+        time: f64::NEG_INFINITY,
+        is_session: false,
+    };
 }
 
 /// Files by wall time; of equal times the file that was named first goes first. A file that begins with a session
@@ -33,7 +36,9 @@ pub(super) struct Order {
 impl Order {
     /// A file that has not had its turn yet.
     pub(super) fn wait(&mut self, index: usize, begin: Begin) {
-        let at = self.waiting.partition_point(|(_, it)| it.time.total_cmp(&begin.time).is_le());
+        let at = self
+            .waiting
+            .partition_point(|(_, it)| it.time.total_cmp(&begin.time).is_le());
         self.waiting.insert(at, (index, begin));
     }
 
@@ -52,15 +57,24 @@ impl Order {
                 heads.extend(time.map(|time| (time, *index)));
                 time.is_some()
             });
-            let first = heads.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            let is_due = |begin: &Begin| first.is_none_or(|(time, _)| !begin.is_session && begin.time <= time);
+            let first = heads
+                .iter()
+                .copied()
+                .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let is_due =
+                |begin: &Begin| first.is_none_or(|(time, _)| !begin.is_session && begin.time <= time);
             if self.waiting.front().is_some_and(|(_, begin)| is_due(begin)) {
-                self.active.extend(self.waiting.pop_front().map(|(index, _)| index));
+                self.active
+                    .extend(self.waiting.pop_front().map(|(index, _)| index));
                 continue;
             }
             let (_, index) = first?;
             let others = heads.iter().filter(|(_, it)| *it != index).map(|(time, _)| *time);
-            let next_begin = self.waiting.front().filter(|(_, begin)| !begin.is_session).map(|(_, begin)| begin.time);
+            let next_begin = self
+                .waiting
+                .front()
+                .filter(|(_, begin)| !begin.is_session)
+                .map(|(_, begin)| begin.time);
             return Some((index, others.chain(next_begin).fold(f64::INFINITY, f64::min)));
         }
     }

@@ -54,7 +54,11 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
     let mut watch = Watch::new(&args.paths, &rules.rules);
     let voice = Voice::new(args);
-    let ended = if args.once { once(watch, args, &voice) } else { follow(&mut watch, args.poll, &voice) };
+    let ended = if args.once {
+        once(watch, args, &voice)
+    } else {
+        follow(&mut watch, args.poll, &voice)
+    };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
         ended => ended,
@@ -62,7 +66,9 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
@@ -75,7 +81,10 @@ fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result
         }
     }
     let (report, notices) = watch.finish();
-    voice.say(&Heard { notices, problems: Vec::new() })?;
+    voice.say(&Heard {
+        notices,
+        problems: Vec::new(),
+    })?;
     Ok(status(&report, false, Some(args.fail_on.into())))
 }
 
@@ -125,12 +134,20 @@ struct Agenda {
 impl Agenda {
     fn new(poll_every: Duration, inputs: Receiver<LoopInput>) -> Self {
         let now = Instant::now();
-        Self { inputs, poll_every, next_poll: now, next_walk: now }
+        Self {
+            inputs,
+            poll_every,
+            next_poll: now,
+            next_walk: now,
+        }
     }
 
     /// Waits for the next input: one that was sent, or the clock.
     fn next(&mut self) -> LoopInput {
-        let wait = self.next_poll.min(self.next_walk).saturating_duration_since(Instant::now());
+        let wait = self
+            .next_poll
+            .min(self.next_walk)
+            .saturating_duration_since(Instant::now());
         match self.inputs.recv_timeout(wait) {
             Ok(input) => input,
             // Who would tell the loop to end is gone.
@@ -145,7 +162,11 @@ impl Agenda {
 
     /// Sets the time of the next poll: at once when there is more to read.
     fn polled(&mut self, polled: Polled) {
-        let wait = if polled == Polled::More { Duration::ZERO } else { self.poll_every };
+        let wait = if polled == Polled::More {
+            Duration::ZERO
+        } else {
+            self.poll_every
+        };
         self.next_poll = Instant::now() + wait;
     }
 }
@@ -158,7 +179,10 @@ struct Voice {
 
 impl Voice {
     fn new(args: &WatchArgs) -> Self {
-        Self { format: args.format, style: text_style(args.color, io::stdout().is_terminal()) }
+        Self {
+            format: args.format,
+            style: text_style(args.color, io::stdout().is_terminal()),
+        }
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
@@ -169,7 +193,9 @@ impl Voice {
         // One write, so that a reader never sees half a block.
         let text = self.worded(&heard.notices)?;
         let mut out = io::stdout().lock();
-        out.write_all(&text).and_then(|()| out.flush()).context("failed to write to standard output")
+        out.write_all(&text)
+            .and_then(|()| out.flush())
+            .context("failed to write to standard output")
     }
 
     fn worded(&self, notices: &[Notice]) -> io::Result<Vec<u8>> {

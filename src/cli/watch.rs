@@ -44,7 +44,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     const BOUNDS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if !BOUNDS.contains(&seconds) {
-        return Err(format!("must be between {} and {} seconds", BOUNDS.start(), BOUNDS.end()));
+        return Err(format!(
+            "must be between {} and {} seconds",
+            BOUNDS.start(),
+            BOUNDS.end()
+        ));
     }
     Ok(Duration::from_secs_f64(seconds))
 }

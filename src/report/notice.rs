@@ -58,13 +58,20 @@ fn reason(news: News) -> Option<&'static str> {
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_notices_text(notices: &[Notice], time: &str, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_notices_text(
+    notices: &[Notice],
+    time: &str,
+    style: TextStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for notice in notices.iter().filter(|it| !it.is_consequence) {
         match notice.news {
             News::Alarm | News::Worse => {
                 write_alarm(notice, time, style, out)?;
                 let is_effect = |it: &&Notice| {
-                    it.is_consequence && it.run == notice.run && !matches!(it.news, News::Resolved(_))
+                    it.is_consequence
+                        && it.run == notice.run
+                        && !matches!(it.news, News::Resolved(_))
                         && it.finding.caused_by.as_deref() == Some(&notice.finding.rule)
                 };
                 for effect in notices.iter().filter(is_effect) {
@@ -81,13 +88,29 @@ fn write_alarm(notice: &Notice, time: &str, style: TextStyle, out: &mut dyn Writ
     let finding = &notice.finding;
     let severity = style.severity(finding.severity);
     let run = style.bold(&printable(&notice.run));
-    let worse = if notice.news == News::Worse { ", worse than said before" } else { "" };
-    let rank = finding.rank.map_or_else(String::new, |it| format!(", rank {it} only"));
-    writeln!(out, "{time} {severity} {run}: {}{}{rank}{worse}", style.bold(&finding.rule), since(finding))?;
+    let worse = if notice.news == News::Worse {
+        ", worse than said before"
+    } else {
+        ""
+    };
+    let rank = finding
+        .rank
+        .map_or_else(String::new, |it| format!(", rank {it} only"));
+    writeln!(
+        out,
+        "{time} {severity} {run}: {}{}{rank}{worse}",
+        style.bold(&finding.rule),
+        since(finding)
+    )?;
     writeln!(out, "    {}", printable(&finding.message))?;
     // Up to three names stand in the sentence already.
     if finding.layers.len() > 3 {
-        writeln!(out, "    {} {}", style.dim("layers  "), printable(&layer_names(&finding.layers)))?;
+        writeln!(
+            out,
+            "    {} {}",
+            style.dim("layers  "),
+            printable(&layer_names(&finding.layers))
+        )?;
     }
     if !finding.diagnosis.is_empty() {
         writeln!(out, "    {} {}", style.dim("look at "), finding.diagnosis)?;
@@ -101,20 +124,41 @@ fn write_alarm(notice: &Notice, time: &str, style: TextStyle, out: &mut dyn Writ
 
 fn write_effect(effect: &Finding, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let message = printable(&effect.message);
-    writeln!(out, "    {} {}{}: {message}", style.dim("leads to"), effect.rule, since(effect))
+    writeln!(
+        out,
+        "    {} {}{}: {message}",
+        style.dim("leads to"),
+        effect.rule,
+        since(effect)
+    )
 }
 
-fn write_resolved(notice: &Notice, over: Over, time: &str, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+fn write_resolved(
+    notice: &Notice,
+    over: Over,
+    time: &str,
+    style: TextStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let why = match over {
         Over::Healed => "it has healed",
         Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
         Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
     };
     let verdict = style.verdict_as(Verdict::Healthy, "resolved");
-    let (run, rule) = (style.bold(&printable(&notice.run)), style.bold(&notice.finding.rule));
-    writeln!(out, "{time} {verdict} {run}: {rule}{}: {why}", since(&notice.finding))
+    let (run, rule) = (
+        style.bold(&printable(&notice.run)),
+        style.bold(&notice.finding.rule),
+    );
+    writeln!(
+        out,
+        "{time} {verdict} {run}: {rule}{}: {why}",
+        since(&notice.finding)
+    )
 }
 
 fn since(finding: &Finding) -> String {
-    finding.first_step.map_or_else(String::new, |it| format!(" since step {}", thousands(it)))
+    finding
+        .first_step
+        .map_or_else(String::new, |it| format!(" since step {}", thousands(it)))
 }

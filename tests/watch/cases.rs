@@ -19,14 +19,33 @@ fn said(watch: &mut Watch<'_>, rule: &str) -> Vec<News> {
     let mut notices = Vec::new();
     watch.walk();
     look(watch, &mut notices);
-    notices.iter().filter(|it| it.finding.rule == rule).map(|it| it.news).collect()
+    notices
+        .iter()
+        .filter(|it| it.finding.rule == rule)
+        .map(|it| it.news)
+        .collect()
 }
 
 fn trainer_state(n_rows: i64, nan_from: i64) -> String {
-    let loss = |step| if step >= nan_from { "NaN".to_owned() } else { falling(step) };
-    let rows: Vec<String> =
-        (0..n_rows).map(|step| format!("    {{\"epoch\": 0.1, \"loss\": {}, \"step\": {step}}}", loss(step))).collect();
-    format!("{{\n  \"global_step\": {n_rows},\n  \"log_history\": [\n{}\n  ],\n  \"max_steps\": 1000\n}}\n", rows.join(",\n"))
+    let loss = |step| {
+        if step >= nan_from {
+            "NaN".to_owned()
+        } else {
+            falling(step)
+        }
+    };
+    let rows: Vec<String> = (0..n_rows)
+        .map(|step| {
+            format!(
+                "    {{\"epoch\": 0.1, \"loss\": {}, \"step\": {step}}}",
+                loss(step)
+            )
+        })
+        .collect();
+    format!(
+        "{{\n  \"global_step\": {n_rows},\n  \"log_history\": [\n{}\n  ],\n  \"max_steps\": 1000\n}}\n",
+        rows.join(",\n")
+    )
 }
 
 #[test]
@@ -46,8 +65,15 @@ fn a_document_that_is_rewritten_with_more_rows_says_its_alarm_once() {
     let half = trainer_state(100, 70);
     assert_eq!(after(&half[..half.len() / 3]), []);
     assert_eq!(after(&half), []);
-    assert_eq!(after(&trainer_state(60, 1000)), [], "the new attempt has not come as far");
-    assert_eq!(after(&trainer_state(75, 1000)), [News::Resolved(Over::NotSeenAgain)]);
+    assert_eq!(
+        after(&trainer_state(60, 1000)),
+        [],
+        "the new attempt has not come as far"
+    );
+    assert_eq!(
+        after(&trainer_state(75, 1000)),
+        [News::Resolved(Over::NotSeenAgain)]
+    );
     assert_eq!(after(&trainer_state(80, 76)), [News::Alarm]);
 }
 
@@ -72,7 +98,9 @@ fn a_line_is_judged_when_its_end_has_come() {
     let dir = tempfile::tempdir().unwrap();
     let mut watch = Watch::new(&[dir.path().to_owned()], &rules.rules);
     let path = dir.path().join("train.log");
-    let text: String = (0..60).map(|step| format!("step {step} loss {}\n", falling(step))).collect();
+    let text: String = (0..60)
+        .map(|step| format!("step {step} loss {}\n", falling(step)))
+        .collect();
     append(&path, &text);
     append(&path, "step 60 loss nan");
     assert_eq!(said(&mut watch, "non-finite-loss"), []);
@@ -85,11 +113,20 @@ fn the_same_number_in_two_files_of_a_run_is_one_alarm() {
     let rules = load_builtin().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut watch = Watch::new(&[dir.path().to_owned()], &rules.rules);
-    let loss = |step: i64| if step < 60 { falling(step) } else { "nan".to_owned() };
+    let loss = |step: i64| {
+        if step < 60 {
+            falling(step)
+        } else {
+            "nan".to_owned()
+        }
+    };
     let csv: String = (0..70).map(|step| format!("{step},{}\n", loss(step))).collect();
     append(&dir.path().join("metrics.csv"), &format!("step,loss\n{csv}"));
     assert_eq!(said(&mut watch, "non-finite-loss"), [News::Alarm]);
-    append(&dir.path().join("metrics.jsonl"), &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())));
+    append(
+        &dir.path().join("metrics.jsonl"),
+        &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())),
+    );
     assert_eq!(said(&mut watch, "non-finite-loss"), []);
 }
 
@@ -102,7 +139,10 @@ fn a_path_that_is_not_there_is_said_once_and_followed_when_it_comes() {
     assert_eq!(watch.walk().problems.len(), 1);
     assert_eq!(watch.walk().problems.len(), 0);
     fs::create_dir(&root).unwrap();
-    append(&root.join("metrics.jsonl"), &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())));
+    append(
+        &root.join("metrics.jsonl"),
+        &(rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned())),
+    );
     assert_eq!(said(&mut watch, "non-finite-loss"), [News::Alarm]);
     // A root that goes away and comes back says nothing twice.
     fs::rename(&root, dir.path().join("elsewhere")).unwrap();
@@ -120,7 +160,10 @@ fn a_run_in_which_nothing_changes_is_idle() {
     said(&mut watch, "");
     for _ in 0..3 {
         let (polled, heard) = watch.poll(&|| false);
-        assert_eq!((polled, heard.notices.len(), heard.problems.len()), (Polled::Idle, 0, 0));
+        assert_eq!(
+            (polled, heard.notices.len(), heard.problems.len()),
+            (Polled::Idle, 0, 0)
+        );
     }
 }
 
@@ -134,7 +177,11 @@ fn event_files(parts: &[(i64, i64, bool, i64)]) -> Vec<(std::path::PathBuf, Vec<
         }
         for step in from..to {
             clock += 1.0;
-            let loss = if step >= nan_from { f32::NAN } else { falling(step).parse().unwrap() };
+            let loss = if step >= nan_from {
+                f32::NAN
+            } else {
+                falling(step).parse().unwrap()
+            };
             events.push(scalar_event(clock, step, "loss", loss));
         }
         (format!("events.out.tfevents.{number}").into(), file_of(&events))
@@ -165,7 +212,11 @@ fn writers_that_flush_in_turns_end_as_audit_ends() {
     // Two processes write at the same time, each its own file.
     let writer = |number: i64, tag: &str| {
         let points = (0..120).map(|step| {
-            let value = if step >= 100 { f32::INFINITY } else { falling(step).parse().unwrap() };
+            let value = if step >= 100 {
+                f32::INFINITY
+            } else {
+                falling(step).parse().unwrap()
+            };
             scalar_event(1e9 + step as f64 + 0.1 * number as f64, step, tag, value)
         });
         let events: Vec<Vec<u8>> = std::iter::once(version_event(1e9)).chain(points).collect();
@@ -185,7 +236,11 @@ fn a_watch_that_follows_to_the_byte_gives_what_audit_gives() {
     let dir = tempfile::tempdir().unwrap();
     let mut watch = Watch::new(&[dir.path().to_owned()], &rules.rules);
     let path = dir.path().join("metrics.jsonl");
-    let mut file = OpenOptions::new().create(true).append(true).open(Path::new(&path)).unwrap();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(Path::new(&path))
+        .unwrap();
     for (n, byte) in text.bytes().enumerate() {
         file.write_all(&[byte]).unwrap();
         if n == 0 {

@@ -39,7 +39,10 @@ fn content_of(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                files.push((path.strip_prefix(run).unwrap().to_owned(), fs::read(&path).unwrap()));
+                files.push((
+                    path.strip_prefix(run).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                ));
             }
         }
     }
@@ -86,18 +89,32 @@ pub(super) fn look(watch: &mut Watch<'_>, notices: &mut Vec<Notice>) {
 
 /// Writes the files in random pieces into an empty directory while it is followed; sometimes the watch is ended in the
 /// middle and another one begins.
-fn followed(files: &[(PathBuf, Vec<u8>)], dir: &Path, rules: &[Rule], dice: &mut Dice) -> (Findings, Vec<Notice>) {
+fn followed(
+    files: &[(PathBuf, Vec<u8>)],
+    dir: &Path,
+    rules: &[Rule],
+    dice: &mut Dice,
+) -> (Findings, Vec<Notice>) {
     let paths = [dir.to_owned()];
     let (mut watch, mut notices) = (Watch::new(&paths, rules), Vec::new());
-    let mut left: Vec<(&Path, &[u8])> = files.iter().map(|(name, it)| (name.as_path(), it.as_slice())).collect();
+    let mut left: Vec<(&Path, &[u8])> = files
+        .iter()
+        .map(|(name, it)| (name.as_path(), it.as_slice()))
+        .collect();
     let total: usize = files.iter().map(|(_, it)| it.len()).sum();
     // About a dozen looks per run, however long it is.
     let piece_max = (total / 6).max(8) as u64;
     while !left.is_empty() {
         for _ in 0..=dice.below(2) {
             // Mostly the first file, so that some are written one after the other and some together.
-            let at = if dice.below(2) == 0 { 0 } else { dice.below(left.len() as u64) as usize };
-            let Some((name, bytes)) = left.get_mut(at) else { continue };
+            let at = if dice.below(2) == 0 {
+                0
+            } else {
+                dice.below(left.len() as u64) as usize
+            };
+            let Some((name, bytes)) = left.get_mut(at) else {
+                continue;
+            };
             let n = (1 + dice.below(piece_max) as usize).min(bytes.len());
             append(dir, name, &bytes[..n]);
             *bytes = &bytes[n..];
@@ -115,7 +132,10 @@ fn followed(files: &[(PathBuf, Vec<u8>)], dir: &Path, rules: &[Rule], dice: &mut
     look(&mut watch, &mut notices);
     let (report, last) = watch.finish();
     notices.extend(last);
-    (sorted(report.runs.into_iter().map(|it| (it.run, it.findings))), notices)
+    (
+        sorted(report.runs.into_iter().map(|it| (it.run, it.findings))),
+        notices,
+    )
 }
 
 /// What stands in the report as a warning or worse must have been said, and not have been taken back.
@@ -125,8 +145,11 @@ fn unsaid(findings: &Findings, notices: &[Notice]) -> Vec<String> {
         let stands = |it: &&Finding| it.severity >= Severity::Warning && !it.has_healed && !it.is_superseded;
         for finding in findings.iter().filter(stands) {
             let is_it = |it: &&Notice| {
-                it.run == *run && it.finding.rule == finding.rule && it.finding.kind == finding.kind
-                    && it.finding.quantity == finding.quantity && it.finding.tag == finding.tag
+                it.run == *run
+                    && it.finding.rule == finding.rule
+                    && it.finding.kind == finding.kind
+                    && it.finding.quantity == finding.quantity
+                    && it.finding.tag == finding.tag
             };
             let last = notices.iter().rev().find(is_it).map(|it| it.news);
             if !matches!(last, Some(News::Alarm | News::Worse)) {
@@ -155,7 +178,9 @@ pub(super) fn compare_files(
         let expected = audited(dir.path(), rules);
         // As text: a NaN is not equal to itself.
         if format!("{findings:?}") != format!("{expected:?}") {
-            problems.push(format!("{name} seed {seed}:\n followed {findings:#?}\n audited {expected:#?}"));
+            problems.push(format!(
+                "{name} seed {seed}:\n followed {findings:#?}\n audited {expected:#?}"
+            ));
         }
         let unsaid = unsaid(&expected, &notices);
         problems.extend(unsaid.iter().map(|it| format!("{name} seed {seed}: {it}")));
@@ -164,8 +189,11 @@ pub(super) fn compare_files(
 }
 
 fn runs_in(dir: &Path) -> Vec<PathBuf> {
-    let mut runs: Vec<PathBuf> =
-        fs::read_dir(dir).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()).collect();
+    let mut runs: Vec<PathBuf> = fs::read_dir(dir)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.is_dir())
+        .collect();
     runs.sort();
     runs
 }
@@ -174,8 +202,16 @@ fn assert_same(dir: &Path, seeds: &std::ops::Range<u64>) {
     let rules = load_builtin().unwrap();
     let runs = runs_in(dir);
     assert!(!runs.is_empty());
-    let problems: Vec<String> = runs.iter().flat_map(|run| compare(run, seeds.clone(), &rules.rules)).collect();
-    assert!(problems.is_empty(), "{} differ:\n{}", problems.len(), problems.join("\n"));
+    let problems: Vec<String> = runs
+        .iter()
+        .flat_map(|run| compare(run, seeds.clone(), &rules.rules))
+        .collect();
+    assert!(
+        problems.is_empty(),
+        "{} differ:\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
 }
 
 #[test]

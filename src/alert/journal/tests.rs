@@ -30,31 +30,57 @@ fn finding(rule: &str, severity: Severity, first_step: i64) -> Finding {
 }
 
 fn said(journal: &mut Journal, findings: &[Finding], reach: i64) -> Vec<News> {
-    journal.update("run", findings, Some(reach)).into_iter().map(|it| it.news).collect()
+    journal
+        .update("run", findings, Some(reach))
+        .into_iter()
+        .map(|it| it.news)
+        .collect()
 }
 
 #[test]
 fn an_alarm_is_said_once_and_again_when_it_gets_worse() {
     let mut journal = Journal::default();
-    let (note, warning, critical) =
-        (finding("nan", Severity::Info, 5), finding("nan", Severity::Warning, 5), finding("nan", Severity::Critical, 5));
+    let (note, warning, critical) = (
+        finding("nan", Severity::Info, 5),
+        finding("nan", Severity::Warning, 5),
+        finding("nan", Severity::Critical, 5),
+    );
     assert_eq!(said(&mut journal, &[note], 5), []);
-    assert_eq!(said(&mut journal, std::slice::from_ref(&warning), 6), [News::Alarm]);
+    assert_eq!(
+        said(&mut journal, std::slice::from_ref(&warning), 6),
+        [News::Alarm]
+    );
     assert_eq!(said(&mut journal, std::slice::from_ref(&warning), 7), []);
-    assert_eq!(said(&mut journal, std::slice::from_ref(&critical), 8), [News::Worse]);
+    assert_eq!(
+        said(&mut journal, std::slice::from_ref(&critical), 8),
+        [News::Worse]
+    );
     assert_eq!(said(&mut journal, &[warning], 9), []);
-    assert_eq!(said(&mut journal, &[critical], 10), [], "the worst of it was said before");
+    assert_eq!(
+        said(&mut journal, &[critical], 10),
+        [],
+        "the worst of it was said before"
+    );
 }
 
 #[test]
 fn an_alarm_that_is_superseded_or_fades_to_a_note_is_over() {
-    let superseded = Finding { is_superseded: true, ..finding("nan", Severity::Info, 5) };
-    let faded = Finding { has_healed: true, ..finding("nan", Severity::Info, 5) };
+    let superseded = Finding {
+        is_superseded: true,
+        ..finding("nan", Severity::Info, 5)
+    };
+    let faded = Finding {
+        has_healed: true,
+        ..finding("nan", Severity::Info, 5)
+    };
     for (over, why) in [(superseded, Over::Superseded), (faded, Over::Healed)] {
         let mut journal = Journal::default();
         let alarm = finding("nan", Severity::Critical, 5);
         assert_eq!(said(&mut journal, std::slice::from_ref(&alarm), 5), [News::Alarm]);
-        assert_eq!(said(&mut journal, std::slice::from_ref(&over), 6), [News::Resolved(why)]);
+        assert_eq!(
+            said(&mut journal, std::slice::from_ref(&over), 6),
+            [News::Resolved(why)]
+        );
         assert_eq!(said(&mut journal, &[over], 7), []);
         assert!(journal.is_empty());
         assert_eq!(said(&mut journal, &[alarm], 8), [News::Alarm], "it came back");
@@ -64,23 +90,37 @@ fn an_alarm_that_is_superseded_or_fades_to_a_note_is_over() {
 #[test]
 fn what_healed_between_two_looks_is_said_with_its_end() {
     let mut journal = Journal::default();
-    let passed = Finding { has_healed: true, ..finding("spike", Severity::Warning, 5) };
+    let passed = Finding {
+        has_healed: true,
+        ..finding("spike", Severity::Warning, 5)
+    };
     let both = [News::Alarm, News::Resolved(Over::Healed)];
     assert_eq!(said(&mut journal, std::slice::from_ref(&passed), 6), both);
     assert_eq!(said(&mut journal, std::slice::from_ref(&passed), 7), []);
     let again = finding("spike", Severity::Warning, 9);
-    assert_eq!(said(&mut journal, &[passed, again], 9), [News::Alarm], "a second episode");
+    assert_eq!(
+        said(&mut journal, &[passed, again], 9),
+        [News::Alarm],
+        "a second episode"
+    );
 }
 
 #[test]
 fn a_log_that_is_written_anew_has_to_come_as_far_again() {
     let mut journal = Journal::default();
     let alarm = finding("nan", Severity::Critical, 50);
-    assert_eq!(said(&mut journal, std::slice::from_ref(&alarm), 60), [News::Alarm]);
+    assert_eq!(
+        said(&mut journal, std::slice::from_ref(&alarm), 60),
+        [News::Alarm]
+    );
     assert_eq!(journal.update("run", &[], None), [], "nothing was read yet");
     assert_eq!(said(&mut journal, &[], 49), []);
     assert!(journal.is_waiting());
-    assert_eq!(said(&mut journal, std::slice::from_ref(&alarm), 50), [], "the same again");
+    assert_eq!(
+        said(&mut journal, std::slice::from_ref(&alarm), 50),
+        [],
+        "the same again"
+    );
     assert_eq!(said(&mut journal, &[], 0), []);
     assert_eq!(said(&mut journal, &[], 50), [News::Resolved(Over::NotSeenAgain)]);
     assert!(journal.is_empty() && !journal.is_waiting());
@@ -90,21 +130,36 @@ fn a_log_that_is_written_anew_has_to_come_as_far_again() {
 fn a_consequence_is_marked_and_said_anew_when_its_cause_is_over() {
     let mut journal = Journal::default();
     let cause = finding("growth", Severity::Critical, 5);
-    let effect = Finding { caused_by: Some("growth".to_owned()), ..finding("nan", Severity::Critical, 6) };
+    let effect = Finding {
+        caused_by: Some("growth".to_owned()),
+        ..finding("nan", Severity::Critical, 6)
+    };
     let notices = journal.update("run", &[cause.clone(), effect.clone()], Some(6));
     let marks: Vec<bool> = notices.iter().map(|it| it.is_consequence).collect();
     assert_eq!(marks, [false, true]);
-    let over = Finding { is_superseded: true, severity: Severity::Info, ..cause };
+    let over = Finding {
+        is_superseded: true,
+        severity: Severity::Info,
+        ..cause
+    };
     let notices = journal.update("run", &[over, effect], Some(7));
     let news: Vec<(News, bool)> = notices.iter().map(|it| (it.news, it.is_consequence)).collect();
-    assert_eq!(news, [(News::Resolved(Over::Superseded), false), (News::Alarm, false)]);
+    assert_eq!(
+        news,
+        [(News::Resolved(Over::Superseded), false), (News::Alarm, false)]
+    );
 }
 
 #[test]
 fn fingerprints_depend_on_run_rule_and_subject_alone() {
     let mut journal = Journal::default();
     let first = journal.update("run", &[finding("nan", Severity::Critical, 5)], Some(5));
-    let other = Finding { count: 9, rank: Some(1), layers: vec!["h.0".to_owned()], ..finding("nan", Severity::Critical, 7) };
+    let other = Finding {
+        count: 9,
+        rank: Some(1),
+        layers: vec!["h.0".to_owned()],
+        ..finding("nan", Severity::Critical, 7)
+    };
     let again = Journal::default().update("run", &[other], Some(9));
     assert_eq!(first[0].fingerprint, again[0].fingerprint);
     // A stored message is found by it: this number may never change.

@@ -40,7 +40,11 @@ pub(super) type StreamKey = (Option<u32>, PathBuf, bool);
 
 fn key_of(stream: &StreamFiles) -> StreamKey {
     let first = stream.files.first().cloned().unwrap_or_default();
-    let place = if stream.is_event_files { first.parent().map_or_else(PathBuf::new, PathBuf::from) } else { first };
+    let place = if stream.is_event_files {
+        first.parent().map_or_else(PathBuf::new, PathBuf::from)
+    } else {
+        first
+    };
     (stream.rank, place, stream.is_event_files)
 }
 
@@ -62,21 +66,38 @@ impl<'r> Watch<'r> {
         let found = discover(&self.paths);
         let mut before: HashMap<StreamKey, (String, LiveStream<'r>)> = HashMap::new();
         for (name, run) in &mut self.runs {
-            before.extend(run.streams.drain(..).map(|(key, stream)| (key, (name.clone(), stream))));
+            before.extend(
+                run.streams
+                    .drain(..)
+                    .map(|(key, stream)| (key, (name.clone(), stream))),
+            );
         }
         for run in &found.runs {
             self.take_up(run, &mut before);
         }
         for (key, (name, stream)) in before {
             // A directory that cannot be listed for a moment is no reason to forget what is in it.
-            if let Some(run) = self.runs.get_mut(&name).filter(|_| !stream.is_gone() && !found.problems.is_empty()) {
+            if let Some(run) = self
+                .runs
+                .get_mut(&name)
+                .filter(|_| !stream.is_gone() && !found.problems.is_empty())
+            {
                 run.streams.push((key, stream));
             }
         }
-        self.runs.retain(|_, run| !run.streams.is_empty() || !run.journal.is_empty());
-        let problems = found.problems.iter().filter(|it| self.is_news(it)).cloned().collect();
+        self.runs
+            .retain(|_, run| !run.streams.is_empty() || !run.journal.is_empty());
+        let problems = found
+            .problems
+            .iter()
+            .filter(|it| self.is_news(it))
+            .cloned()
+            .collect();
         self.problems = found.problems;
-        Heard { notices: Vec::new(), problems }
+        Heard {
+            notices: Vec::new(),
+            problems,
+        }
     }
 
     fn is_news(&self, problem: &Problem) -> bool {
@@ -84,7 +105,10 @@ impl<'r> Watch<'r> {
     }
 
     fn take_up(&mut self, found: &RunFiles, before: &mut HashMap<StreamKey, (String, LiveStream<'r>)>) {
-        let run = self.runs.entry(found.name.clone()).or_insert_with(|| LiveRun::new(&found.name, &found.root));
+        let run = self
+            .runs
+            .entry(found.name.clone())
+            .or_insert_with(|| LiveRun::new(&found.name, &found.root));
         for stream in &found.streams {
             let key = key_of(stream);
             let known = before.remove(&key).filter(|(name, _)| *name == found.name);
@@ -123,7 +147,10 @@ impl<'r> Watch<'r> {
     #[must_use]
     pub fn finish(mut self) -> (AuditReport, Vec<Notice>) {
         let mut notices = Vec::new();
-        let mut report = AuditReport { runs: Vec::new(), problems: self.problems };
+        let mut report = AuditReport {
+            runs: Vec::new(),
+            problems: self.problems,
+        };
         for run in self.runs.into_values() {
             let (of_run, said) = run.finish(&mut self.pools);
             report.runs.push(of_run);

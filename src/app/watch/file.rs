@@ -27,7 +27,10 @@ pub(super) struct Pools {
 
 impl Default for Pools {
     fn default() -> Self {
-        Self { alone: TailPool::default(), merged: TailPool::block_by_block() }
+        Self {
+            alone: TailPool::default(),
+            merged: TailPool::block_by_block(),
+        }
     }
 }
 
@@ -110,20 +113,41 @@ impl LiveFile {
     /// Forgets what was read; what was said stays said.
     pub(super) fn begin_anew(&mut self) {
         let (failures, last_failure) = (self.take_failures(), self.heard.last_failure.take());
-        let heard = Heard { failures, last_failure, ..Heard::default() };
-        *self = Self { heard, ..Self::new(&self.path) };
+        let heard = Heard {
+            failures,
+            last_failure,
+            ..Heard::default()
+        };
+        *self = Self {
+            heard,
+            ..Self::new(&self.path)
+        };
     }
 
-    pub(super) fn read_alone<'r>(&mut self, engine: &mut Engine<'r>, fresh: &Fresh<'_, 'r>, pools: &mut Pools) -> Polled {
+    pub(super) fn read_alone<'r>(
+        &mut self,
+        engine: &mut Engine<'r>,
+        fresh: &Fresh<'_, 'r>,
+        pools: &mut Pools,
+    ) -> Polled {
         let target = &mut OneEngine { engine, fresh };
-        let polled = self.follower.poll(&mut pools.alone, &mut LiveSink { target, heard: &mut self.heard });
+        let polled = self.follower.poll(
+            &mut pools.alone,
+            &mut LiveSink {
+                target,
+                heard: &mut self.heard,
+            },
+        );
         self.heard.note(polled);
         polled
     }
 
     pub(super) fn finish_alone<'r>(&mut self, engine: &mut Engine<'r>, fresh: &Fresh<'_, 'r>) {
         let target = &mut OneEngine { engine, fresh };
-        self.follower.finish(&mut LiveSink { target, heard: &mut self.heard });
+        self.follower.finish(&mut LiveSink {
+            target,
+            heard: &mut self.heard,
+        });
     }
 
     /// There may be more to read than when it was last read to its end.
@@ -134,7 +158,10 @@ impl LiveFile {
     /// Wall time of the next item, which is read if need be; `None` at the end of what is there.
     pub(super) fn head(&mut self, pools: &mut Pools) -> Option<f64> {
         while self.queue.is_empty() && !self.is_at_end {
-            let mut sink = LiveSink { target: &mut self.queue, heard: &mut self.heard };
+            let mut sink = LiveSink {
+                target: &mut self.queue,
+                heard: &mut self.heard,
+            };
             let polled = self.follower.poll(&mut pools.merged, &mut sink);
             self.heard.note(polled);
             self.is_at_end = polled != Polled::More;
@@ -172,20 +199,32 @@ impl LiveFile {
     }
 
     pub(super) fn finish_merged(&mut self) {
-        self.follower.finish(&mut LiveSink { target: &mut self.queue, heard: &mut self.heard });
+        self.follower.finish(&mut LiveSink {
+            target: &mut self.queue,
+            heard: &mut self.heard,
+        });
     }
 
     /// What was read of it, as `audit` reports it.
     pub(super) fn into_report(self, shown: &str) -> (FileReport, Vec<Problem>) {
-        let named = |it: Problem| Problem { path: shown.to_owned(), ..it };
+        let named = |it: Problem| Problem {
+            path: shown.to_owned(),
+            ..it
+        };
         let mut problems: Vec<Problem> = self.heard.problems.into_iter().map(named).collect();
         let (format, refusal) = match self.follower.opened() {
-            _ if self.heard.last_failure.is_some() => ("unreadable".to_owned(), self.heard.last_failure.clone()),
-            Opened::Decoder(decoder) => (decoder.format().to_owned(), None),
-            Opened::Compressed(how) => {
-                ((*how).to_owned(), Some(format!("compressed with {how}: decompress it to have it read")))
+            _ if self.heard.last_failure.is_some() => {
+                ("unreadable".to_owned(), self.heard.last_failure.clone())
             }
-            Opened::Later(what) => ((*what).to_owned(), Some(format!("{what}: a format that is not read yet"))),
+            Opened::Decoder(decoder) => (decoder.format().to_owned(), None),
+            Opened::Compressed(how) => (
+                (*how).to_owned(),
+                Some(format!("compressed with {how}: decompress it to have it read")),
+            ),
+            Opened::Later(what) => (
+                (*what).to_owned(),
+                Some(format!("{what}: a format that is not read yet")),
+            ),
             Opened::NotALog(why) => (format!("not a log ({why})"), None),
             Opened::Empty => ("empty".to_owned(), None),
         };

@@ -75,13 +75,19 @@ impl LiveRun<'_> {
     }
 
     pub(super) fn take_failures(&mut self) -> Vec<Problem> {
-        self.streams.iter_mut().flat_map(|(_, it)| it.take_failures()).collect()
+        self.streams
+            .iter_mut()
+            .flat_map(|(_, it)| it.take_failures())
+            .collect()
     }
 
     pub(super) fn finish(mut self, pools: &mut Pools) -> (RunReport, Vec<Notice>) {
         let shown = |path: &Path| shown_path(path, &self.root);
         let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
-        let report = report_of(&self.name, self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)));
+        let report = report_of(
+            &self.name,
+            self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),
+        );
         let notices = self.journal.update(&self.name, &report.findings, reach);
         (report, notices)
     }

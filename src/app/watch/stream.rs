@@ -59,7 +59,12 @@ impl<'r> LiveStream<'r> {
     /// Takes up files that were found since.
     pub(super) fn add_files(&mut self, stream: &StreamFiles) {
         let is_new = |path: &&PathBuf| !self.files.iter().any(|it| it.path() == path.as_path());
-        let new: Vec<LiveFile> = stream.files.iter().filter(is_new).map(|it| LiveFile::new(it)).collect();
+        let new: Vec<LiveFile> = stream
+            .files
+            .iter()
+            .filter(is_new)
+            .map(|it| LiveFile::new(it))
+            .collect();
         if new.is_empty() {
             return;
         }
@@ -105,7 +110,9 @@ impl<'r> LiveStream<'r> {
                 self.begun_bytes = self.begun_bytes.or(Some(self.bytes()));
                 return polled;
             };
-            let Some(file) = self.files.get_mut(index) else { break };
+            let Some(file) = self.files.get_mut(index) else {
+                break;
+            };
             file.give_until(until, &mut self.engine);
             polled = Polled::Read;
         }
@@ -120,7 +127,9 @@ impl<'r> LiveStream<'r> {
         self.is_in_pass = true;
         self.files.iter_mut().for_each(LiveFile::begin_pass);
         for index in 0..self.files.len() {
-            let Some(file) = self.files.get_mut(index) else { continue };
+            let Some(file) = self.files.get_mut(index) else {
+                continue;
+            };
             if let Some(begin) = file.begin() {
                 if let Some(time) = file.head(pools) {
                     self.is_disordered |= self.comes_too_late(index, begin, time);
@@ -136,7 +145,9 @@ impl<'r> LiveStream<'r> {
     /// Whether another file already gave what belongs behind an item of this file at `time`.
     fn comes_too_late(&self, index: usize, begin: Begin, time: f64) -> bool {
         (0..).zip(&self.files).any(|(other, file)| {
-            let Some((its, given)) = file.begin().zip(file.given()).filter(|_| other != index) else { return false };
+            let Some((its, given)) = file.begin().zip(file.given()).filter(|_| other != index) else {
+                return false;
+            };
             // A session start waits for whatever began before it, however late that goes on.
             let is_later_attempt = its.is_session && its.time >= begin.time;
             let is_later_itself = begin.is_session && its.time <= begin.time;
@@ -186,11 +197,19 @@ impl<'r> LiveStream<'r> {
     pub(super) fn outcome_now(&mut self) -> StreamOutcome {
         let formats = self.files.iter().filter_map(LiveFile::format);
         let precedence = formats.map(precedence).min().unwrap_or(u32::MAX);
-        StreamOutcome { rank: self.rank, precedence, outcome: self.engine.findings_now() }
+        StreamOutcome {
+            rank: self.rank,
+            precedence,
+            outcome: self.engine.findings_now(),
+        }
     }
 
     /// Nobody will write any more: what was read of the files, and what was found in them.
-    pub(super) fn finish(mut self, pools: &mut Pools, shown: &dyn Fn(&Path) -> String) -> (Option<u32>, Fed, Outcome) {
+    pub(super) fn finish(
+        mut self,
+        pools: &mut Pools,
+        shown: &dyn Fn(&Path) -> String,
+    ) -> (Option<u32>, Fed, Outcome) {
         self.is_final = true;
         while self.poll(pools) == Polled::More {}
         if self.is_disordered {
@@ -203,7 +222,10 @@ impl<'r> LiveStream<'r> {
         } else {
             self.finish_merged();
         }
-        let mut fed = Fed { precedence: u32::MAX, ..Fed::default() };
+        let mut fed = Fed {
+            precedence: u32::MAX,
+            ..Fed::default()
+        };
         for file in self.files {
             fed.precedence = fed.precedence.min(file.format().map_or(u32::MAX, precedence));
             let name = shown(file.path());
@@ -218,7 +240,9 @@ impl<'r> LiveStream<'r> {
     /// Gives what the ends of the files still held.
     fn finish_merged(&mut self) {
         for index in 0..self.files.len() {
-            let Some(file) = self.files.get_mut(index) else { continue };
+            let Some(file) = self.files.get_mut(index) else {
+                continue;
+            };
             file.finish_merged();
             self.order.resume(index);
         }
