@@ -94,7 +94,8 @@ impl Drop for Watching {
 fn rows(steps: std::ops::Range<i64>, loss: impl Fn(i64) -> String) -> String {
     steps
         .map(|step| format!("{{\"step\": {step}, \"loss\": {}}}\n", loss(step)))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn falling(step: i64) -> String {

@@ -72,7 +72,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
-    voice.complain(&watch.walk());
+    complain(&watch.walk());
     loop {
         let (polled, heard) = watch.poll(&|| false);
         voice.say(&heard)?;
@@ -95,7 +95,7 @@ fn follow(watch: &mut Watch<'_>, poll_every: Duration, voice: &Voice) -> anyhow:
     let mut agenda = Agenda::new(poll_every, receiver);
     loop {
         match agenda.next() {
-            LoopInput::Walk => voice.complain(&watch.walk()),
+            LoopInput::Walk => complain(&watch.walk()),
             LoopInput::Poll => {
                 let (polled, heard) = watch.poll(&|| is_over.load(Ordering::Relaxed));
                 voice.say(&heard)?;
@@ -186,7 +186,7 @@ impl Voice {
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
-        self.complain(heard);
+        complain(heard);
         if heard.notices.is_empty() {
             return Ok(());
         }
@@ -208,11 +208,11 @@ impl Voice {
         }
         Ok(text)
     }
+}
 
-    fn complain(&self, heard: &Heard) {
-        for problem in &heard.problems {
-            // Nobody may be listening any more; following goes on.
-            let _ = writeln!(io::stderr(), "gradwatch: {}", printable(&problem.to_string()));
-        }
+fn complain(heard: &Heard) {
+    for problem in &heard.problems {
+        // Nobody may be listening any more; following goes on.
+        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(&problem.to_string()));
     }
 }

@@ -98,9 +98,10 @@ fn a_line_is_judged_when_its_end_has_come() {
     let dir = tempfile::tempdir().unwrap();
     let mut watch = Watch::new(&[dir.path().to_owned()], &rules.rules);
     let path = dir.path().join("train.log");
-    let text: String = (0..60)
+    let text = (0..60)
         .map(|step| format!("step {step} loss {}\n", falling(step)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     append(&path, &text);
     append(&path, "step 60 loss nan");
     assert_eq!(said(&mut watch, "non-finite-loss"), []);
@@ -120,7 +121,10 @@ fn the_same_number_in_two_files_of_a_run_is_one_alarm() {
             "nan".to_owned()
         }
     };
-    let csv: String = (0..70).map(|step| format!("{step},{}\n", loss(step))).collect();
+    let csv = (0..70)
+        .map(|step| format!("{step},{}\n", loss(step)))
+        .collect::<Vec<_>>()
+        .concat();
     append(&dir.path().join("metrics.csv"), &format!("step,loss\n{csv}"));
     assert_eq!(said(&mut watch, "non-finite-loss"), [News::Alarm]);
     append(
@@ -135,7 +139,7 @@ fn a_path_that_is_not_there_is_said_once_and_followed_when_it_comes() {
     let rules = load_builtin().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("later");
-    let mut watch = Watch::new(&[root.clone()], &rules.rules);
+    let mut watch = Watch::new(std::slice::from_ref(&root), &rules.rules);
     assert_eq!(watch.walk().problems.len(), 1);
     assert_eq!(watch.walk().problems.len(), 0);
     fs::create_dir(&root).unwrap();

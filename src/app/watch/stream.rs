@@ -34,7 +34,8 @@ pub(super) struct LiveStream<'r> {
     begun_bytes: Option<u64>,
     /// Grows with every fresh engine.
     generation: u64,
-    is_caught_up: bool,
+    /// What the last poll left to be done.
+    polled: Polled,
     is_final: bool,
 }
 
@@ -51,7 +52,7 @@ impl<'r> LiveStream<'r> {
             is_disordered: false,
             begun_bytes: None,
             generation: 0,
-            is_caught_up: false,
+            polled: Polled::More,
             is_final: false,
         }
     }
@@ -70,7 +71,7 @@ impl<'r> LiveStream<'r> {
         }
         let was_one = self.files.len() == 1;
         self.files.extend(new);
-        self.is_caught_up = false;
+        self.polled = Polled::More;
         // Equal times go by name, and a file that was read alone has no place in the order.
         if was_one || !self.files.is_sorted_by(|a, b| a.path() <= b.path()) {
             self.files.sort_by(|a, b| a.path().cmp(b.path()));
@@ -89,7 +90,7 @@ impl<'r> LiveStream<'r> {
             }
             _ => self.poll_merged(pools),
         };
-        self.is_caught_up = polled != Polled::More;
+        self.polled = polled;
         polled
     }
 
@@ -170,7 +171,7 @@ impl<'r> LiveStream<'r> {
 
     /// Whether all that is there was read.
     pub(super) fn is_caught_up(&self) -> bool {
-        self.is_caught_up
+        self.polled != Polled::More
     }
 
     /// Another value when there may be other findings.
