@@ -16,9 +16,10 @@
 //! | [`source`] | files to bytes; knows files, not formats | model |
 //! | [`extract`] | tag to meaning: quantity, layer, depth | model |
 //! | [`series`] | points to histories and profiles over depth | model, extract |
-//! | [`rules`] | profiles and histories to findings; pure | model, stats, series |
+//! | [`compare`] | two runs to one judgement: does it train? | model, stats, series |
+//! | [`rules`] | profiles and histories to findings; pure | model, stats, series, compare |
 //! | [`alert`] | findings over time to alarms: what is news, what is over | model |
-//! | [`report`] | findings and alarms to text and JSON | model, series, stats, rules, alert |
+//! | [`report`] | findings and alarms to text, JSON and a page | model, series, stats, rules, alert |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
@@ -28,6 +29,7 @@ pub mod alert;
 pub mod app;
 pub mod calibrate;
 pub mod cli;
+pub mod compare;
 pub mod decode;
 pub mod exit;
 pub mod extract;

@@ -14,6 +14,8 @@ use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
 use crate::simulate::{ChainSpec, Channel, SimulateError};
 
+mod from_logs;
+mod shipped;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,9 @@ pub enum CalibrateFailure {
     /// Standard output cannot be written.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
+    /// The logs hold nothing to calibrate from.
+    #[error("nothing to calibrate from: {0}")]
+    Logs(String),
     /// The rule file cannot be written.
     #[error("cannot write rule file `{}`: {source}; nothing was left there", .path.display())]
     RuleFile {
@@ -48,6 +53,13 @@ pub fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, Cali
             path: path.to_path_buf(),
             source,
         });
+    }
+    if args.shipped {
+        shipped::print(args.repetitions, args.seed, out)?;
+        return Ok(ExitStatus::Clean);
+    }
+    if !args.from.is_empty() {
+        return from_logs::run(args, out);
     }
     let result = calibrate(&spec_of(args))?;
     match args.format {

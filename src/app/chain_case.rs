@@ -34,7 +34,9 @@ struct Logged {
 /// In a sentence: an unknown or bad setting, no `steps`, or more than [`POINTS_MAX`] points.
 pub(super) fn simulate_case(settings: &[(String, Setting)]) -> Result<Vec<CaseSeries>, String> {
     let (arguments, logged) = split(settings)?;
-    let args = Chain::try_parse_from(arguments).map_err(|error| first_sentence(&error.to_string()))?.args;
+    let args = Chain::try_parse_from(arguments)
+        .map_err(|error| first_sentence(&error.to_string()))?
+        .args;
     let steps = args.steps.ok_or("`chain` needs `steps`")?;
     let mut trainer = trainer(&args).map_err(|error| format!("chain: {error}"))?;
     let mut series: Vec<CaseSeries> = Vec::new();
@@ -44,13 +46,23 @@ pub(super) fn simulate_case(settings: &[(String, Setting)]) -> Result<Vec<CaseSe
         if record.step % logged.every != 0 {
             continue;
         }
-        let row = row_of(&record).into_iter().filter(|(tag, _)| logged.tags.as_ref().is_none_or(|it| it.is_match(tag)));
+        let row = row_of(&record)
+            .into_iter()
+            .filter(|(tag, _)| logged.tags.as_ref().is_none_or(|it| it.is_match(tag)));
         // Every step logs the same tags in the same order.
         for (at, (tag, value)) in row.enumerate() {
             if series.len() == at {
-                series.push(CaseSeries { tag, resolution: 0.0, points: Vec::new() });
+                series.push(CaseSeries {
+                    tag,
+                    resolution: 0.0,
+                    points: Vec::new(),
+                });
             }
-            series[at].points.push(CasePoint { step: record.step, wall_time: None, value });
+            series[at].points.push(CasePoint {
+                step: record.step,
+                wall_time: None,
+                value,
+            });
             n_points += 1;
         }
         if n_points > POINTS_MAX {
@@ -112,13 +124,22 @@ mod tests {
     fn a_chain_logs_what_its_closed_form_says() {
         let bare = |tags: &str| {
             let tags = ("tags".to_owned(), Setting::Text(tags.to_owned()));
-            let settings =
-                [set("layers", 3.0), set("weight", 0.5), set("bias", 0.0), set("steps", 5.0), set("every", 2.0), tags];
+            let settings = [
+                set("layers", 3.0),
+                set("weight", 0.5),
+                set("bias", 0.0),
+                set("steps", 5.0),
+                set("every", 2.0),
+                tags,
+            ];
             simulate_case(&settings).unwrap()
         };
         // y = w^3 x = 1/8, target 1: the bias gradient of layer k is |y - 1| w^(3-k).
         let biases = bare(r"^grad_norm/.*\.bias$");
-        let first: Vec<(&str, f64)> = biases.iter().map(|it| (it.tag.as_str(), it.points[0].value)).collect();
+        let first: Vec<(&str, f64)> = biases
+            .iter()
+            .map(|it| (it.tag.as_str(), it.points[0].value))
+            .collect();
         assert_eq!(
             first,
             [
@@ -138,7 +159,10 @@ mod tests {
         assert_eq!(refusal(&[set("layers", 3.0)]), "`chain` needs `steps`");
         assert!(refusal(&[set("layer", 3.0), set("steps", 1.0)]).contains("'--layer'"));
         assert!(refusal(&[set("layers", 3.5), set("steps", 1.0)]).contains("3.5"));
-        assert_eq!(refusal(&[set("out", 1.0), set("steps", 1.0)]), "chain: unknown key `out`");
+        assert_eq!(
+            refusal(&[set("out", 1.0), set("steps", 1.0)]),
+            "chain: unknown key `out`"
+        );
         assert!(refusal(&[set("every", 0.0), set("steps", 1.0)]).contains("`every`"));
     }
 }

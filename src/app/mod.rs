@@ -4,17 +4,21 @@
 //! an error is printed once, here.
 
 pub mod audit;
+pub mod baseline;
 pub mod calibrate;
 mod chain_case;
+pub mod compare;
 pub mod feed;
 pub mod follow;
 mod order;
 pub mod pipeline;
+pub mod record;
 pub mod rule_harness;
 pub mod rule_set;
 pub mod rules_cmd;
 pub mod simulate;
 pub mod watch;
+pub mod whole_file;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -33,7 +37,11 @@ pub fn main() -> ExitCode {
             let is_help = !error.use_stderr();
             // Nothing is left to be done when the terminal is gone.
             let _ = error.print();
-            return if is_help { ExitStatus::Clean.into() } else { ExitStatus::Usage.into() };
+            return if is_help {
+                ExitStatus::Clean.into()
+            } else {
+                ExitStatus::Usage.into()
+            };
         }
     };
     match run(&cli) {
@@ -52,6 +60,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Command::Inspect(args) => audit::inspect(args),
         Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),
+        Command::Compare(args) => printed(|out| compare::run(args, out)),
         Command::Rules(command) => rule_set::run(command),
         Command::Completions { shell } => {
             let mut text = Vec::new();

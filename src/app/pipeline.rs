@@ -4,22 +4,42 @@
 //! so a report over many runs is the list of their reports.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::feed::{Fed, feed};
 use crate::model::Problem;
 use crate::report::RunReport;
-use crate::rules::{Engine, Outcome, Rule, StreamOutcome, check::StreamEnd, join};
-use crate::series::Tap;
+use crate::rules::{Engine, Outcome, Rule, StreamOutcome, check::StreamEnd, exonerate, join};
+use crate::series::{Baseline, Tap};
 use crate::source::{RunFiles, StreamFiles};
 
 /// Makes a listener for a stream; `None` when nobody wants the points.
 pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 
 /// Reads and judges one run. `tick` hears how many bytes were read.
-pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
+pub fn judge_run(
+    run: &RunFiles,
+    rules: &[Rule],
+    make_tap: &MakeTap<'_>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> RunReport {
+    judge_run_against(run, rules, None, make_tap, tick)
+}
+
+/// Reads and judges one run beside a baseline, when there is one.
+pub fn judge_run_against(
+    run: &RunFiles,
+    rules: &[Rule],
+    baseline: Option<&Arc<Baseline>>,
+    make_tap: &MakeTap<'_>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> RunReport {
     let shown = |path: &Path| shown_path(path, &run.root);
     let judge = |stream: &StreamFiles| {
         let mut engine = Engine::new(rules, &run.name);
+        if let Some(baseline) = baseline {
+            engine = engine.with_baseline(Arc::clone(baseline));
+        }
         if let Some(tap) = make_tap(stream) {
             engine = engine.with_tap(tap);
         }
@@ -27,26 +47,46 @@ pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &
         let outcome = engine.finish(&end_of(&fed));
         (stream.rank, fed, outcome)
     };
-    report_of(&run.name, run.streams.iter().map(judge))
+    report_of(&run.name, run.streams.iter().map(judge), baseline)
 }
 
 /// A run's report from what was read of each of its streams and found in it.
-pub(super) fn report_of(run: &str, streams: impl Iterator<Item = (Option<u32>, Fed, Outcome)>) -> RunReport {
+pub(super) fn report_of(
+    run: &str,
+    streams: impl Iterator<Item = (Option<u32>, Fed, Outcome)>,
+    baseline: Option<&Arc<Baseline>>,
+) -> RunReport {
     let mut report = RunReport::new(run);
     let mut outcomes = Vec::new();
     for (rank, fed, outcome) in streams {
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
         report.take_stream(fed.files, fed.problems, &outcome);
-        report.problems.extend(outcome.notes.iter().cloned().map(|note| Problem { path: place.clone(), ..note }));
-        outcomes.push(StreamOutcome { rank, precedence: fed.precedence, outcome });
+        report
+            .problems
+            .extend(outcome.notes.iter().cloned().map(|note| Problem {
+                path: place.clone(),
+                ..note
+            }));
+        outcomes.push(StreamOutcome {
+            rank,
+            precedence: fed.precedence,
+            outcome,
+        });
     }
-    report.take_outcome(join(outcomes));
+    let mut outcome = join(outcomes);
+    if let Some(baseline) = baseline {
+        exonerate(&mut outcome.findings, baseline);
+    }
+    report.take_outcome(outcome);
     report
 }
 
 /// The path below the root that was given; the whole path when the file itself was given.
 pub(super) fn shown_path(path: &Path, root: &Path) -> String {
-    let below = path.strip_prefix(root).ok().filter(|it| !it.as_os_str().is_empty());
+    let below = path
+        .strip_prefix(root)
+        .ok()
+        .filter(|it| !it.as_os_str().is_empty());
     below.unwrap_or(path).to_string_lossy().into_owned()
 }
 

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
+    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError,
+    Trainer, row_of, simulate_norms, width_one,
 };
 
 mod print;
@@ -17,6 +18,8 @@ mod tests;
 
 /// Weights beyond this number are not built explicitly for training (8 GiB with momentum and gradients).
 const TRAINED_WEIGHTS_MAX: usize = 1 << 28;
+/// Learning rate of training when none is named.
+const TRAINING_RATE: f64 = 0.01;
 
 /// Why a simulation did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,7 @@ pub enum SimulateFailure {
 /// # Errors
 /// A bad argument, an unusable output directory, or `out` cannot be written.
 pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<ExitStatus, SimulateFailure> {
-    match args.steps.or(args.out.as_ref().map(|_| 1)) {
+    match args.steps.or(args.out.as_ref().map(|_| args.looks)) {
         Some(steps) => train(args, steps, out)?,
         None if args.width.is_empty() => show_scalar(args, out)?,
         None => show_matrix(args, out)?,
@@ -101,7 +104,9 @@ fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), Sim
 /// A bad argument, or too many weights.
 pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
     let sgd = Sgd {
-        learning_rate: args.learning_rate,
+        learning_rate: args
+            .learning_rate
+            .unwrap_or(if args.steps.is_some() { TRAINING_RATE } else { 0.0 }),
         momentum: args.momentum,
         weight_decay: args.weight_decay,
         clip_norm: args.clip,
@@ -113,15 +118,8 @@ pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
     });
     let (chain, batches) = if args.width.is_empty() {
         let chain = width_one(&scalar_chain(args)?, args.dtype)?;
-        let target = args.target.unwrap_or(1.0);
-        let one = |value: f64| Matrix::from_fn(1, 1, |_, _| value);
-        (
-            chain,
-            Batches::Fixed {
-                x: one(args.input),
-                target: one(target),
-            },
-        )
+        let batches = scalar_batches(args, &chain);
+        (chain, batches)
     } else {
         let spec = chain_spec(args)?;
         spec.check()?;
@@ -137,6 +135,19 @@ pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
         (chain, batches)
     };
     Ok(Trainer::new(chain, batches, sgd, bad)?)
+}
+
+/// One sample again and again when it is trained or a target is named, else fresh ones: a fixed sample can sit
+/// where the gradient is exactly 0 (w = 1, b = 0, a target equal to the input).
+fn scalar_batches(args: &SimulateArgs, chain: &MatrixChain) -> Batches {
+    if args.steps.is_none() && args.target.is_none() {
+        return Batches::fresh(chain, args.batch, args.seed).scaled(args.input);
+    }
+    let one = |value: f64| Matrix::from_fn(1, 1, |_, _| value);
+    Batches::Fixed {
+        x: one(args.input),
+        target: one(args.target.unwrap_or(1.0)),
+    }
 }
 
 fn scalar_chain(args: &SimulateArgs) -> Result<ScalarChain, SimulateError> {

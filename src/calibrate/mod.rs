@@ -5,19 +5,28 @@
 //! Invariants: the same seed gives the same result whatever the number of threads; a rate that was never seen
 //! is printed as its upper limit, never as 0.
 
+mod healthy;
 mod null;
 mod power;
 mod rule_file;
+mod shipped;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
+pub use healthy::{
+    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, mad_z_limit,
+    time_noise,
+};
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};
-pub use rule_file::{describe, rule_file};
+pub use rule_file::{describe, rule_file, rules_text};
+pub use shipped::{
+    DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, ShippedRow, shipped_ensembles, shipped_row,
+};
 pub use threshold::{Bounds, run_z};
 
-use crate::simulate::{ChainSpec, Channel, SimulateError, simulate_pairs};
+use crate::simulate::{ChainSpec, Channel, Network, SimulateError, simulate_pairs};
 
 /// Kendall's tau that the depth rule asks for beside the ratios.
 pub const TAU: f64 = 0.5;
@@ -92,6 +101,11 @@ pub fn calibrate(spec: &CalibrateSpec) -> Result<Calibration, SimulateError> {
         iso_gain,
         warnings,
     })
+}
+
+/// The share of networks that a rule flags.
+fn mean_power(networks: &[Network], flags: impl Fn(&Network) -> bool) -> f64 {
+    networks.iter().filter(|it| flags(it)).count() as f64 / networks.len().max(1) as f64
 }
 
 fn check(spec: &CalibrateSpec) -> Result<(), SimulateError> {

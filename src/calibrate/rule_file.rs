@@ -10,17 +10,30 @@ use super::{Calibration, TAU};
 /// Renders the rule file.
 #[must_use]
 pub fn rule_file(calibration: &Calibration) -> String {
-    let mut text = header(calibration);
     let bounds = &calibration.bounds;
+    let walk =
+        "# The bounds hold for the width above; the general bound by width is not needed.\nwalk_z = 0.0\n";
+    rules_text(
+        &header(calibration),
+        [bounds.ratio_per_layer, bounds.total_ratio, bounds.critical_ratio],
+        Some(walk),
+    )
+}
+
+/// The rules under a header: ratio per layer, total and critical ratio, and further lines.
+#[must_use]
+pub fn rules_text(header: &str, [per_layer, total, critical]: [f64; 3], more: Option<&str>) -> String {
+    let mut text = header.to_owned();
+    let more = more.unwrap_or_default();
     for id in ["vanishing-gradients", "exploding-gradients"] {
         // Writing to a `String` cannot fail.
         let _ = write!(
             text,
             "\n[[rule]]\nid = \"{id}\"\nratio_per_layer = {:.4}\ntotal_ratio = {:e}\ncritical_ratio = {:e}\n\
-             tau = {TAU}\n# The bounds hold for the width above; the general bound by width is not needed.\nwalk_z = 0.0\n",
-            bounds.ratio_per_layer,
-            Rounded(bounds.total_ratio),
-            Rounded(bounds.critical_ratio),
+             tau = {TAU}\n{more}",
+            per_layer,
+            Rounded(total),
+            Rounded(critical),
         );
     }
     text

@@ -56,6 +56,14 @@ impl Bounds {
     }
 }
 
+/// Ratio per layer, total and critical ratio for bounds on slope and total `ln` ratio, rounded up to what is
+/// printed; the total at least 2.
+pub(super) fn rounded_bounds(slope: f64, total: f64) -> (f64, f64, f64) {
+    let ratio = (slope.min(300.0).exp() * 1e4).ceil() / 1e4;
+    let total = round_up(total.min(345.0).exp().max(TOTAL_RATIO_MIN));
+    (ratio, total, round_up((total * total).min(1e299)))
+}
+
 /// Three digits, upwards.
 fn round_up(value: f64) -> f64 {
     let unit = 10f64.powf(value.log10().floor() - 2.0);

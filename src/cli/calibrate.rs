@@ -68,6 +68,15 @@ pub struct CalibrateArgs {
     #[arg(short, long)]
     pub out: Option<PathBuf>,
 
+    /// Measure the shipped depth rule instead: false alarms and power over four ensembles, two widths and five
+    /// depths, as the Markdown table of docs/calibration.md. Takes --repetitions and --seed.
+    #[arg(long, conflicts_with_all = ["out", "from"])]
+    pub shipped: bool,
+
+    /// Calibrate from the logs of healthy runs instead: these directories or files.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub from: Vec<PathBuf>,
+
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = PrintFormat::Text)]
     pub format: PrintFormat,

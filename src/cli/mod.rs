@@ -6,13 +6,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::Severity;
+use crate::model::{Quantity, Severity};
 
 mod calibrate;
+mod compare;
 mod simulate;
 mod watch;
 
 pub use calibrate::CalibrateArgs;
+pub use compare::CompareArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
 pub use watch::WatchArgs;
 
@@ -44,6 +46,8 @@ pub enum Command {
     Simulate(Box<SimulateArgs>),
     /// Thresholds for a stated false-alarm rate, from the simulator: writes a rule file.
     Calibrate(Box<CalibrateArgs>),
+    /// Is this run distinguishable from its learning-rate-0 twin, or any baseline? Per layer and in the loss.
+    Compare(CompareArgs),
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -127,6 +131,12 @@ pub struct AuditArgs {
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<PathBuf>,
+    /// A run at learning rate 0 (or any other) that every run is compared with: its log directory or file.
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
+    /// Write one self-contained page with curves, heat maps and depth profiles of every run; it replaces the file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// `gradwatch inspect`.
@@ -135,6 +145,20 @@ pub struct InspectArgs {
     /// Input and output.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Draw a quantity instead: a row of blocks per layer over the steps and its depth profile, as text. One of
+    /// `grad_norm`, `weight_norm`, `activation_norm`, `update_norm`, `update_ratio`, `loss`, `learning_rate` ...
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity, conflicts_with = "format")]
+    pub plot: Option<Quantity>,
+    /// The step of the depth profile; the last one unless given.
+    #[arg(long, value_name = "STEP", requires = "plot", allow_hyphen_values = true)]
+    pub at: Option<i64>,
+}
+
+fn quantity(word: &str) -> Result<Quantity, String> {
+    Quantity::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = Quantity::ALL.iter().map(|it| it.as_str()).collect();
+        format!("not a quantity; one of {}", words.join(", "))
+    })
 }
 
 /// `gradwatch rules ...`.

@@ -39,7 +39,8 @@ pub struct SimulateArgs {
     #[arg(short = 'x', long, allow_hyphen_values = true, default_value_t = 1.0)]
     pub input: f64,
 
-    /// Gradients of the loss (y - TARGET)^2 / 2 instead of the output y; the target when training (default 1).
+    /// Gradients of the loss (y - TARGET)^2 / 2 instead of the output y; the target of a scalar chain that is
+    /// trained or written (default: 1 with --steps; without, a random multiple of each sample's input).
     #[arg(short = 't', long, allow_hyphen_values = true)]
     pub target: Option<f64>,
 
@@ -79,13 +80,20 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 
-    /// Train for this many steps (with --out; the last step is printed without).
+    /// Train for this many steps; the last one is printed, or all are written with --out. A scalar chain sees
+    /// its input and target at every step, a matrix chain a fresh batch.
     #[arg(long)]
     pub steps: Option<u32>,
 
-    /// Learning rate; 0 computes everything and changes nothing.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 0.01)]
-    pub learning_rate: f64,
+    /// Without --steps, --out writes this many looks at the untrained network: learning rate 0 unless
+    /// --learning-rate says otherwise, a fresh batch each time (inputs N(0, 1), times --input in a scalar chain).
+    /// Enough for every rule that wants several points.
+    #[arg(long, default_value_t = 40, conflicts_with = "steps")]
+    pub looks: u32,
+
+    /// Learning rate; 0 computes everything and changes nothing. Default: 0.01 with --steps, else 0.
+    #[arg(long, allow_hyphen_values = true)]
+    pub learning_rate: Option<f64>,
 
     /// Momentum.
     #[arg(long, allow_hyphen_values = true, default_value_t = 0.0)]

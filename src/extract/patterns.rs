@@ -142,7 +142,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     pattern(
         "neox",
         Gives::Word,
-        r"^(?P<w>gradient_norms|parameter_norms|optimizer_state_norms)/(?P<layer>.+)$",
+        r"^(?P<w>gradient_norms|parameter_norms|optimizer_state_norms)/(?:(?:by|per)_(?:layer|param|module)s?/)?(?P<layer>.+)$",
     ),
     pattern(
         "lightning",

@@ -177,13 +177,19 @@ impl AuditReport {
     /// The worst verdict; `no-data` when no run has data.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.runs.iter().map(|it| it.verdict).max().unwrap_or(Verdict::NoData)
+        self.runs
+            .iter()
+            .map(|it| it.verdict)
+            .max()
+            .unwrap_or(Verdict::NoData)
     }
 
     /// Whether no number was read anywhere.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.iter().all(|it| it.points == 0 && it.findings.is_empty())
+        self.runs
+            .iter()
+            .all(|it| it.points == 0 && it.findings.is_empty())
     }
 
     /// Whether anything could not be read.

@@ -34,7 +34,10 @@ pub struct Subject<'a> {
 
 impl Subject<'_> {
     fn named_layers(&self) -> (u64, Vec<String>) {
-        (self.id, self.layers.iter().map(|(_, name)| (*name).to_owned()).collect())
+        (
+            self.id,
+            self.layers.iter().map(|(_, name)| (*name).to_owned()).collect(),
+        )
     }
 }
 
@@ -90,10 +93,27 @@ pub struct Noted {
 
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
-    pub fn alarm(&mut self, rule: usize, severity: Severity, step: i64, subject: &Subject<'_>, seen: Observation) {
-        let episode = self.episodes.get(&(rule, subject.id)).copied().unwrap_or_default();
+    pub fn alarm(
+        &mut self,
+        rule: usize,
+        severity: Severity,
+        step: i64,
+        subject: &Subject<'_>,
+        seen: Observation,
+    ) {
+        let episode = self
+            .episodes
+            .get(&(rule, subject.id))
+            .copied()
+            .unwrap_or_default();
         let tag = subject.tag.map(str::to_owned);
-        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag, episode };
+        let key = Key {
+            rule,
+            kind: seen.kind,
+            quantity: subject.quantity,
+            tag,
+            episode,
+        };
         if !self.entries.contains_key(&key) && self.entries.len() >= ENTRIES_MAX {
             self.overflow += 1;
             return;
@@ -112,10 +132,15 @@ impl Book {
             // What a superseded attempt said of this subject stands no more.
             let stale = (subject.id, 0)..=(subject.id, u32::MAX);
             let stale: Vec<(u64, u32)> = entry.layers.range(stale).map(|(at, _)| *at).collect();
-            stale.iter().for_each(|at| drop(entry.layers.remove(at)));
+            for at in stale {
+                entry.layers.remove(&at);
+            }
         }
         for (order, name) in &subject.layers {
-            entry.layers.entry((subject.id, *order)).or_insert_with(|| (*name).to_owned());
+            entry
+                .layers
+                .entry((subject.id, *order))
+                .or_insert_with(|| (*name).to_owned());
         }
         if severity > entry.worst_severity || entry.subjects.is_empty() {
             entry.worst = seen;
@@ -123,7 +148,13 @@ impl Book {
             entry.worst_layers = subject.named_layers();
             entry.evidence.clone_from(&subject.evidence);
         }
-        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
+        let fresh = Alarm {
+            severity,
+            first_step: step,
+            last_step: step,
+            count: 0,
+            has_healed: false,
+        };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
         // A further bad point of known trouble changes no more than its count.
         if alarm.count == 0 || severity > alarm.severity || alarm.has_healed {
@@ -188,7 +219,10 @@ impl Book {
             .filter_map(|(key, entry)| {
                 let rule = rules.get(key.rule)?;
                 let finding = entry.finding(key, rule, steps_are_ordinal)?;
-                Some(Noted { finding, evidence: entry.evidence.clone() })
+                Some(Noted {
+                    finding,
+                    evidence: entry.evidence.clone(),
+                })
             })
             .collect()
     }
@@ -206,7 +240,11 @@ impl Entry {
             check: rule.check.name,
             family: rule.family,
             kind: key.kind,
-            severity: if is_superseded { Severity::Info } else { alarm.severity },
+            severity: if is_superseded {
+                Severity::Info
+            } else {
+                alarm.severity
+            },
             quantity: key.quantity,
             tag: key.tag.clone(),
             layers,
@@ -226,10 +264,16 @@ impl Entry {
         };
         finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {
-            finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
+            let row = alarm.first_step;
+            finding.message = format!(
+                "{} (row {row} of the log, which has no step numbers)",
+                finding.message
+            );
         }
         if is_superseded {
-            finding.message.push_str(" (a later restart from an earlier step replaced these steps)");
+            finding
+                .message
+                .push_str(" (a later restart from an earlier step replaced these steps)");
         }
         Some(finding)
     }
@@ -241,11 +285,19 @@ impl Entry {
         let (worst, named) = &self.worst_layers;
         let is_named = |(id, name): (&u64, &String)| began(id) && (id != worst || named.contains(name));
         let layers = self.layer_names(is_named);
-        let mut text = render(&rule.summary, &Finding { layers, ..finding.clone() }, first_step, &self.worst.words);
+        let mut text = render(
+            &rule.summary,
+            &Finding {
+                layers,
+                ..finding.clone()
+            },
+            first_step,
+            &self.worst.words,
+        );
         match n_later {
             0 => {}
-            1 => text.push_str("; 1 more layer later"),
-            n => text.push_str(&format!("; {n} more layers later")),
+            1 => text += "; 1 more layer later",
+            n => text = format!("{text}; {n} more layers later"),
         }
         text
     }
@@ -254,8 +306,15 @@ impl Entry {
     fn layer_names(&self, wanted: impl Fn((&u64, &String)) -> bool) -> Vec<String> {
         let mut seen = HashSet::new();
         let stands = |id: &u64| self.subjects.is_empty() || self.subjects.contains_key(id);
-        let names = self.layers.iter().filter(|((id, _), name)| stands(id) && wanted((id, name)));
-        names.map(|(_, name)| name).filter(|name| seen.insert(name.as_str())).cloned().collect()
+        let names = self
+            .layers
+            .iter()
+            .filter(|((id, _), name)| stands(id) && wanted((id, name)));
+        names
+            .map(|(_, name)| name)
+            .filter(|name| seen.insert(name.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// All alarms that still stand, as one.

@@ -19,6 +19,7 @@ macro_rules! embedded {
 
 /// The shipped rules, one family per file.
 const RULE_FILES: Embedded = embedded![
+    "rules/baseline.toml",
     "rules/dead.toml",
     "rules/depth.toml",
     "rules/growth.toml",
@@ -34,6 +35,7 @@ const RULE_FILES: Embedded = embedded![
 
 /// The tests of the shipped rules.
 const TEST_FILES: Embedded = embedded![
+    "rules/tests/baseline.toml",
     "rules/tests/dead.toml",
     "rules/tests/depth.toml",
     "rules/tests/growth.toml",

@@ -12,16 +12,75 @@ use crate::model::{Family, Finding, Severity};
 /// weights overflow, then everything is NaN), dead units and vanishing gradients stop the loss, a learning
 /// rate that jumps makes the loss diverge.
 const EFFECTS: &[(Family, &[Family])] = &[
-    (Family::Lr, &[Family::Loss, Family::Spike, Family::Growth, Family::Nonfinite, Family::Plateau, Family::Dead]),
-    (Family::Outlier, &[Family::Loss, Family::Spike, Family::Depth, Family::Growth, Family::Nonfinite, Family::Dead]),
-    (Family::Growth, &[Family::Depth, Family::Loss, Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau]),
-    (Family::Depth, &[Family::Nonfinite, Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Growth]),
+    (
+        Family::Lr,
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Growth,
+            Family::Nonfinite,
+            Family::Plateau,
+            Family::Dead,
+        ],
+    ),
+    (
+        Family::Outlier,
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Depth,
+            Family::Growth,
+            Family::Nonfinite,
+            Family::Dead,
+        ],
+    ),
+    (
+        Family::Growth,
+        &[
+            Family::Depth,
+            Family::Loss,
+            Family::Spike,
+            Family::Nonfinite,
+            Family::Dead,
+            Family::Plateau,
+        ],
+    ),
+    (
+        Family::Depth,
+        &[
+            Family::Nonfinite,
+            Family::Loss,
+            Family::Spike,
+            Family::Dead,
+            Family::Plateau,
+            Family::Growth,
+        ],
+    ),
     (
         Family::Nonfinite,
-        &[Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Precision, Family::Liveness, Family::Depth,
-          Family::Growth, Family::Outlier, Family::Nonfinite],
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Dead,
+            Family::Plateau,
+            Family::Precision,
+            Family::Liveness,
+            Family::Depth,
+            Family::Growth,
+            Family::Outlier,
+            Family::Nonfinite,
+        ],
     ),
-    (Family::Loss, &[Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau, Family::Outlier]),
+    (
+        Family::Loss,
+        &[
+            Family::Spike,
+            Family::Nonfinite,
+            Family::Dead,
+            Family::Plateau,
+            Family::Outlier,
+        ],
+    ),
     (Family::Dead, &[Family::Plateau, Family::Depth]),
     (Family::Precision, &[Family::Nonfinite, Family::Loss]),
 ];
@@ -42,7 +101,7 @@ const ORDER: &[Family] = &[
 ];
 
 /// Orders the findings (root causes first, then by urgency and step) and links effects to their causes.
-pub fn explain(findings: &mut Vec<Finding>) {
+pub fn explain(findings: &mut [Finding]) {
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
     for index in 0..findings.len() {
         let cause = (0..index).find(|before| causes(&findings[*before], &findings[index]));
@@ -64,7 +123,13 @@ fn root(findings: &[Finding], mut index: usize) -> &Finding {
 }
 
 fn key(finding: &Finding) -> (i64, usize, bool, Reverse<Severity>, &str) {
-    (start(finding), rank(finding.family), finding.layers.is_empty(), Reverse(finding.severity), &finding.rule)
+    (
+        start(finding),
+        rank(finding.family),
+        finding.layers.is_empty(),
+        Reverse(finding.severity),
+        &finding.rule,
+    )
 }
 
 fn start(finding: &Finding) -> i64 {
@@ -76,9 +141,15 @@ fn rank(family: Family) -> usize {
 }
 
 fn causes(cause: &Finding, effect: &Finding) -> bool {
-    let can = EFFECTS.iter().any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
+    let can = EFFECTS
+        .iter()
+        .any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
     let is_heavy = cause.severity >= Severity::Warning || cause.family == Family::Lr;
-    can && is_heavy && !cause.is_superseded && !effect.is_superseded && cause.rule != effect.rule && is_vanishing_order(cause, effect)
+    can && is_heavy
+        && !cause.is_superseded
+        && !effect.is_superseded
+        && cause.rule != effect.rule
+        && is_vanishing_order(cause, effect)
 }
 
 /// Gradients that vanish do not overflow.
@@ -125,8 +196,14 @@ mod tests {
             finding("dead", Family::Dead, "", Severity::Critical, 60),
         ];
         explain(&mut findings);
-        let causes: Vec<_> = findings.iter().map(|it| (it.rule.as_str(), it.caused_by.as_deref())).collect();
-        assert_eq!(causes, [("nan", None), ("dead", Some("nan")), ("plateau", Some("nan"))]);
+        let causes: Vec<_> = findings
+            .iter()
+            .map(|it| (it.rule.as_str(), it.caused_by.as_deref()))
+            .collect();
+        assert_eq!(
+            causes,
+            [("nan", None), ("dead", Some("nan")), ("plateau", Some("nan"))]
+        );
     }
 
     #[test]
@@ -152,7 +229,11 @@ mod tests {
         ];
         findings[2].layers = vec!["h.3".to_owned()];
         explain(&mut findings);
-        let roots: Vec<_> = findings.iter().filter(|it| it.caused_by.is_none()).map(|it| it.rule.as_str()).collect();
+        let roots: Vec<_> = findings
+            .iter()
+            .filter(|it| it.caused_by.is_none())
+            .map(|it| it.rule.as_str())
+            .collect();
         assert_eq!(roots, ["nan-gradients"]);
     }
 

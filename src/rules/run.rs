@@ -39,14 +39,31 @@ type Measure = (Option<u32>, Quantity, Split, String);
 
 fn measure(rank: Option<u32>, info: &SeriesInfo) -> Measure {
     let meaning = &info.meaning;
-    let split = if meaning.split == Split::Unknown { Split::Train } else { meaning.split };
+    let split = if meaning.split == Split::Unknown {
+        Split::Train
+    } else {
+        meaning.split
+    };
     let name = match (&meaning.layer, meaning.quantity) {
-        (Some(layer), _) => format!("{}/{}", layer.path, layer.parameter.as_deref().unwrap_or_default()),
+        (Some(layer), _) => format!(
+            "{}/{}",
+            layer.path,
+            layer.parameter.as_deref().unwrap_or_default()
+        ),
         (None, Quantity::Loss) if loss_rank(&info.tag) == 0 => "loss".to_owned(),
-        (None, Quantity::LearningRate | Quantity::GradNormTotal | Quantity::WeightNormTotal | Quantity::LossScale) => {
-            String::new()
-        }
-        (None, _) => info.tag.rsplit('/').next().unwrap_or(&info.tag).to_ascii_lowercase(),
+        (
+            None,
+            Quantity::LearningRate
+            | Quantity::GradNormTotal
+            | Quantity::WeightNormTotal
+            | Quantity::LossScale,
+        ) => String::new(),
+        (None, _) => info
+            .tag
+            .rsplit('/')
+            .next()
+            .unwrap_or(&info.tag)
+            .to_ascii_lowercase(),
     };
     (rank, meaning.quantity, split, name)
 }
@@ -64,23 +81,29 @@ pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
         let own: HashSet<Measure> = stream.outcome.series.iter().map(|it| measure(rank, it)).collect();
         let primary = primary_losses(&stream.outcome.series);
         let last_step = stream.outcome.facts.last_step;
-        for Noted { mut finding, evidence } in stream.outcome.findings {
+        for Noted {
+            mut finding,
+            evidence,
+        } in stream.outcome.findings
+        {
             if is_judged_elsewhere(&finding, &own, &owned) || is_outrun(&finding, rank, last_step, &reach) {
                 continue;
             }
-            if is_part_of_a_loss(&finding, &primary) {
+            if is_part_of_a_loss(&finding, primary.as_ref()) {
                 finding.severity = Severity::Info;
             }
             finding.rank = rank;
-            out.evidence.entry((finding.rule.clone(), finding.kind)).or_insert(evidence);
+            out.evidence
+                .entry((finding.rule.clone(), finding.kind))
+                .or_insert(evidence);
             add(&mut findings, index, finding);
         }
         for info in stream.outcome.series {
-            let key = measure(rank, &info);
-            if owned.insert(key) || own_is_distinct(&info) {
+            if !owned.contains(&measure(rank, &info)) || own_is_distinct(&info) {
                 out.series.push((rank, info));
             }
         }
+        owned.extend(own);
     }
     out.findings = findings.into_iter().map(|(_, finding)| finding).collect();
     explain(&mut out.findings);
@@ -95,7 +118,10 @@ fn own_is_distinct(info: &SeriesInfo) -> bool {
 /// The last step that each rank reached in any of its files.
 fn furthest_steps(streams: &[StreamOutcome]) -> HashMap<Option<u32>, i64> {
     let mut reach = HashMap::new();
-    for stream in streams.iter().filter(|it| !it.outcome.facts.steps_are_ordinal && !it.outcome.facts.steps_are_epochs) {
+    for stream in streams
+        .iter()
+        .filter(|it| !it.outcome.facts.steps_are_ordinal && !it.outcome.facts.steps_are_epochs)
+    {
         if let Some(last) = stream.outcome.facts.last_step {
             let furthest = reach.entry(stream.rank).or_insert(last);
             *furthest = last.max(*furthest);
@@ -105,13 +131,25 @@ fn furthest_steps(streams: &[StreamOutcome]) -> HashMap<Option<u32>, i64> {
 }
 
 /// A file that ends early says nothing when another file of the run goes on.
-fn is_outrun(finding: &Finding, rank: Option<u32>, last: Option<i64>, reach: &HashMap<Option<u32>, i64>) -> bool {
-    finding.kind == "unfinished" && reach.get(&rank).zip(last).is_some_and(|(furthest, last)| *furthest > last)
+fn is_outrun(
+    finding: &Finding,
+    rank: Option<u32>,
+    last: Option<i64>,
+    reach: &HashMap<Option<u32>, i64>,
+) -> bool {
+    finding.kind == "unfinished"
+        && reach
+            .get(&rank)
+            .zip(last)
+            .is_some_and(|(furthest, last)| *furthest > last)
 }
 
 /// Everything that the finding is about was already judged in a better file of the same run.
 fn is_judged_elsewhere(finding: &Finding, own: &HashSet<Measure>, owned: &HashSet<Measure>) -> bool {
-    if owned.is_empty() || matches!(finding.family, Family::Liveness | Family::Integrity) || finding.check == "log-pattern" {
+    if owned.is_empty()
+        || matches!(finding.family, Family::Liveness | Family::Integrity)
+        || finding.check == "log-pattern"
+    {
         return false;
     }
     let mut concerned = own.iter().filter(|it| it.1 == finding.quantity).peekable();
@@ -120,7 +158,10 @@ fn is_judged_elsewhere(finding: &Finding, own: &HashSet<Measure>, owned: &HashSe
 
 /// The plainly named training losses; empty when none is plain but several are there (GAN, actor and critic).
 fn primary_losses(series: &[SeriesInfo]) -> Option<HashSet<String>> {
-    let losses: Vec<&SeriesInfo> = series.iter().filter(|it| it.meaning.quantity == Quantity::Loss).collect();
+    let losses: Vec<&SeriesInfo> = series
+        .iter()
+        .filter(|it| it.meaning.quantity == Quantity::Loss)
+        .collect();
     let best = losses.iter().map(|it| loss_rank(&it.tag)).min()?;
     if losses.len() == 1 {
         return None;
@@ -130,11 +171,11 @@ fn primary_losses(series: &[SeriesInfo]) -> Option<HashSet<String>> {
 }
 
 /// The parts of a loss may rise while the whole falls, and adversarial losses rise by design.
-fn is_part_of_a_loss(finding: &Finding, primary: &Option<HashSet<String>>) -> bool {
+fn is_part_of_a_loss(finding: &Finding, primary: Option<&HashSet<String>>) -> bool {
     let may_rise = matches!(finding.family, Family::Loss | Family::Spike | Family::Plateau);
     may_rise
         && finding.quantity == Quantity::Loss
-        && primary.as_ref().is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag)))
+        && primary.is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag)))
 }
 
 /// Takes a finding in, or lets it strengthen the one that says the same of another rank or file. Two findings of
@@ -155,7 +196,9 @@ fn add(findings: &mut Vec<(usize, Finding)>, stream: usize, finding: Finding) {
         (Some(a), Some(b)) => a < b,
         _ => false,
     };
-    if finding.severity > known.severity || (finding.severity == known.severity && is_earlier && finding.rank != known.rank) {
+    if finding.severity > known.severity
+        || (finding.severity == known.severity && is_earlier && finding.rank != known.rank)
+    {
         known.message.clone_from(&finding.message);
         known.value = finding.value;
         known.bound = finding.bound;

@@ -1,7 +1,11 @@
 //! What is known of a whole stream at this moment: learning rate, loss, planned length, restarts.
 //!
 //! In: points of the training loss and the learning rate. Out: a few numbers that checks ask for. Invariant:
-//! constant size.
+//! constant size; the baseline is shared, not copied.
+
+use std::sync::Arc;
+
+use super::Baseline;
 
 /// The training loss so far. Medians of five are used so that one odd batch does not move them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,6 +20,8 @@ pub struct LossFacts {
     pub current: Option<f64>,
     /// The smallest finite loss so far, known from the first point on: a run may be over before there is a median.
     pub lowest: Option<f64>,
+    /// The last finite loss.
+    pub last: Option<f64>,
     recent: [f64; 5],
 }
 
@@ -27,6 +33,7 @@ impl LossFacts {
         }
         self.recent[(self.n % 5) as usize] = value;
         self.n += 1;
+        self.last = Some(value);
         self.lowest = Some(self.lowest.map_or(value, |lowest| lowest.min(value)));
         let filled = self.n.min(5) as usize;
         if filled < 3 {
@@ -58,6 +65,8 @@ impl LossFacts {
 pub struct Facts {
     /// The training loss.
     pub loss: LossFacts,
+    /// Players with losses of their own were seen (adversaries, policies): the losses need not fall.
+    pub is_game: bool,
     /// Last learning rate.
     pub learning_rate: Option<f64>,
     /// Largest learning rate so far.
@@ -80,4 +89,6 @@ pub struct Facts {
     pub steps_are_ordinal: bool,
     /// The step axis counts epochs.
     pub steps_are_epochs: bool,
+    /// The run that this one is to be compared with.
+    pub baseline: Option<Arc<Baseline>>,
 }

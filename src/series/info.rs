@@ -57,7 +57,7 @@ impl SeriesInfo {
     }
 
     /// Takes a point into the totals.
-    pub fn add(&mut self, step: i64, value: f64, form: Form) {
+    pub fn add(&mut self, step: i64, value: f64, form: &Form) {
         if self.points == 0 {
             self.first_step = step;
             self.n_elements = form.n_elements();

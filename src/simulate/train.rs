@@ -68,10 +68,12 @@ pub enum Batches {
         /// Targets, a column per sample.
         target: Matrix,
     },
-    /// Fresh `N(0, 1)` inputs; targets are a fixed random linear map of them.
+    /// Fresh `N(0, scale^2)` inputs; targets are a fixed random linear map of them.
     Fresh {
         /// Samples per step.
         batch: usize,
+        /// Standard deviation of the inputs.
+        scale: f64,
         /// The map, outputs x inputs.
         teacher: Matrix,
         /// Source of the inputs.
@@ -89,16 +91,31 @@ impl Batches {
         let teacher = Matrix::from_fn(chain.outputs(), chain.inputs(), |_, _| sd * teacher_rng.normal());
         Self::Fresh {
             batch,
+            scale: 1.0,
             teacher,
             rng: Rng::stream(seed, u64::MAX - 1),
         }
     }
 
+    /// The same batches with inputs of another standard deviation; a fixed batch is left as it is.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        if let Self::Fresh { scale, .. } = &mut self {
+            *scale = factor;
+        }
+        self
+    }
+
     fn next(&mut self) -> (Matrix, Matrix) {
         match self {
             Self::Fixed { x, target } => (x.clone(), target.clone()),
-            Self::Fresh { batch, teacher, rng } => {
-                let x = Matrix::from_fn(teacher.cols(), *batch, |_, _| rng.normal());
+            Self::Fresh {
+                batch,
+                scale,
+                teacher,
+                rng,
+            } => {
+                let x = Matrix::from_fn(teacher.cols(), *batch, |_, _| *scale * rng.normal());
                 let target = teacher.times(&x);
                 (x, target)
             }

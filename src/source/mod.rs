@@ -11,6 +11,7 @@ mod identity;
 mod names;
 mod read;
 mod tail;
+mod trackers;
 mod walk;
 
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ pub struct RunFiles {
 pub struct StreamFiles {
     /// The rank that wrote it, where directory or file names tell several apart.
     pub rank: Option<u32>,
-    /// One file, or all event files of a directory, by name.
+    /// One file, or all event files of a directory, or the files of one metric each that a tracker writes, by name.
     pub files: Vec<PathBuf>,
     /// Whether they are TensorBoard event files (by name).
     pub is_event_files: bool,

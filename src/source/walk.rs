@@ -140,8 +140,12 @@ impl Walk {
     fn kind_of(&mut self, entry: &fs::DirEntry, name: &OsStr) -> Option<EntryKind> {
         let name = name.to_string_lossy();
         let mut file_type = entry.file_type().ok()?;
-        if file_type.is_symlink() {
+        let is_link = file_type.is_symlink();
+        if is_link {
             if !may_hold_logs(&name) {
+                return None;
+            }
+            if is_link_of_wandb(&entry.path(), &name) {
                 return None;
             }
             match fs::metadata(entry.path()) {
@@ -155,6 +159,9 @@ impl Walk {
             }
         }
         if file_type.is_dir() {
+            if is_link && leads_to_a_sibling(&entry.path()) {
+                return None;
+            }
             return may_hold_logs(&name).then_some(EntryKind::Directory);
         }
         if !file_type.is_file() {
@@ -163,6 +170,21 @@ impl Walk {
         self.n_files += 1;
         may_be_log(&name).then_some(EntryKind::File)
     }
+}
+
+/// Weights & Biases links the debug log of the latest run (its own, not the training's) into `wandb`.
+fn is_link_of_wandb(path: &Path, name: &str) -> bool {
+    name.starts_with("debug") && path.parent().is_some_and(|it| it.ends_with("wandb"))
+}
+
+/// Whether a link stands for a directory beside it (`latest-run`), which is walked anyway.
+fn leads_to_a_sibling(link: &Path) -> bool {
+    let target = fs::canonicalize(link).ok();
+    let home = link.parent().and_then(|it| fs::canonicalize(it).ok());
+    target
+        .as_deref()
+        .and_then(Path::parent)
+        .is_some_and(|parent| home.as_deref() == Some(parent))
 }
 
 enum EntryKind {

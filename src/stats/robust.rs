@@ -13,7 +13,11 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
 
 /// Half of each, so that two values near the end of the range do not overflow.
 fn halfway(lower: f64, upper: f64) -> f64 {
-    if lower == upper { upper } else { 0.5 * lower + 0.5 * upper }
+    if lower == upper {
+        upper
+    } else {
+        0.5 * lower + 0.5 * upper
+    }
 }
 
 /// Median of `ln` of `values`, which are positive and are reordered. `None` when empty.
@@ -26,7 +30,10 @@ pub fn median_log(values: &mut [f64]) -> Option<f64> {
 #[must_use]
 pub fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (if value < low { value } else { low }, if value > high { value } else { high })
+        (
+            if value < low { value } else { low },
+            if value > high { value } else { high },
+        )
     })
 }
 
@@ -41,7 +48,11 @@ pub fn middle_pair(values: &mut [f64]) -> Option<(f64, f64)> {
     let is_even = values.len().is_multiple_of(2);
     let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let upper = *upper;
-    let lower = if is_even { below.iter().copied().max_by(f64::total_cmp)? } else { upper };
+    let lower = if is_even {
+        below.iter().copied().max_by(f64::total_cmp)?
+    } else {
+        upper
+    };
     Some((lower, upper))
 }
 

@@ -3,7 +3,7 @@
 //! In: plain numbers. Out: probabilities and quantiles, NaN outside the domain. Invariant: a bound on a
 //! probability is never 0 when nothing was seen.
 
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 
 /// P(Z <= z) for a standard normal Z.
 #[must_use]
@@ -19,6 +19,15 @@ pub fn normal_upper_quantile(p: f64) -> f64 {
     } else {
         f64::NAN
     }
+}
+
+/// Factor from a sample's standard deviation to its one-sided upper confidence limit, `sqrt(df / chi2)` with the
+/// lower quantile of chi-squared, for normal values; infinite when `degrees` is not positive.
+#[must_use]
+pub fn sd_upper_factor(degrees: f64, confidence: f64) -> f64 {
+    ChiSquared::new(degrees).map_or(f64::INFINITY, |chi| {
+        (degrees / chi.inverse_cdf(1.0 - confidence)).sqrt()
+    })
 }
 
 /// Upper end of the one-sided Clopper-Pearson interval: the largest probability that would still show at most

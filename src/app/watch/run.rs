@@ -86,8 +86,7 @@ impl LiveRun<'_> {
         let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
         let report = report_of(
             &self.name,
-            self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),
-        );
+            self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)), None);
         let notices = self.journal.update(&self.name, &report.findings, reach);
         (report, notices)
     }

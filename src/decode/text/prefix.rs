@@ -96,7 +96,11 @@ fn short_date(text: &str) -> Option<&str> {
 /// `12:11:10 `, `12:11:10.512 - `: a clock without a date gives no time.
 fn clock(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
-    let digits = |from: usize| bytes.get(from..from + 2).is_some_and(|it| it.iter().all(u8::is_ascii_digit));
+    let digits = |from: usize| {
+        bytes
+            .get(from..from + 2)
+            .is_some_and(|it| it.iter().all(u8::is_ascii_digit))
+    };
     let colon = |at: usize| bytes.get(at) == Some(&b':');
     if !(digits(0) && colon(2) && digits(3) && colon(5) && digits(6)) {
         return None;

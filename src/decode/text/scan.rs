@@ -277,8 +277,12 @@ fn key_of(raw: &str) -> Option<(&str, Option<(&str, &str)>)> {
 
 /// `layers.0.weight:grad_l2` is one key: the colon stands between two words, behind a path with an index.
 fn is_within_a_path(key: &str, at: usize) -> bool {
-    let (head, tail) = (key.get(..at).unwrap_or_default(), key.get(at..).unwrap_or_default());
-    let is_path = !head.contains(' ') && head.contains(['.', '/']) && head.bytes().any(|b| b.is_ascii_digit());
+    let (head, tail) = (
+        key.get(..at).unwrap_or_default(),
+        key.get(at..).unwrap_or_default(),
+    );
+    let is_path =
+        !head.contains(' ') && head.contains(['.', '/']) && head.bytes().any(|b| b.is_ascii_digit());
     is_path && tail.starts_with(':') && !tail.contains(' ') && tail.len() > 1
 }
 

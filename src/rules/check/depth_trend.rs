@@ -93,7 +93,8 @@ const PARAMS: &[ParamInfo] = &[
         default: 0.5,
         min: 0.0,
         max: 1.0,
-        doc: "Smallest share of the known layers that must have a usable norm.",
+        doc: "Smallest share of the known layers that must have a usable norm, unless all others overflowed or all \
+              others underflowed at the end that the trend of at least `layers` usable ones leads to.",
     },
     ParamInfo {
         name: "walk_z",
@@ -124,7 +125,7 @@ const CONVERGED_LOG_DROP: f64 = 9.21; // ln 1e4
 const BIAS_NOISE_LOG_GAP: f64 = 13.8; // ln 1e6
 /// The same where it must hold in every single layer: float32 rounds to 6e-8, sums over a batch and an image add up
 /// to some 1e-5.
-const BIAS_NOISE_LOG_GAP_EACH: f64 = 9.2; // ln 1e4
+const BIAS_NOISE_GAP_EACH: f64 = 1e4;
 
 fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
     Box::new(DepthTrend::new(rule))
@@ -206,7 +207,9 @@ impl DepthTrend {
     fn total_bound(&mut self, profile: &Profile<'_>, group: &Group) -> Option<f64> {
         let n = self.view.n_usable();
         let has_enough = n as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
-        if n < self.bounds.short_layers || !has_enough || self.view.n_nonfinite > 0 {
+        // Norms that leave the format at one end are the tail of a trend, if the others show one that leads there.
+        let may_be_tail = self.view.lost_end.is_some() && n >= self.bounds.layers;
+        if n < self.bounds.short_layers || !may_be_tail && (!has_enough || self.view.n_nonfinite > 0) {
             return None;
         }
         let mut bound = self.bounds.total;
@@ -240,12 +243,23 @@ impl DepthTrend {
         };
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
-            return Assessment::InBounds;
+            return if self.view.n_nonfinite > 0 {
+                Assessment::Unusable
+            } else {
+                Assessment::InBounds
+            };
+        }
+        if self.is_noise(profile, group) {
+            return Assessment::Unusable;
         }
         let n_usable = self.view.n_usable();
         let Some((fit, span)) = self.fit() else {
             return Assessment::Unusable;
         };
+        let has_enough = n_usable as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
+        if (!has_enough || self.view.n_nonfinite > 0) && !self.view.leads_out(fit.slope) {
+            return Assessment::Unusable;
+        }
         let total = fit.slope.abs() * span;
         let is_short = n_usable < self.bounds.layers;
         let tau = if is_short {
@@ -308,7 +322,9 @@ impl DepthTrend {
             matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
             memory.is_first = memory.start_level.is_none();
-            memory.start_level = memory.start_level.or_else(|| self.view.median_log(&mut self.scratch));
+            memory.start_level = memory
+                .start_level
+                .or_else(|| self.view.median_log(&mut self.scratch));
             memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
@@ -333,21 +349,23 @@ impl DepthTrend {
         }
         let section = section_of(profile, group);
         let is_weight = |other: &&Group| {
-            other.role == group.role && section_of(profile, other) == section && !is_bias_group(profile, other)
+            other.role == group.role
+                && section_of(profile, other) == section
+                && !is_bias_group(profile, other)
         };
         let Some(weights) = profile.groups.iter().find(is_weight) else {
             return false;
         };
-        self.view.read(profile, group);
         self.sibling.read(profile, weights);
+        let mut of_weights = self.sibling.by_rank().peekable();
         let mut n_compared = 0_usize;
-        for (rank, log) in self.view.ranks.iter().zip(&self.view.logs) {
-            let Some(place) = self.sibling.ranks.iter().position(|it| it == rank) else {
-                continue;
-            };
-            n_compared += 1;
-            if self.sibling.logs.get(place).is_some_and(|weight| weight - log < BIAS_NOISE_LOG_GAP_EACH) {
-                return false;
+        for (rank, bias) in self.view.by_rank() {
+            while of_weights.next_if(|(other, _)| *other < rank).is_some() {}
+            if let Some((_, weight)) = of_weights.next_if(|(other, _)| *other == rank) {
+                n_compared += 1;
+                if weight < BIAS_NOISE_GAP_EACH * bias {
+                    return false;
+                }
             }
         }
         n_compared * 2 > self.view.n_usable()
@@ -412,9 +430,6 @@ impl ProfileCheck for DepthTrend {
     fn observe(&mut self, profile: &Profile<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
         for (place, group) in profile.groups.iter().enumerate() {
             if group.order == DepthOrder::Unknown || group.members.len() < self.bounds.short_layers {
-                continue;
-            }
-            if self.is_noise(profile, group) {
                 continue;
             }
             let subject = self.subjects.number(profile, group, place);

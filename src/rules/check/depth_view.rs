@@ -10,6 +10,15 @@ use crate::stats::{median, median_log, range};
 /// Smallest normal number of float32 (and bfloat16). A norm below it is made of rounding.
 pub(super) const F32_NORMAL_MIN: f64 = 1.175_494_350_822_287_5e-38;
 
+/// The end at which the numbers left the format.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LostEnd {
+    /// At the input, else at the output.
+    pub(super) is_input: bool,
+    /// As infinity or NaN, else as zero or subnormal.
+    pub(super) is_overflow: bool,
+}
+
 /// The usable layers of one group, by depth. Buffers are kept between profiles.
 #[derive(Debug, Default)]
 pub(super) struct DepthView {
@@ -23,6 +32,8 @@ pub(super) struct DepthView {
     pub(super) n_layers: usize,
     /// Layers that were NaN or infinite.
     pub(super) n_nonfinite: usize,
+    /// Where the numbers left the format, when that is one unbroken run of layers at one end.
+    pub(super) lost_end: Option<LostEnd>,
     /// Layers that were zero, or smaller than any normal float32.
     pub(super) n_underflow: usize,
 }
@@ -36,22 +47,55 @@ impl DepthView {
         self.n_layers = group.members.len();
         self.n_nonfinite = 0;
         self.n_underflow = 0;
+        let (mut lost_before, mut lost_after) = (0, 0);
         for (rank, norm) in profile.by_depth(group) {
-            if !norm.is_finite() {
-                self.n_nonfinite += 1;
-            } else if norm < F32_NORMAL_MIN {
-                self.n_underflow += 1;
-            } else {
+            if norm.is_finite() && norm >= F32_NORMAL_MIN {
                 self.ranks.push(rank as f64);
                 self.norms.push(norm);
+                // What was lost between usable layers is at neither end.
+                lost_before += if self.norms.len() > 1 { lost_after } else { 0 };
+                lost_after = 0;
+                continue;
+            }
+            self.n_nonfinite += usize::from(!norm.is_finite());
+            self.n_underflow += usize::from(norm.is_finite());
+            if self.norms.is_empty() {
+                lost_before += 1
+            } else {
+                lost_after += 1
             }
         }
+        self.lost_end = self.find_lost_end(lost_before, lost_after);
+    }
+
+    fn find_lost_end(&self, before: usize, after: usize) -> Option<LostEnd> {
+        let n_lost = self.n_nonfinite + self.n_underflow;
+        // Lost layers between usable ones were added to those before, which then do not start the group.
+        let first = self.ranks.first().copied().unwrap_or(0.0) as usize;
+        let is_prefix = before == n_lost && before == first;
+        let is_one_kind = self.n_nonfinite == 0 || self.n_underflow == 0;
+        let is_one_end = n_lost > 0 && is_one_kind && (is_prefix || after == n_lost);
+        is_one_end.then_some(LostEnd {
+            is_input: is_prefix,
+            is_overflow: self.n_nonfinite > 0,
+        })
+    }
+
+    /// Whether a line of this slope runs into the end where the numbers left the format.
+    pub(super) fn leads_out(&self, slope: f64) -> bool {
+        self.lost_end
+            .is_some_and(|end| (slope > 0.0) == (end.is_overflow != end.is_input))
     }
 
     /// Fills `logs`: most profiles are judged by their range and need only two logarithms.
     pub(super) fn take_logs(&mut self) {
         self.logs.clear();
         self.logs.extend(self.norms.iter().map(|norm| norm.ln()));
+    }
+
+    /// True rank and norm of the usable layers.
+    pub(super) fn by_rank(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.ranks.iter().copied().zip(self.norms.iter().copied())
     }
 
     /// Number of usable layers.

@@ -121,6 +121,8 @@ struct Divergence {
     patience: u32,
     creep_share: f64,
     full: Severity,
+    /// Players with losses of their own: a rise is only judged as that of a loss that never fell.
+    is_game: bool,
     state: State,
 }
 
@@ -134,6 +136,7 @@ impl Divergence {
             patience: rule.params.get("patience") as u32,
             creep_share: rule.params.get("creep_share"),
             full: rule.severity,
+            is_game: false,
             state: State::default(),
         }
     }
@@ -142,7 +145,7 @@ impl Divergence {
     fn bound(&self, initial: f64, best: f64) -> f64 {
         let noise = self.state.rise_by_noise(best, self.noises);
         let fall = initial - best;
-        if !self.state.has_fallen {
+        if !self.state.has_fallen || self.is_game {
             let scale = initial.abs().max(noise);
             let rise = if self.state.is_linear() {
                 self.never_fell_ratio * scale
@@ -155,7 +158,9 @@ impl Divergence {
         if !self.state.is_linear() {
             let by_log = best * (initial / best).powf((LOG_SHARE * self.fall_share).min(1.0));
             let least = (self.ratio * best).min(initial - UNDONE * fall);
-            bound = bound.min(by_log.max(best + LOG_LEAST * self.fall_share * fall)).max(least);
+            bound = bound
+                .min(by_log.max(best + LOG_LEAST * self.fall_share * fall))
+                .max(least);
             if fall < SMALL_FALL * initial {
                 bound = bound.max(self.ratio * initial);
             }
@@ -173,7 +178,8 @@ impl Divergence {
         let Some((initial, best, now)) = self.state.levels() else {
             return Judgement::Abstain;
         };
-        if self.state.n < POINTS_MIN {
+        // Behind a restart the start and the best of before are known: a median of five is enough.
+        if self.state.n < POINTS_MIN && !self.state.is_resumed {
             return Judgement::Abstain;
         }
         let bound = self.bound(initial, best);
@@ -203,6 +209,7 @@ impl Divergence {
         );
         if let Some((now, bound)) = self.state.creep
             && !is_rewarming
+            && !self.is_game
         {
             return self.bad("creep", now, bound, best, Severity::Warning);
         }
@@ -288,6 +295,7 @@ impl SeriesCheck for Divergence {
         if !point.value.is_finite() {
             return Judgement::Abstain;
         }
+        self.is_game = context.facts.is_game;
         self.state.add(point.step, point.value);
         if self.state.bins.push(point.step, point.value) {
             self.find_creep();
@@ -300,6 +308,7 @@ impl SeriesCheck for Divergence {
         let old = std::mem::take(&mut self.state);
         if let Some(initial) = old.initial.filter(|it| it.0 < step) {
             self.state.initial = Some(initial);
+            self.state.is_resumed = true;
             self.state.best = old.best;
             self.state.best.retain(|it| it.0 < step);
             self.state.lowest = old.lowest;

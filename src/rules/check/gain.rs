@@ -189,7 +189,8 @@ impl Gain {
         let gradients = context.profiles.latest(Quantity::GradNorm)?;
         self.scratch.clear();
         let norms = gradients.values.iter().flatten().copied();
-        self.scratch.extend(norms.filter(|norm| norm.is_finite() && *norm > 0.0));
+        self.scratch
+            .extend(norms.filter(|norm| norm.is_finite() && *norm > 0.0));
         median_log(&mut self.scratch)
     }
 

@@ -247,15 +247,16 @@ impl GradientLevel {
     fn is_zero(&self, profile: &Profile<'_>, context: &Context<'_>) -> bool {
         let loss = &context.facts.loss;
         let needed = if self.start.is_empty() { ZERO_LOSSES } else { 0 };
-        let falls = loss_state(loss) != LossState::Unwell || context.facts.learning_rate_max == Some(0.0);
-        if loss.n < needed || falls {
+        let need_not_fall = context.facts.is_game || context.facts.learning_rate_max == Some(0.0);
+        if loss.n < needed || need_not_fall || loss_state(loss) != LossState::Unwell {
             return false;
         }
         let (mut n_layers, mut n_zero) = (0_usize, 0_usize);
         for group in profile.groups.iter().filter(|group| !is_expert(group)) {
             for member in &group.members {
                 let place = *member as usize;
-                let (Some(slot), Some(Some(norm))) = (profile.slots.get(place), profile.values.get(place)) else {
+                let (Some(slot), Some(Some(norm))) = (profile.slots.get(place), profile.values.get(place))
+                else {
                     continue;
                 };
                 let is_exact = slot.resolution == 0.0;
@@ -268,12 +269,19 @@ impl GradientLevel {
     }
 
     fn judge_zero(&mut self, profile: &Profile<'_>) -> Judgement {
-        let logs = if self.run.0 == Suspicion::Zero { self.run.1 + 1 } else { 1 };
+        let logs = if self.run.0 == Suspicion::Zero {
+            self.run.1 + 1
+        } else {
+            1
+        };
         self.run = (Suspicion::Zero, logs);
         if logs < self.bounds.logs {
             return Judgement::Abstain;
         }
-        let slots = profile.groups.iter().flat_map(|group| group.members.iter().copied());
+        let slots = profile
+            .groups
+            .iter()
+            .flat_map(|group| group.members.iter().copied());
         Judgement::Bad(
             Observation::new("vanishing", 0.0, self.bounds.tiny.exp())
                 .slots(slots.collect())
@@ -445,7 +453,13 @@ fn weight_level(context: &Context<'_>) -> f64 {
         return 0.0;
     };
     let is_usable = |norm: &f64| norm.is_finite() && *norm > 0.0;
-    let mut norms: Vec<f64> = weights.values.iter().flatten().copied().filter(is_usable).collect();
+    let mut norms: Vec<f64> = weights
+        .values
+        .iter()
+        .flatten()
+        .copied()
+        .filter(is_usable)
+        .collect();
     median_log(&mut norms).unwrap_or(0.0)
 }
 

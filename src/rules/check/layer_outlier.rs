@@ -78,41 +78,56 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
 }
 
 /// Recent `ln norm` of one layer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Past {
-    /// In order of time from `next` on, once it is full.
+    /// A ring.
     logs: [f64; PAST],
-    /// The same by size: kept sorted, because every profile asks for the median of every layer.
+    /// The same by size, infinity where there are none yet: kept sorted, because every profile asks for the
+    /// median of every layer.
     sorted: [f64; PAST],
     n: usize,
     next: usize,
     out_run: u32,
 }
 
-impl Past {
-    fn add(&mut self, log: f64) {
-        if self.n == PAST {
-            self.forget_oldest();
-        }
-        if let Some(place) = self.logs.get_mut(self.next) {
-            *place = log;
-        }
-        self.next = (self.next + 1) % PAST;
-        let above = self.sorted.iter().take(self.n).filter(|it| **it > log).count();
-        let place = self.n - above;
-        self.n += 1;
-        if let Some(part) = self.sorted.get_mut(place..self.n) {
-            part.rotate_right(1);
-            part[0] = log;
+impl Default for Past {
+    fn default() -> Self {
+        Self {
+            logs: [f64::INFINITY; PAST],
+            sorted: [f64::INFINITY; PAST],
+            n: 0,
+            next: 0,
+            out_run: 0,
         }
     }
+}
 
-    fn forget_oldest(&mut self) {
-        let Some(oldest) = self.logs.get(self.next).copied() else { return };
-        let place = self.sorted.iter().take_while(|it| **it < oldest).count();
-        if let Some(part) = self.sorted.get_mut(place..self.n) {
-            part.rotate_left(1);
-            self.n -= 1;
+impl Past {
+    fn add(&mut self, log: f64) {
+        let place = &mut self.logs[self.next % PAST];
+        let oldest = std::mem::replace(place, log);
+        self.next = (self.next + 1) % PAST;
+        self.n = (self.n + 1).min(PAST);
+        // Without branches, which would be mispredicted: out with the oldest, the larger ones move down ...
+        for i in 0..PAST - 1 {
+            self.sorted[i] = if self.sorted[i] < oldest {
+                self.sorted[i]
+            } else {
+                self.sorted[i + 1]
+            };
+        }
+        self.sorted[PAST - 1] = f64::INFINITY;
+        // ... and in with the new one, the larger ones move up.
+        let mut carried = log;
+        for place in &mut self.sorted {
+            let is_below = *place < carried;
+            let (low, high) = if is_below {
+                (*place, carried)
+            } else {
+                (carried, *place)
+            };
+            *place = low;
+            carried = high;
         }
     }
 
@@ -159,7 +174,11 @@ impl LayerOutlier {
 
     /// Judges the layers in `changes`, updates their pasts, and pushes those that are out for long enough.
     fn judge_changes(&mut self, found: &mut Vec<(u32, f64)>) {
-        if self.changes.iter().all(|(_, _, change)| change.abs() < self.ln_factor) {
+        if self
+            .changes
+            .iter()
+            .all(|(_, _, change)| change.abs() < self.ln_factor)
+        {
             // None is out whatever the others do; spares two medians in nearly every profile.
             for (member, log, _) in &self.changes {
                 if let Some(past) = self.pasts.get_mut(*member as usize) {

@@ -5,6 +5,7 @@
 //! log; a check never remembers points that a restart has superseded; every default bound has its formula or
 //! measured table at the place where it is declared.
 
+pub mod baseline;
 pub mod dead_layer;
 pub mod decay;
 pub mod depth_trend;
@@ -255,12 +256,21 @@ pub trait StreamCheck: Send {
         _out: &mut Vec<Judged>,
     ) {
     }
+    /// Regular expressions of which a line must match one to be of interest: other lines may be left out.
+    /// `None` when every line is.
+    fn line_patterns(&self) -> Option<Vec<String>> {
+        None
+    }
     /// A line of text.
     fn line(&mut self, _line: &TextLine<'_>, _context: &Context<'_>, _out: &mut Vec<Judged>) {}
     /// A mark.
     fn mark(&mut self, _mark: &Mark<'_>, _context: &Context<'_>, _out: &mut Vec<Judged>) {}
     /// A restart superseded everything at or after `step`.
     fn rewind(&mut self, _step: i64) {}
+    /// Whether it has had anything to judge; a rule that has not is listed as without data.
+    fn has_data(&self) -> bool {
+        true
+    }
     /// The log is complete (`audit` alone).
     fn finish(&mut self, _end: &StreamEnd, _context: &Context<'_>, _out: &mut Vec<Judged>) {}
 }

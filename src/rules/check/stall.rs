@@ -5,6 +5,10 @@
 //! judged only at the end, because only the whole log tells a pause that recurs (an evaluation, a checkpoint)
 //! from one that does not; a live run's silence is the daemon's business, which has a clock.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, StreamCheck, StreamEnd};
 use crate::model::{Family, Mark, TextLine};
 use crate::rules::Rule;
@@ -218,7 +222,8 @@ impl Stall {
         let (Planned::Steps(planned), Some((last, wall_time))) = (self.planned, self.last) else {
             return;
         };
-        if self.ended_well.is_some() || !self.is_live_log || context.facts.steps_are_ordinal || last > planned {
+        if self.ended_well.is_some() || !self.is_live_log || context.facts.steps_are_ordinal || last > planned
+        {
             return;
         }
         let Some(stride) = self
@@ -314,13 +319,13 @@ impl StreamCheck for Stall {
 }
 
 /// Sentences by which a program leaves before its planned length of its own will.
+/// Ends of sentences by which programs say that they are done.
+static ORDERLY_END: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new("arly stopping|arlyStopping|exiting program|raining complete|raining finished").ok()
+});
+
 fn says_orderly_end(text: &str) -> bool {
-    let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
-    has("arly stopping")
-        || has("arlyStopping")
-        || has("exiting program")
-        || has("raining complete")
-        || has("raining finished")
+    ORDERLY_END.as_ref().is_some_and(|it| it.is_match(text))
 }
 
 fn in_words(seconds: f64) -> String {

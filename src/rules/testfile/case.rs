@@ -6,7 +6,7 @@
 use crate::model::{Quantity, Severity};
 
 /// One `[[test]]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Case {
     /// Its name.
     pub name: String,
@@ -24,6 +24,8 @@ pub struct Case {
     pub planned_steps: Option<i64>,
     /// The log says that the run has ended in good order.
     pub is_finished: bool,
+    /// The run that this one is compared with: series or a chain, and nothing else.
+    pub baseline: Option<Box<Case>>,
     /// Records of the log that could not be read.
     pub n_unreadable: u64,
     /// What must be found.

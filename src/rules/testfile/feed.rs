@@ -15,7 +15,9 @@ use crate::rules::problem::Problems;
 /// takes for real.
 const WALL_START: f64 = 1.7e9;
 
-const SERIES_KEYS: &[&str] = &["tag", "values", "start", "every", "steps", "times", "seed", "decimals"];
+const SERIES_KEYS: &[&str] = &[
+    "tag", "values", "start", "every", "steps", "times", "seed", "decimals",
+];
 const PROFILE_KEYS: &[&str] = &[
     "quantity", "tag", "layers", "n", "by_depth", "by_step", "steps", "every", "seed", "decimals",
 ];

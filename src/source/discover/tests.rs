@@ -311,3 +311,55 @@ fn the_depth_is_bounded_and_said() {
     assert_eq!(found.runs.len(), 1);
     assert!(found.problems[0].what.starts_with("directories below depth 64"));
 }
+
+#[test]
+fn the_metrics_of_an_mlflow_run_are_one_stream() {
+    let tree = Tree::of(&[
+        "mlruns/0/meta.yaml",
+        "mlruns/0/cb00/meta.yaml",
+        "mlruns/0/cb00/metrics/loss",
+        "mlruns/0/cb00/metrics/grad_norm/fc1",
+        "mlruns/0/cb00/params/lr",
+        "mlruns/0/cb00/tags/mlflow.user",
+        "metrics/loss",
+    ]);
+    assert_eq!(
+        tree.runs(),
+        [
+            "metrics: metrics/loss",
+            "mlruns/0/cb00: mlruns/0/cb00/metrics/grad_norm/fc1+mlruns/0/cb00/metrics/loss",
+        ]
+    );
+}
+
+#[test]
+fn the_metrics_of_dvclive_are_one_stream_beside_its_latest_values() {
+    let tree = Tree::of(&[
+        "d/metrics.json",
+        "d/plots/metrics/loss.tsv",
+        "d/plots/metrics/train/acc.tsv",
+    ]);
+    assert_eq!(
+        tree.runs(),
+        ["d: d/metrics.json d/plots/metrics/loss.tsv+d/plots/metrics/train/acc.tsv"]
+    );
+}
+
+#[test]
+fn a_wandb_run_has_its_console_with_it_and_is_there_once() {
+    let tree = Tree::of(&[
+        "wandb/run-1-a/run-a.wandb",
+        "wandb/run-1-a/files/output.log",
+        "wandb/run-1-a/logs/debug.log",
+        "files/output.log",
+    ]);
+    symlink("run-1-a", tree.path("wandb/latest-run")).unwrap();
+    symlink("run-1-a/logs/debug.log", tree.path("wandb/debug.log")).unwrap();
+    assert_eq!(
+        tree.runs(),
+        [
+            "files: files/output.log",
+            "wandb/run-1-a: wandb/run-1-a/files/output.log wandb/run-1-a/run-a.wandb",
+        ]
+    );
+}

@@ -33,6 +33,8 @@ const TRAIL_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) n: u64,
+    /// Whether a restart went back to a step of this series.
+    pub(super) is_resumed: bool,
     pub(super) last_step: i64,
     pub(super) start: Window,
     pub(super) initial: Option<(i64, f64)>,
@@ -75,6 +77,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             n: 0,
+            is_resumed: false,
             last_step: i64::MIN,
             start: Window::new(START_POINTS),
             initial: None,

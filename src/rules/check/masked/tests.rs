@@ -208,5 +208,8 @@ fn a_bare_zero_beside_losses_with_decimals_is_a_zero() {
         stream.point(Kind::GradNormGlobal, f64::NAN);
         stream.step += 1;
     }
-    assert_eq!(stream.worst().map(|it| (it.1, it.2)), Some((Severity::Critical, "zero-loss")));
+    assert_eq!(
+        stream.worst().map(|it| (it.1, it.2)),
+        Some((Severity::Critical, "zero-loss"))
+    );
 }

@@ -1,0 +1,116 @@
+//! Runs in little, from their files: for `compare` and for `audit --baseline`.
+//!
+//! In: a path with one run in it. Out: its report and its [`Portrait`]. Invariant: read by the same engine as
+//! every audit; a path with no run or several is refused in a sentence that says so.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::pipeline::judge_run;
+use crate::report::RunReport;
+use crate::rules::Rule;
+use crate::series::{Baseline, Portrait, PortraitTap, Tap};
+use crate::source::{RunFiles, discover};
+
+/// One run, read.
+#[derive(Debug)]
+pub struct Portrayed {
+    /// Its files, as they are on disk.
+    pub files: Vec<PathBuf>,
+    /// What an audit says of it.
+    pub report: RunReport,
+    /// The run in little.
+    pub portrait: Portrait,
+}
+
+/// Why a path cannot be compared.
+#[derive(Debug)]
+pub enum NotOneRun {
+    /// Nothing in it can be read.
+    Nothing(String),
+    /// It holds several runs.
+    Several(String),
+}
+
+/// Reads the one run at a path.
+///
+/// # Errors
+/// When no run with a training loss or norms of layers is there, or more than one.
+pub fn portray_path(path: &Path, rules: &[Rule]) -> Result<Portrayed, NotOneRun> {
+    let found = discover(&[path.to_owned()]);
+    let mut runs: Vec<Portrayed> = found
+        .runs
+        .iter()
+        .map(|run| portray(run, rules))
+        .filter(|it| !it.portrait.is_empty())
+        .collect();
+    if runs.len() > 1 {
+        let names: Vec<&str> = runs.iter().map(|it| it.report.run.as_str()).collect();
+        let shown = path.display();
+        return Err(NotOneRun::Several(format!(
+            "{shown} holds {} runs: name one of {}",
+            names.len(),
+            names.join(", ")
+        )));
+    }
+    runs.pop().ok_or_else(|| {
+        let why = found.problems.first().map_or_else(
+            || "no training loss and no norms of layers".to_owned(),
+            |it| it.what.clone(),
+        );
+        NotOneRun::Nothing(format!("nothing to compare in {}: {why}", path.display()))
+    })
+}
+
+fn portray(run: &RunFiles, rules: &[Rule]) -> Portrayed {
+    let taps: Mutex<Vec<(Option<u32>, PortraitTap)>> = Mutex::default();
+    let report = judge_run(
+        run,
+        rules,
+        &|stream| {
+            let tap = PortraitTap::default();
+            let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            taps.push((stream.rank, tap.clone()));
+            Some(Box::new(tap) as Box<dyn Tap>)
+        },
+        &|_| (),
+    );
+    let mut taps = taps.into_inner().unwrap_or_else(PoisonError::into_inner);
+    taps.sort_by_key(|(rank, _)| *rank);
+    let mut portrait = Portrait::default();
+    for (_, tap) in taps {
+        portrait.join(tap.take());
+    }
+    let files = run
+        .streams
+        .iter()
+        .flat_map(|it| it.files.iter().cloned())
+        .collect();
+    Portrayed {
+        files,
+        report,
+        portrait,
+    }
+}
+
+impl Portrayed {
+    /// This run as a baseline. Its troubles are the findings that a learning rate of 0 tells apart.
+    #[must_use]
+    pub fn into_baseline(self, name: String) -> Baseline {
+        Baseline::new(name, self.portrait, &self.report.findings)
+    }
+}
+
+/// The same files under whatever names: a run is not compared with itself.
+#[must_use]
+pub fn are_same_files(a: &[PathBuf], b: &[PathBuf]) -> bool {
+    let real = |paths: &[PathBuf]| {
+        let mut real: Vec<PathBuf> = paths
+            .iter()
+            .map(|it| it.canonicalize().unwrap_or_else(|_| it.clone()))
+            .collect();
+        real.sort();
+        real
+    };
+    real(a) == real(b)
+}
