@@ -72,6 +72,18 @@ struct Alarm {
     has_healed: bool,
 }
 
+impl Alarm {
+    /// Takes one more bad point; whether it is news. A further one of known trouble changes no more than the count.
+    fn take(&mut self, severity: Severity, step: i64) -> bool {
+        let is_news = self.count == 0 || severity > self.severity || self.has_healed;
+        self.has_healed = false;
+        self.severity = self.severity.max(severity);
+        self.last_step = step;
+        self.count += 1;
+        is_news
+    }
+}
+
 /// The findings of one stream.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -156,14 +168,7 @@ impl Book {
             has_healed: false,
         };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
-        // A further bad point of known trouble changes no more than its count.
-        if alarm.count == 0 || severity > alarm.severity || alarm.has_healed {
-            self.revision += 1;
-        }
-        alarm.has_healed = false;
-        alarm.severity = alarm.severity.max(severity);
-        alarm.last_step = step;
-        alarm.count += 1;
+        self.revision += u64::from(alarm.take(severity, step));
     }
 
     /// What rule number `rule` saw of this subject has healed: its severity is now this one.
