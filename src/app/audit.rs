@@ -100,7 +100,7 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
     Ok(status(&report, args.input.strict, None))
 }
 
-fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> ExitStatus {
+pub(super) fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> ExitStatus {
     if fail_on.is_some_and(|severity| report.runs.iter().any(|it| it.reaches(severity))) {
         ExitStatus::Findings
     } else if report.is_empty() || is_strict && report.lost_something() {
@@ -234,7 +234,7 @@ fn print(
     super::unless_broken_pipe(written).context("failed to write to standard output")
 }
 
-fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
+pub(super) fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
     let is_colored = match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,

@@ -33,7 +33,7 @@ impl TextStyle {
         self.paint(Style::new().bold(), text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.paint(Style::new().dimmed(), text)
     }
 
@@ -64,16 +64,21 @@ impl TextStyle {
     }
 
     fn verdict(self, verdict: Verdict) -> String {
+        self.verdict_as(verdict, word(verdict))
+    }
+
+    /// Another word in the colour of a verdict.
+    pub(super) fn verdict_as(self, verdict: Verdict, word: &str) -> String {
         let color = match verdict {
             Verdict::Critical => AnsiColor::Red,
             Verdict::Warning => AnsiColor::Yellow,
             Verdict::Healthy => AnsiColor::Green,
             Verdict::NoData => AnsiColor::BrightBlack,
         };
-        self.paint(Style::new().bold().fg_color(Some(color.into())), word(verdict))
+        self.paint(Style::new().bold().fg_color(Some(color.into())), word)
     }
 
-    fn severity(self, severity: Severity) -> String {
+    pub(super) fn severity(self, severity: Severity) -> String {
         match severity {
             Severity::Info => self.dim("note"),
             other => self.verdict(Verdict::of(other)),
@@ -259,7 +264,7 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
 }
 
 /// Enough names to see the pattern: the first ones and the last.
-fn layer_names(layers: &[String]) -> String {
+pub(super) fn layer_names(layers: &[String]) -> String {
     const SHOWN: usize = 6;
     match layers {
         [] => String::new(),

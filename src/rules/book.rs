@@ -75,6 +75,20 @@ struct Alarm {
 }
 
 impl Alarm {
+    /// Takes one more bad point; whether it is news. A further one of known trouble changes no more than the count.
+    fn take(&mut self, severity: Severity, step: i64) -> bool {
+        let is_news = self.count == 0 || Some(severity) > self.open;
+        self.open = self.open.max(Some(severity));
+        self.last_step = step;
+        self.count += 1;
+        is_news
+    }
+
+    /// Whether all that was seen has healed.
+    fn has_healed(&self) -> bool {
+        self.open.is_none() && self.healed.is_some()
+    }
+
     fn severity(&self) -> Severity {
         self.open.max(self.healed).unwrap_or(Severity::Info)
     }
@@ -98,6 +112,7 @@ pub struct Book {
     /// The episode that each rule and subject is in.
     episodes: HashMap<(usize, u64), u32>,
     overflow: u64,
+    revision: u64,
 }
 
 /// A finding with what only the run level needs.
@@ -174,9 +189,7 @@ impl Book {
             count: 0,
         };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
-        alarm.open = alarm.open.max(Some(severity));
-        alarm.last_step = step;
-        alarm.count += 1;
+        self.revision += u64::from(alarm.take(severity, step));
     }
 
     /// What rule number `rule` saw of this subject has healed: its severity is now this one.
@@ -189,6 +202,7 @@ impl Book {
             }
         }
         if was_alarmed {
+            self.revision += 1;
             let episode = self.episodes.entry((rule, subject)).or_default();
             *episode = (*episode + 1).min(EPISODES_MAX - 1);
         }
@@ -203,6 +217,7 @@ impl Book {
                 .filter(|(id, alarm)| alarm.first_step >= step && concerns(key.rule, **id))
                 .map(|(id, _)| *id)
                 .collect();
+            self.revision += gone.len() as u64;
             for id in gone {
                 entry.supersede(id);
             }
@@ -220,6 +235,12 @@ impl Book {
                 entry.supersede(subject);
             }
         }
+    }
+
+    /// Grows when a finding comes, gets worse, heals or is superseded; not with every further bad point.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Observations that were not taken because there were too many findings.
@@ -286,6 +307,7 @@ impl Entry {
             remedy: rule.remedy.clone(),
             caused_by: None,
             is_superseded,
+            has_healed: alarm.has_healed(),
         };
         finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {

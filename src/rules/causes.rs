@@ -185,6 +185,7 @@ mod tests {
             remedy: Vec::new(),
             caused_by: None,
             is_superseded: false,
+            has_healed: false,
         }
     }
 

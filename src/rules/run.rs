@@ -249,6 +249,7 @@ fn add(findings: &mut Vec<(usize, Finding)>, stream: usize, finding: Finding) {
     known.last_step = known.last_step.max(finding.last_step);
     known.count += finding.count;
     known.is_superseded &= finding.is_superseded;
+    known.has_healed &= finding.has_healed;
     let listed: HashSet<String> = known.layers.iter().cloned().collect();
     known
         .layers
