@@ -209,12 +209,12 @@ impl Book {
     }
 
     /// A restart superseded everything that these subjects showed at or after `step`.
-    pub fn rewind(&mut self, step: i64, concerns: impl Fn(usize, u64) -> bool) {
-        for (key, entry) in &mut self.entries {
+    pub fn rewind(&mut self, step: i64, concerns: impl Fn(usize) -> bool, is_subject: impl Fn(u64) -> bool) {
+        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
             let gone: Vec<u64> = entry
                 .subjects
                 .iter()
-                .filter(|(id, alarm)| alarm.first_step >= step && concerns(key.rule, **id))
+                .filter(|(id, alarm)| alarm.first_step >= step && is_subject(**id))
                 .map(|(id, _)| *id)
                 .collect();
             self.revision += gone.len() as u64;
