@@ -1,3 +1,5 @@
+//! The book of findings under healing trouble and restarts.
+
 use super::{Book, EPISODES_MAX, Noted, Subject};
 use crate::model::{Quantity, Severity};
 use crate::rules::Rule;
