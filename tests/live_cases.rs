@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gradwatch::app::follow::{Follower, FileNews, FollowSink};
+use gradwatch::app::follow::{FileNews, FollowSink, Follower};
 use gradwatch::decode::Sink;
 use gradwatch::model::{Mark, Problem, Sample, TextLine};
 use gradwatch::source::{Polled, TailPool};

@@ -28,7 +28,10 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("ruzstd", &["decode/unpack/"]),
     ("foldhash", &["decode/", "extract/", "series/", "rules/"]),
     ("indicatif", &["app/"]),
-    ("jiff", &["app/watch.rs", "decode/wall_time.rs", "rules/check/stall.rs"]),
+    (
+        "jiff",
+        &["app/watch.rs", "decode/wall_time.rs", "rules/check/stall.rs"],
+    ),
     ("memchr", &["decode/", "rules/check/stall.rs"]),
     ("protobuf", &["simulate/writer/"]),
     ("rayon", &["app/", "simulate/ensemble.rs"]),

@@ -301,7 +301,9 @@ fn merge(
 impl FileReader {
     /// Looks at the first block and goes back to the start.
     fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
-        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else { return Begin::UNKNOWN };
+        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else {
+            return Begin::UNKNOWN;
+        };
         peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
         begin_of(&peek.queue)
     }
@@ -310,12 +312,18 @@ impl FileReader {
 /// How a file begins, by the items of its first block.
 pub(super) fn begin_of(queue: &VecDeque<Held>) -> Begin {
     let is_session = matches!(queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
-    Begin { time: next_time(queue).unwrap_or(f64::NEG_INFINITY), is_session }
+    Begin {
+        time: next_time(queue).unwrap_or(f64::NEG_INFINITY),
+        is_session,
+    }
 }
 
 /// Wall time of the next point; marks belong to the point that follows them.
 pub(super) fn next_time(queue: &VecDeque<Held>) -> Option<f64> {
-    queue.iter().find_map(Held::wall_time).or((!queue.is_empty()).then_some(f64::NEG_INFINITY))
+    queue
+        .iter()
+        .find_map(Held::wall_time)
+        .or((!queue.is_empty()).then_some(f64::NEG_INFINITY))
 }
 
 /// Gives what is in the queue up to this wall time, at least one item; the latest wall time that was given.

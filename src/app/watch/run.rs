@@ -86,7 +86,9 @@ impl LiveRun<'_> {
         let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
         let report = report_of(
             &self.name,
-            self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)), None);
+            self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),
+            None,
+        );
         let notices = self.journal.update(&self.name, &report.findings, reach);
         (report, notices)
     }
