@@ -236,7 +236,7 @@ impl<'r> Engine<'r> {
         let unmatched =
             self.rules.iter().zip(seen_by_rule).filter(|(_, seen)| !seen).map(|(rule, _)| rule.id.clone()).collect();
         let mut notes = self.restarts.notes();
-        notes.extend(self.stuck_step());
+        notes.extend(self.store.stuck_step());
         if self.store.overflow() > 0 {
             notes.push(Problem::note(0, format!(
                 "more than {} series: {} values of further series were not judged",
@@ -257,15 +257,6 @@ impl<'r> Engine<'r> {
             depth_order,
             layers,
         }
-    }
-
-    /// A writer that forgot the step logs every point at the same one.
-    fn stuck_step(&self) -> Option<Problem> {
-        const POINTS_MIN: u64 = 5;
-        let is_stuck = |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
-        let series = self.store.all().iter().find(is_stuck)?;
-        let (points, tag, step) = (series.points, &series.tag, series.last_step);
-        Some(Problem::note(0, format!("step never advances: {points} points of `{tag}` all at step {step}")))
     }
 
     // --- binding -----------------------------------------------------------------------------------------

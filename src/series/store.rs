@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use super::SeriesInfo;
 use crate::extract;
-use crate::model::{Form, Meaning};
+use crate::model::{Form, Meaning, Problem};
 
 /// Series of one stream beyond which new tags are only counted. A 1,000-layer model that logs weight,
 /// gradient, update and activation norms of weight and bias needs 8,000.
@@ -92,6 +92,16 @@ impl Store {
     #[must_use]
     pub fn into_series(self) -> Vec<SeriesInfo> {
         self.series
+    }
+
+    /// A writer that forgot the step logs every point at the same one.
+    #[must_use]
+    pub fn stuck_step(&self) -> Option<Problem> {
+        const POINTS_MIN: u64 = 5;
+        let is_stuck = |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
+        let series = self.series.iter().find(is_stuck)?;
+        let (points, tag, step) = (series.points, &series.tag, series.last_step);
+        Some(Problem::note(0, format!("step never advances: {points} points of `{tag}` all at step {step}")))
     }
 
     /// Values that were not taken because there were too many series.
