@@ -19,7 +19,9 @@ fn simulate_into(dir: &Path, args: &[String]) {
     let out = dir.to_string_lossy().into_owned();
     let head = ["gradwatch", "simulate", "--out"].map(str::to_owned);
     let all = head.into_iter().chain([out]).chain(args.iter().cloned());
-    let Command::Simulate(args) = Cli::try_parse_from(all).unwrap().command else { panic!("not simulate") };
+    let Command::Simulate(args) = Cli::try_parse_from(all).unwrap().command else {
+        panic!("not simulate")
+    };
     simulate::run(&args, &mut Vec::new()).unwrap();
 }
 
@@ -31,8 +33,14 @@ fn audit(args: &[String]) -> RunReport {
 
 /// The kinds of depth findings that are at least a warning, once each.
 fn depth_kinds(report: &RunReport) -> Vec<&'static str> {
-    let is_depth = |it: &&gradwatch::model::Finding| it.family == Family::Depth && it.severity >= Severity::Warning;
-    let mut kinds: Vec<&str> = report.findings.iter().filter(is_depth).map(|it| it.kind).collect();
+    let is_depth =
+        |it: &&gradwatch::model::Finding| it.family == Family::Depth && it.severity >= Severity::Warning;
+    let mut kinds: Vec<&str> = report
+        .findings
+        .iter()
+        .filter(is_depth)
+        .map(|it| it.kind)
+        .collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds
@@ -48,22 +56,44 @@ fn sick_gain(depth: usize) -> f64 {
 }
 
 fn scalar(depth: usize, w: f64, b: f64, format: &str) -> Vec<String> {
-    strings(&["-n", &depth.to_string(), "-w", &w.to_string(), "-b", &b.to_string(), "--as", format])
+    strings(&[
+        "-n",
+        &depth.to_string(),
+        "-w",
+        &w.to_string(),
+        "-b",
+        &b.to_string(),
+        "--as",
+        format,
+    ])
 }
 
 #[track_caller]
 fn assert_named(args: &[String], expected: &[&str]) {
     let report = audit(args);
-    let seen: Vec<_> = report.findings.iter().map(|it| (&it.rule, it.kind, it.severity, it.quantity)).collect();
+    let seen: Vec<_> = report
+        .findings
+        .iter()
+        .map(|it| (&it.rule, it.kind, it.severity, it.quantity))
+        .collect();
     assert_eq!(depth_kinds(&report), expected, "{args:?}: {seen:?}");
     if expected.is_empty() {
-        assert!(report.findings.iter().all(|it| it.severity == Severity::Info), "{args:?}: {seen:?}");
+        assert!(
+            report.findings.iter().all(|it| it.severity == Severity::Info),
+            "{args:?}: {seen:?}"
+        );
     }
 }
 
 #[test]
 fn scalar_chains_are_named_in_event_files_and_jsonl() {
-    for (depth, formats) in [(8, &["tensorboard", "jsonl"][..]), (16, &["jsonl"]), (50, &["tensorboard"]), (200, &["jsonl"]), (1000, &["tensorboard"])] {
+    for (depth, formats) in [
+        (8, &["tensorboard", "jsonl"][..]),
+        (16, &["jsonl"]),
+        (50, &["tensorboard"]),
+        (200, &["jsonl"]),
+        (1000, &["tensorboard"]),
+    ] {
         let gain = sick_gain(depth);
         for bias in [0.0, 1.0] {
             for format in formats {
@@ -77,12 +107,25 @@ fn scalar_chains_are_named_in_event_files_and_jsonl() {
 
 #[test]
 fn strong_gains_leave_the_format_and_are_named_all_the_same() {
-    for (depth, w, kind) in [(200, 0.5, "vanishing"), (200, 2.0, "exploding"), (1000, 0.5, "vanishing"), (1000, 1.25, "exploding"), (1000, 3.0, "exploding")] {
+    for (depth, w, kind) in [
+        (200, 0.5, "vanishing"),
+        (200, 2.0, "exploding"),
+        (1000, 0.5, "vanishing"),
+        (1000, 1.25, "exploding"),
+        (1000, 3.0, "exploding"),
+    ] {
         for bias in [0.0, 1.0] {
             let report = audit(&scalar(depth, w, bias, "tensorboard"));
-            assert!(depth_kinds(&report).contains(&kind), "n = {depth}, w = {w}, b = {bias}");
+            assert!(
+                depth_kinds(&report).contains(&kind),
+                "n = {depth}, w = {w}, b = {bias}"
+            );
             let has_nonfinite = report.findings.iter().any(|it| it.family == Family::Nonfinite);
-            assert_eq!(has_nonfinite, kind == "exploding", "n = {depth}, w = {w}, b = {bias}");
+            assert_eq!(
+                has_nonfinite,
+                kind == "exploding",
+                "n = {depth}, w = {w}, b = {bias}"
+            );
         }
     }
 }
@@ -100,7 +143,14 @@ fn the_other_formats_say_the_same() {
 }
 
 fn matrix(depth: usize, gain: f64, more: &[&str]) -> Vec<String> {
-    let mut args = strings(&["-n", &depth.to_string(), "--gain", &gain.to_string(), "--seed", "11"]);
+    let mut args = strings(&[
+        "-n",
+        &depth.to_string(),
+        "--gain",
+        &gain.to_string(),
+        "--seed",
+        "11",
+    ]);
     args.extend(strings(more));
     args
 }
@@ -111,7 +161,10 @@ fn matrix_chains_are_named() {
         let gain = sick_gain(depth) * 1.05;
         for (more, healthy_depth) in [
             (&["--width", "8", "--init", "orthogonal"][..], 1000),
-            (&["--width", "8", "--init", "orthogonal", "--bias-sd", "0.1"], 1000),
+            (
+                &["--width", "8", "--init", "orthogonal", "--bias-sd", "0.1"],
+                1000,
+            ),
             // Wider than deep: products of random matrices wander by sqrt(n / 2m).
             (&["--width", "32", "--activation", "relu", "--init", "he"], 16),
         ] {
@@ -135,7 +188,8 @@ fn compare(run: &Path, baseline: &Path) -> (i32, serde_json::Value) {
         .args([run, baseline])
         .output()
         .unwrap();
-    let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let json = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().unwrap(), json)
 }
 
@@ -143,7 +197,10 @@ fn compare(run: &Path, baseline: &Path) -> (i32, serde_json::Value) {
 fn compare_pair(rate: &str, chain: &[&str]) -> (i32, serde_json::Value) {
     let dir = tempfile::tempdir().unwrap();
     for (name, rate) in [("run", rate), ("lr0", "0")] {
-        simulate_into(&dir.path().join(name), &strings(&[chain, &["--steps", "80", "--learning-rate", rate]].concat()));
+        simulate_into(
+            &dir.path().join(name),
+            &strings(&[chain, &["--steps", "80", "--learning-rate", rate]].concat()),
+        );
     }
     compare(&dir.path().join("run"), &dir.path().join("lr0"))
 }
@@ -165,7 +222,12 @@ fn simulated_pairs_get_the_right_verdict() {
         ("1e-6", &exploding, "trouble-too", 1),
     ] {
         let (code, json) = compare_pair(rate, chain);
-        assert_eq!((json["verdict"].as_str().unwrap(), code), (verdict, status), "{rate} {chain:?}: {}", json["sentence"]);
+        assert_eq!(
+            (json["verdict"].as_str().unwrap(), code),
+            (verdict, status),
+            "{rate} {chain:?}: {}",
+            json["sentence"]
+        );
         assert_eq!(json["schema"], "gradwatch.compare/1");
         if verdict == "trouble-too" {
             let remedies = json["remedy"].to_string();
@@ -173,17 +235,40 @@ fn simulated_pairs_get_the_right_verdict() {
         }
     }
     let (_, json) = compare_pair("0.05", &sound);
-    assert!(json["layers"].as_array().unwrap().iter().any(|it| it["weights_moved"] == true));
+    assert!(
+        json["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|it| it["weights_moved"] == true)
+    );
     let (_, json) = compare_pair("0", &sound);
-    assert!(json["layers"].as_array().unwrap().iter().all(|it| it["weights_moved"] != true));
+    assert!(
+        json["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["weights_moved"] != true)
+    );
 }
 
 #[test]
 fn a_real_pair_gets_the_right_verdict() {
-    let (Some(run), Some(baseline)) = (shared("corpus/runs/torch_pair_a"), shared("corpus/runs/torch_pair_b_lr0")) else { return };
+    let (Some(run), Some(baseline)) = (
+        shared("corpus/runs/torch_pair_a"),
+        shared("corpus/runs/torch_pair_b_lr0"),
+    ) else {
+        return;
+    };
     let (code, json) = compare(&run, &baseline);
     assert_eq!((json["verdict"].as_str(), code), (Some("training"), 0), "{json}");
-    assert!(json["layers"].as_array().unwrap().iter().all(|it| it["weights_moved"] == true));
+    assert!(
+        json["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["weights_moved"] == true)
+    );
 }
 
 #[test]
@@ -193,33 +278,62 @@ fn paths_that_cannot_be_compared_are_refused() {
         simulate_into(&dir.path().join(name), &scalar(8, 1.0, 0.0, "jsonl"));
     }
     let run = |a: &Path, b: &Path| {
-        let output =
-            std::process::Command::new(env!("CARGO_BIN_EXE_gradwatch")).arg("compare").args([a, b]).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_gradwatch"))
+            .arg("compare")
+            .args([a, b])
+            .output()
+            .unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     let (code, said) = run(dir.path(), &dir.path().join("a"));
-    assert!(code == 2 && said.contains("holds 2 runs: name one of a, b"), "{code} {said}");
+    assert!(
+        code == 2 && said.contains("holds 2 runs: name one of a, b"),
+        "{code} {said}"
+    );
     let (code, said) = run(&dir.path().join("a"), &dir.path().join("none"));
-    assert!(code == 3 && said.contains("nothing to compare in"), "{code} {said}");
+    assert!(
+        code == 3 && said.contains("nothing to compare in"),
+        "{code} {said}"
+    );
 }
 
 #[test]
 fn an_audit_with_a_baseline_names_what_does_not_train() {
     let dir = tempfile::tempdir().unwrap();
-    let chain = ["--width", "8", "-n", "6", "--init", "orthogonal", "--steps", "80", "--learning-rate"];
+    let chain = [
+        "--width",
+        "8",
+        "-n",
+        "6",
+        "--init",
+        "orthogonal",
+        "--steps",
+        "80",
+        "--learning-rate",
+    ];
     for (name, rate) in [("lr0", "0"), ("stuck", "1e-9"), ("sound", "0.05"), ("wild", "50")] {
         simulate_into(&dir.path().join(name), &strings(&[&chain[..], &[rate]].concat()));
     }
     let audit = |more: &[&Path]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gradwatch"));
-        command.args(["audit", "--format", "json"]).arg(dir.path()).args(more);
+        command
+            .args(["audit", "--format", "json"])
+            .arg(dir.path())
+            .args(more);
         serde_json::from_slice::<serde_json::Value>(&command.output().unwrap().stdout).unwrap()
     };
     let with = audit(&[Path::new("--baseline"), &dir.path().join("lr0")]);
     let rules = |json: &serde_json::Value, run: &str| {
         let runs = json["runs"].as_array().unwrap().iter();
-        let found = runs.filter(|it| it["run"] == run).flat_map(|it| it["findings"].as_array().unwrap().clone());
-        let of_family = found.filter(|it| it["family"] == "baseline").map(|it| it["rule"].as_str().unwrap().to_owned());
+        let found = runs
+            .filter(|it| it["run"] == run)
+            .flat_map(|it| it["findings"].as_array().unwrap().clone());
+        let of_family = found
+            .filter(|it| it["family"] == "baseline")
+            .map(|it| it["rule"].as_str().unwrap().to_owned());
         of_family.collect::<Vec<_>>()
     };
     assert!(rules(&with, "lr0").is_empty(), "a run is not its own baseline");
@@ -230,6 +344,9 @@ fn an_audit_with_a_baseline_names_what_does_not_train() {
     for run in without["runs"].as_array().unwrap() {
         assert!(rules(&without, run["run"].as_str().unwrap()).is_empty());
         let silent = run["rules_without_data"].to_string();
-        assert!(silent.contains("baseline-worse") && silent.contains("baseline-not-training"), "{silent}");
+        assert!(
+            silent.contains("baseline-worse") && silent.contains("baseline-not-training"),
+            "{silent}"
+        );
     }
 }

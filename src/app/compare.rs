@@ -24,7 +24,8 @@ const END_ROWS: usize = 20;
 /// A path with several runs, a wrong rule file, or `out` cannot be written.
 pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?.rules;
-    let both = portray_path(&args.run, &rules).and_then(|run| Ok((run, portray_path(&args.baseline, &rules)?)));
+    let both =
+        portray_path(&args.run, &rules).and_then(|run| Ok((run, portray_path(&args.baseline, &rules)?)));
     let (run, baseline) = match both {
         Ok(both) => both,
         Err(NotOneRun::Several(why)) => return Err(anyhow::anyhow!(why)),
@@ -33,14 +34,21 @@ pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<ExitStatus
             return Ok(ExitStatus::Unreadable);
         }
     };
-    let heads = [head("run", &args.run, &run), head("baseline", &args.baseline, &baseline)];
+    let heads = [
+        head("run", &args.run, &run),
+        head("baseline", &args.baseline, &baseline),
+    ];
     let baseline = baseline.into_baseline(args.baseline.display().to_string());
     let comparison = compare(&run.portrait, &baseline);
     match args.format {
         Format::Text => print_text(&heads, &comparison, out)?,
         Format::Json => {
             let names = [args.run.display().to_string(), baseline.name.clone()];
-            writeln!(out, "{}", to_json(&names, [&run.portrait, &baseline.portrait], &comparison))?;
+            writeln!(
+                out,
+                "{}",
+                to_json(&names, [&run.portrait, &baseline.portrait], &comparison)
+            )?;
         }
     }
     Ok(match comparison.standing {
@@ -51,13 +59,20 @@ pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<ExitStatus
 }
 
 fn head(what: &str, path: &Path, run: &Portrayed) -> String {
-    let steps = run.portrait.steps.map_or_else(String::new, |(first, last)| format!(", steps {first} to {last}"));
+    let steps = run
+        .portrait
+        .steps
+        .map_or_else(String::new, |(first, last)| format!(", steps {first} to {last}"));
     let rate = match run.portrait.learning_rate {
         None => "not logged".to_owned(),
         Some((low, high)) if low == high => format!("{low}"),
         Some((low, high)) => format!("{low} to {high}"),
     };
-    format!("{what:<8}  {}{steps}, learning rate {rate}, by itself {}", path.display(), run.report.verdict)
+    format!(
+        "{what:<8}  {}{steps}, learning rate {rate}, by itself {}",
+        path.display(),
+        run.report.verdict
+    )
 }
 
 fn print_text(heads: &[String; 2], it: &Comparison, out: &mut dyn Write) -> io::Result<()> {
@@ -79,7 +94,12 @@ fn print_text(heads: &[String; 2], it: &Comparison, out: &mut dyn Write) -> io::
 }
 
 fn print_layers(layers: &[LayerComparison], out: &mut dyn Write) -> io::Result<()> {
-    let width = layers.iter().map(|it| it.path.chars().count()).max().unwrap_or(0).clamp(5, 48);
+    let width = layers
+        .iter()
+        .map(|it| it.path.chars().count())
+        .max()
+        .unwrap_or(0)
+        .clamp(5, 48);
     writeln!(
         out,
         "{:<width$}  {:>23}  {:>6}  {:>10}  {:>12}  {:>12}",
@@ -93,8 +113,12 @@ fn print_layers(layers: &[LayerComparison], out: &mut dyn Write) -> io::Result<(
         if hidden > 0 && (END_ROWS..END_ROWS + hidden).contains(&index) {
             continue;
         }
-        let weight = layer.weight.map_or_else(dash, |(first, last)| format!("{first:.5} -> {last:.5}"));
-        let moved = layer.has_moved.map_or_else(dash, |moved| if moved { "yes" } else { "no" }.to_owned());
+        let weight = layer
+            .weight
+            .map_or_else(dash, |(first, last)| format!("{first:.5} -> {last:.5}"));
+        let moved = layer
+            .has_moved
+            .map_or_else(dash, |moved| if moved { "yes" } else { "no" }.to_owned());
         let update = layer.update.map_or_else(dash, |update| format!("{update:.2e}"));
         writeln!(
             out,
@@ -104,11 +128,16 @@ fn print_layers(layers: &[LayerComparison], out: &mut dyn Write) -> io::Result<(
             norm_cell(layer.activation)
         )?;
     }
-    writeln!(out, "gradient and activation: factor to the baseline's; * = beyond chance")
+    writeln!(
+        out,
+        "gradient and activation: factor to the baseline's; * = beyond chance"
+    )
 }
 
 fn norm_cell(norm: Option<NormComparison>) -> String {
-    norm.map_or_else(dash, |it| format!("x{:.4}{}", it.ratio, if it.differs { " *" } else { "  " }))
+    norm.map_or_else(dash, |it| {
+        format!("x{:.4}{}", it.ratio, if it.differs { " *" } else { "  " })
+    })
 }
 
 fn dash() -> String {
@@ -168,7 +197,15 @@ fn layer_json(layer: &LayerComparison) -> Value {
 /// Non-finite numbers as the words of the audit report.
 fn number(value: f64) -> Value {
     serde_json::Number::from_f64(value).map_or_else(
-        || json!(if value.is_nan() { "NaN" } else if value > 0.0 { "Infinity" } else { "-Infinity" }),
+        || {
+            json!(if value.is_nan() {
+                "NaN"
+            } else if value > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            })
+        },
         Value::Number,
     )
 }

@@ -4,8 +4,8 @@
 //! the null distribution, bounds by the formulas of the simulated ones, the noise in time. Invariant: few runs
 //! widen the bounds: every spread is taken at its upper 95 % limit.
 
-use super::run_z;
 use super::null::mean_and_sd;
+use super::run_z;
 use super::threshold::rounded_bounds;
 use crate::stats::{mad, median, sd_upper_factor};
 
@@ -89,14 +89,27 @@ pub struct HealthyCalibration {
 
 /// The bounds for a false-alarm probability per run of so many looks; `None` without any profile.
 #[must_use]
-pub fn calibrate_healthy(channels: &[HealthyChannel], false_alarm: f64, looks: u64) -> Option<HealthyCalibration> {
-    let nulls: Vec<HealthyNull> = channels.iter().filter_map(|it| null(it, false_alarm / CHANNELS, looks)).collect();
+pub fn calibrate_healthy(
+    channels: &[HealthyChannel],
+    false_alarm: f64,
+    looks: u64,
+) -> Option<HealthyCalibration> {
+    let nulls: Vec<HealthyNull> = channels
+        .iter()
+        .filter_map(|it| null(it, false_alarm / CHANNELS, looks))
+        .collect();
     let most = |pick: fn(&HealthyNull) -> f64| nulls.iter().map(pick).fold(f64::NEG_INFINITY, f64::max);
     if nulls.is_empty() {
         return None;
     }
-    let (ratio_per_layer, total_ratio, critical_ratio) = rounded_bounds(most(|it| it.slope_per_run), most(|it| it.total_per_run));
-    Some(HealthyCalibration { channels: nulls, ratio_per_layer, total_ratio, critical_ratio })
+    let (ratio_per_layer, total_ratio, critical_ratio) =
+        rounded_bounds(most(|it| it.slope_per_run), most(|it| it.total_per_run));
+    Some(HealthyCalibration {
+        channels: nulls,
+        ratio_per_layer,
+        total_ratio,
+        critical_ratio,
+    })
 }
 
 fn null(channel: &HealthyChannel, p: f64, looks: u64) -> Option<HealthyNull> {
@@ -129,13 +142,28 @@ struct Spread {
 
 impl Spread {
     fn of(stacks: &[&Vec<DepthLook>], value: fn(&DepthLook) -> f64) -> Self {
-        let means: Vec<f64> =
-            stacks.iter().map(|it| it.iter().map(value).sum::<f64>() / it.len() as f64).collect();
+        let means: Vec<f64> = stacks
+            .iter()
+            .map(|it| it.iter().map(value).sum::<f64>() / it.len() as f64)
+            .collect();
         let (drift, between) = mean_and_sd(&means);
-        let squares: f64 = stacks.iter().zip(&means).flat_map(|(it, mean)| it.iter().map(move |look| (value(look) - mean).powi(2))).sum();
+        let squares: f64 = stacks
+            .iter()
+            .zip(&means)
+            .flat_map(|(it, mean)| it.iter().map(move |look| (value(look) - mean).powi(2)))
+            .sum();
         let freedom: usize = stacks.iter().map(|it| it.len() - 1).sum();
-        let within = if freedom > 0 { (squares / freedom as f64).sqrt() } else { 0.0 };
-        Self { drift, between: if between.is_finite() { between } else { 0.0 }, within, n_stacks: means.len() as f64 }
+        let within = if freedom > 0 {
+            (squares / freedom as f64).sqrt()
+        } else {
+            0.0
+        };
+        Self {
+            drift,
+            between: if between.is_finite() { between } else { 0.0 },
+            within,
+            n_stacks: means.len() as f64,
+        }
     }
 
     /// The share of the variance that is the stack's own.
@@ -146,7 +174,8 @@ impl Spread {
 
     /// As in the simulated case `|drift| + z sd`, with the drift and the spread at their upper limits.
     fn bound(&self, p: f64, looks: u64) -> f64 {
-        let sd = self.between.hypot(self.within) * sd_upper_factor((self.n_stacks - 1.0).max(1.0), CONFIDENCE);
+        let sd =
+            self.between.hypot(self.within) * sd_upper_factor((self.n_stacks - 1.0).max(1.0), CONFIDENCE);
         let drift = self.drift.abs() + CONFIDENCE_Z * self.between / self.n_stacks.sqrt();
         drift + run_z(p, looks, self.correlation()) * sd
     }
@@ -156,7 +185,11 @@ impl Spread {
 /// varying.
 #[must_use]
 pub fn time_noise(values: &[f64]) -> Option<TimeNoise> {
-    let logs: Vec<f64> = values.iter().filter(|it| it.is_finite() && **it > 0.0).map(|it| it.ln()).collect();
+    let logs: Vec<f64> = values
+        .iter()
+        .filter(|it| it.is_finite() && **it > 0.0)
+        .map(|it| it.ln())
+        .collect();
     let mut scratch = Vec::new();
     let rest: Vec<f64> = (LEVEL_MIN..logs.len())
         .filter_map(|at| {
@@ -174,7 +207,12 @@ pub fn time_noise(values: &[f64]) -> Option<TimeNoise> {
     let mean = rest.iter().sum::<f64>() / n;
     let moment = |power: i32| rest.iter().map(|it| (it - mean).powi(power)).sum::<f64>() / n;
     let (second, fourth) = (moment(2), moment(4));
-    let lagged: f64 = rest.iter().zip(rest.iter().skip(1)).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>() / n;
+    let lagged: f64 = rest
+        .iter()
+        .zip(rest.iter().skip(1))
+        .map(|(a, b)| (a - mean) * (b - mean))
+        .sum::<f64>()
+        / n;
     (second > 0.0 && mad_sd > 0.0).then(|| TimeNoise {
         mad_sd,
         lag1: lagged / second,
@@ -201,7 +239,13 @@ mod tests {
             .map(|_| {
                 let own = between * rng.normal();
                 let look = |rng: &mut Rng| own + within * rng.normal();
-                (0..looks).map(|_| look(&mut rng)).map(|slope| DepthLook { slope, total: 31.0 * slope }).collect()
+                (0..looks)
+                    .map(|_| look(&mut rng))
+                    .map(|slope| DepthLook {
+                        slope,
+                        total: 31.0 * slope,
+                    })
+                    .collect()
             })
             .collect();
         HealthyChannel { name: "gb", stacks }
@@ -210,9 +254,16 @@ mod tests {
     #[test]
     fn bounds_hold_for_other_runs_of_the_kind() {
         let known = calibrate_healthy(&[channel(20, 50, 0.01, 0.005, 1)], 0.01, 50).unwrap();
-        assert!(known.ratio_per_layer > 1.03 && known.ratio_per_layer < 1.15, "{known:?}");
+        assert!(
+            known.ratio_per_layer > 1.03 && known.ratio_per_layer < 1.15,
+            "{known:?}"
+        );
         let others = channel(2_000, 50, 0.01, 0.005, 2);
-        let bad = |stack: &&Vec<DepthLook>| stack.iter().any(|look| look.slope.abs() >= known.ratio_per_layer.ln());
+        let bad = |stack: &&Vec<DepthLook>| {
+            stack
+                .iter()
+                .any(|look| look.slope.abs() >= known.ratio_per_layer.ln())
+        };
         let alarms = others.stacks.iter().filter(bad).count();
         assert!(alarms <= 20, "{alarms} of 2000");
         assert!((known.channels[0].look_correlation - 0.8).abs() < 0.15);
@@ -220,17 +271,36 @@ mod tests {
 
     #[test]
     fn fewer_runs_give_wider_bounds() {
-        let of = |stacks| calibrate_healthy(&[channel(stacks, 50, 0.01, 0.005, 3)], 0.01, 50).unwrap().ratio_per_layer;
+        let of = |stacks| {
+            calibrate_healthy(&[channel(stacks, 50, 0.01, 0.005, 3)], 0.01, 50)
+                .unwrap()
+                .ratio_per_layer
+        };
         assert!(of(3) > of(30));
-        assert!(calibrate_healthy(&[HealthyChannel { name: "gb", stacks: Vec::new() }], 0.01, 50).is_none());
+        assert!(
+            calibrate_healthy(
+                &[HealthyChannel {
+                    name: "gb",
+                    stacks: Vec::new()
+                }],
+                0.01,
+                50
+            )
+            .is_none()
+        );
     }
 
     #[test]
     fn noise_in_time_is_measured_around_the_level() {
         let mut rng = Rng::new(4);
-        let values: Vec<f64> = (0..4_000).map(|step| (0.2 * rng.normal() - 1e-4 * f64::from(step)).exp()).collect();
+        let values: Vec<f64> = (0..4_000)
+            .map(|step| (0.2 * rng.normal() - 1e-4 * f64::from(step)).exp())
+            .collect();
         let noise = time_noise(&values).unwrap();
-        assert!((noise.mad_sd - 0.2).abs() < 0.02 && noise.lag1.abs() < 0.06 && noise.excess_kurtosis.abs() < 0.4, "{noise:?}");
+        assert!(
+            (noise.mad_sd - 0.2).abs() < 0.02 && noise.lag1.abs() < 0.06 && noise.excess_kurtosis.abs() < 0.4,
+            "{noise:?}"
+        );
         assert!(time_noise(&[1.0; 100]).is_none());
         assert!((mad_z_limit(1e8) - 6.2).abs() < 1e-12 && mad_z_limit(1e3) == 5.0);
     }

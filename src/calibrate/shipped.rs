@@ -4,7 +4,9 @@
 //! network without persistence, so that a rate here is an upper bound of the rule's, which wants several.
 
 use super::mean_power;
-use crate::simulate::{Activation, Block, ChainSpec, Channel, DepthTrend, Init, Network, SimulateError, simulate_ensemble};
+use crate::simulate::{
+    Activation, Block, ChainSpec, Channel, DepthTrend, Init, Network, SimulateError, simulate_ensemble,
+};
 use crate::stats::clopper_pearson_upper;
 
 /// Gains, as factors on the healthy one, at which the power is measured.
@@ -37,11 +39,15 @@ impl DepthRule {
     }
 
     fn flags_channel(&self, network: &Network, channel: Channel, depth: usize) -> bool {
-        network.trend(channel).is_some_and(|trend| self.flags(&trend, depth))
+        network
+            .trend(channel)
+            .is_some_and(|trend| self.flags(&trend, depth))
     }
 
     fn flags_any(&self, network: &Network, depth: usize) -> bool {
-        Channel::ALL.into_iter().any(|channel| self.flags_channel(network, channel, depth))
+        Channel::ALL
+            .into_iter()
+            .any(|channel| self.flags_channel(network, channel, depth))
     }
 }
 
@@ -68,10 +74,26 @@ pub struct ShippedRow {
 #[must_use]
 pub fn shipped_ensembles(depth: usize, width: usize) -> [(&'static str, ChainSpec); 4] {
     let base = ChainSpec::uniform(depth, width);
-    let relu = ChainSpec { activation: Activation::Relu, init: Init::He, ..base.clone() };
-    let tanh = ChainSpec { activation: Activation::Tanh, bias_sd: 0.05, ..base.clone() };
-    let pre_norm = ChainSpec { block: Block::PreNorm, ..relu.clone() };
-    [("gauss", base), ("relu He", relu), ("tanh, bias 0.05", tanh), ("pre-norm", pre_norm)]
+    let relu = ChainSpec {
+        activation: Activation::Relu,
+        init: Init::He,
+        ..base.clone()
+    };
+    let tanh = ChainSpec {
+        activation: Activation::Tanh,
+        bias_sd: 0.05,
+        ..base.clone()
+    };
+    let pre_norm = ChainSpec {
+        block: Block::PreNorm,
+        ..relu.clone()
+    };
+    [
+        ("gauss", base),
+        ("relu He", relu),
+        ("tanh, bias 0.05", tanh),
+        ("pre-norm", pre_norm),
+    ]
 }
 
 /// Measures one row.
@@ -89,7 +111,10 @@ pub fn shipped_row(
     let flagged = networks.iter().filter(|it| rule.flags_any(it, depth)).count() as u64;
     let (mut power, mut weight_power) = ([0.0; 6], [0.0; 6]);
     for ((gain, any), weight) in SHIPPED_GAINS.into_iter().zip(&mut power).zip(&mut weight_power) {
-        let sick = ChainSpec { gain: spec.gain * gain, ..spec.clone() };
+        let sick = ChainSpec {
+            gain: spec.gain * gain,
+            ..spec.clone()
+        };
         // Other networks than the healthy ones.
         let networks = simulate_ensemble(&sick, (repetitions / POWER_SHARE).max(1), !seed)?;
         *any = mean_power(&networks, |it| rule.flags_any(it, depth));

@@ -43,12 +43,20 @@ pub struct LayerComparison {
 
 pub(super) fn compare(run: &Portrait, baseline: &Portrait) -> Vec<LayerComparison> {
     let mut layers: BTreeMap<&str, &Layer> = BTreeMap::new();
-    for quantity in [Quantity::WeightNorm, Quantity::GradNorm, Quantity::UpdateNorm, Quantity::ActivationNorm] {
+    for quantity in [
+        Quantity::WeightNorm,
+        Quantity::GradNorm,
+        Quantity::UpdateNorm,
+        Quantity::ActivationNorm,
+    ] {
         layers.extend(run.of(quantity).map(|(path, it)| (path, &it.layer)));
     }
     let mut ordered: Vec<(&str, &Layer)> = layers.into_iter().collect();
     ordered.sort_by(|a, b| by_depth(a.1).cmp(&by_depth(b.1)));
-    ordered.into_iter().map(|(path, _)| row(path, run, baseline)).collect()
+    ordered
+        .into_iter()
+        .map(|(path, _)| row(path, run, baseline))
+        .collect()
 }
 
 fn by_depth(layer: &Layer) -> (Position, &str, &[u32], &str) {
@@ -59,7 +67,10 @@ fn row(path: &str, run: &Portrait, baseline: &Portrait) -> LayerComparison {
     let of = |portrait: &Portrait, quantity| portrait.layers.get(&quantity)?.get(path).cloned();
     let weight = of(run, Quantity::WeightNorm);
     let update = of(run, Quantity::UpdateNorm).and_then(|it| largest(&it.trace));
-    let norm_moved = weight.as_ref().filter(|it| it.trace.points().len() > 1).map(|it| it.trace.has_moved());
+    let norm_moved = weight
+        .as_ref()
+        .filter(|it| it.trace.points().len() > 1)
+        .map(|it| it.trace.has_moved());
     let has_moved = match (norm_moved, update) {
         (Some(true), _) => Some(true),
         (norm, Some(update)) => Some(update > 0.0 || norm == Some(true)),
@@ -73,13 +84,20 @@ fn row(path: &str, run: &Portrait, baseline: &Portrait) -> LayerComparison {
         has_moved,
         baseline_has_moved: theirs.map(|it| it.trace.has_moved()),
         gradient: norms(of(run, Quantity::GradNorm), of(baseline, Quantity::GradNorm)),
-        activation: norms(of(run, Quantity::ActivationNorm), of(baseline, Quantity::ActivationNorm)),
+        activation: norms(
+            of(run, Quantity::ActivationNorm),
+            of(baseline, Quantity::ActivationNorm),
+        ),
     }
 }
 
 /// The largest value; a NaN counts as larger than every number.
 fn largest(trace: &Trace) -> Option<f64> {
-    trace.points().iter().map(|(_, value)| *value).max_by(f64::total_cmp)
+    trace
+        .points()
+        .iter()
+        .map(|(_, value)| *value)
+        .max_by(f64::total_cmp)
 }
 
 fn norms(run: Option<LayerTrace>, baseline: Option<LayerTrace>) -> Option<NormComparison> {
@@ -88,13 +106,26 @@ fn norms(run: Option<LayerTrace>, baseline: Option<LayerTrace>) -> Option<NormCo
     if late.is_empty() {
         return None;
     }
-    let zeros = (late.iter().filter(|it| it.1 == 0.0).count(), late.iter().filter(|it| it.2 == 0.0).count());
-    let logs: Vec<f64> = late.iter().filter(|it| it.1 > 0.0 && it.2 > 0.0).map(|it| (it.1 / it.2).ln()).collect();
+    let zeros = (
+        late.iter().filter(|it| it.1 == 0.0).count(),
+        late.iter().filter(|it| it.2 == 0.0).count(),
+    );
+    let logs: Vec<f64> = late
+        .iter()
+        .filter(|it| it.1 > 0.0 && it.2 > 0.0)
+        .map(|it| (it.1 / it.2).ln())
+        .collect();
     if logs.is_empty() {
         // All zeros on one side at least.
-        return Some(NormComparison { ratio: if zeros.0 > 0 { 0.0 } else { f64::INFINITY }, differs: zeros.0 != zeros.1 });
+        return Some(NormComparison {
+            ratio: if zeros.0 > 0 { 0.0 } else { f64::INFINITY },
+            differs: zeros.0 != zeros.1,
+        });
     }
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let differs = mean_test(&logs).is_some_and(|test| test.p < P_MAX) && mean.abs() >= EFFECT_MIN;
-    Some(NormComparison { ratio: mean.exp(), differs })
+    Some(NormComparison {
+        ratio: mean.exp(),
+        differs,
+    })
 }

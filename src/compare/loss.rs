@@ -64,7 +64,11 @@ impl LossComparison {
     }
 
     fn is_distinct(&self) -> bool {
-        let p_max = if self.points < PAIRS_ENOUGH { P_MAX / 10.0 } else { P_MAX };
+        let p_max = if self.points < PAIRS_ENOUGH {
+            P_MAX / 10.0
+        } else {
+            P_MAX
+        };
         self.test.p < p_max && self.relative.abs() >= EFFECT_MIN
     }
 }
@@ -112,7 +116,15 @@ fn paired(pairs: &[(i64, f64, f64)]) -> Option<LossComparison> {
     let differences: Vec<f64> = late.iter().map(|(_, own, theirs)| own - theirs).collect();
     let baseline: Vec<f64> = late.iter().map(|(_, _, theirs)| *theirs).collect();
     let test = mean_test(&differences)?;
-    let below = differences.iter().map(|it| if *it < 0.0 { 1.0 } else if *it == 0.0 { 0.5 } else { 0.0 });
+    let below = differences.iter().map(|it| {
+        if *it < 0.0 {
+            1.0
+        } else if *it == 0.0 {
+            0.5
+        } else {
+            0.0
+        }
+    });
     Some(LossComparison {
         way: Way::Paired,
         points: late.len(),
@@ -130,7 +142,12 @@ fn separate(run: &Trace, baseline: &Trace) -> Option<LossComparison> {
     let points: Vec<(i64, f64)> = run.points().iter().filter(is_finite).copied().collect();
     let late = late(&points);
     let own: Vec<f64> = late.iter().map(|(_, value)| *value).collect();
-    let theirs: Vec<f64> = baseline.points().iter().filter(is_finite).map(|(_, value)| *value).collect();
+    let theirs: Vec<f64> = baseline
+        .points()
+        .iter()
+        .filter(is_finite)
+        .map(|(_, value)| *value)
+        .collect();
     if own.len().min(theirs.len()) < PAIRS_MIN {
         return None;
     }

@@ -21,13 +21,21 @@ fn run(losses: &[f64], rate: Option<f64>) -> Portrait {
     let mut portrait = Portrait::default();
     add(&mut portrait, "train/loss", (0..).zip(losses.iter().copied()));
     if let Some(rate) = rate {
-        add(&mut portrait, "learning_rate", (0..losses.len() as i64).map(|step| (step, rate)));
+        add(
+            &mut portrait,
+            "learning_rate",
+            (0..losses.len() as i64).map(|step| (step, rate)),
+        );
     }
     portrait
 }
 
 fn baseline(losses: &[f64], rate: Option<f64>) -> Baseline {
-    Baseline { name: "lr0".to_owned(), portrait: run(losses, rate), troubles: Vec::new() }
+    Baseline {
+        name: "lr0".to_owned(),
+        portrait: run(losses, rate),
+        troubles: Vec::new(),
+    }
 }
 
 fn noise(seed: u64, n: usize, correlation: f64, sd: f64) -> Vec<f64> {
@@ -77,13 +85,26 @@ fn flat_losses_are_not_training() {
 fn common_noise_cancels() {
     let noise = noise(7, 200, 0.9, 0.3);
     let base: Vec<f64> = noise.iter().map(|it| 2.3 + it).collect();
-    let falls: Vec<f64> = (0..).zip(&noise).map(|(step, it)| 2.3 * (1.0 - 0.0003 * f64::from(step)) + it).collect();
+    let falls: Vec<f64> = (0..)
+        .zip(&noise)
+        .map(|(step, it)| 2.3 * (1.0 - 0.0003 * f64::from(step)) + it)
+        .collect();
     let seen = of(&falls, &base);
     assert_eq!(seen.standing, Standing::Training, "{}", seen.sentence);
-    assert!(seen.sentence.starts_with("training: over the last 100 common steps (100 to 199)"), "{}", seen.sentence);
+    assert!(
+        seen.sentence
+            .starts_with("training: over the last 100 common steps (100 to 199)"),
+        "{}",
+        seen.sentence
+    );
     let same = of(&base, &base);
     assert_eq!(same.standing, Standing::NotTraining);
-    assert!(same.sentence.contains("cannot be told from that of learning rate 0"), "{}", same.sentence);
+    assert!(
+        same.sentence
+            .contains("cannot be told from that of learning rate 0"),
+        "{}",
+        same.sentence
+    );
 }
 
 #[test]
@@ -96,15 +117,25 @@ fn a_fall_of_less_than_a_percent_is_not_training() {
 #[test]
 fn what_diverges_or_breaks_is_worse() {
     let base = flat(3, 100);
-    let rises: Vec<f64> = (0..).zip(&base).map(|(step, it)| it + 0.05 * f64::from(step)).collect();
+    let rises: Vec<f64> = (0..)
+        .zip(&base)
+        .map(|(step, it)| it + 0.05 * f64::from(step))
+        .collect();
     let seen = of(&rises, &base);
     assert_eq!(seen.standing, Standing::Worse);
-    assert!(seen.sentence.starts_with("worse than learning rate 0: ") && seen.remedy[0].starts_with("Reduce the learning rate"));
+    assert!(
+        seen.sentence.starts_with("worse than learning rate 0: ")
+            && seen.remedy[0].starts_with("Reduce the learning rate")
+    );
     let mut breaks: Vec<f64> = base.iter().map(|it| it * 0.5).collect();
     breaks[90..].fill(f64::NAN);
     let seen = of(&breaks, &base);
     assert_eq!(seen.standing, Standing::Worse);
-    assert!(seen.sentence.contains("its loss ends as NaN (since step 90)"), "{}", seen.sentence);
+    assert!(
+        seen.sentence.contains("its loss ends as NaN (since step 90)"),
+        "{}",
+        seen.sentence
+    );
 }
 
 #[test]
@@ -119,25 +150,54 @@ fn trouble_at_rate_zero_is_not_blamed_on_the_rate() {
     });
     let seen = compare(&run(&base, Some(0.1)), &other);
     assert_eq!(seen.standing, Standing::TroubleToo);
-    assert!(seen.sentence.starts_with("the trouble is there at learning rate 0 too: "), "{}", seen.sentence);
-    assert!(!seen.remedy.iter().any(|it| it.contains("Reduce the learning rate")));
+    assert!(
+        seen.sentence
+            .starts_with("the trouble is there at learning rate 0 too: "),
+        "{}",
+        seen.sentence
+    );
+    assert!(
+        !seen
+            .remedy
+            .iter()
+            .any(|it| it.contains("Reduce the learning rate"))
+    );
     let trains: Vec<f64> = base.iter().map(|it| it * 0.5).collect();
     let seen = compare(&run(&trains, Some(0.1)), &other);
     assert_eq!(seen.standing, Standing::Training);
-    assert!(seen.notes.iter().any(|it| it.contains("the gradients vanish")), "{:?}", seen.notes);
+    assert!(
+        seen.notes.iter().any(|it| it.contains("the gradients vanish")),
+        "{:?}",
+        seen.notes
+    );
     let broken = baseline(&[f64::NAN; 30], Some(0.0));
-    assert_eq!(compare(&run(&[f64::NAN; 30], Some(0.1)), &broken).standing, Standing::TroubleToo);
+    assert_eq!(
+        compare(&run(&[f64::NAN; 30], Some(0.1)), &broken).standing,
+        Standing::TroubleToo
+    );
 }
 
 #[test]
 fn says_what_limits_it() {
     let base = flat(3, 100);
     let seen = compare(&run(&base, Some(0.0)), &baseline(&base, Some(0.1)));
-    assert!(seen.notes.iter().any(|it| it.contains("learning rate of the baseline is not 0 (1e-1 to 1e-1)")), "{:?}", seen.notes);
+    assert!(
+        seen.notes
+            .iter()
+            .any(|it| it.contains("learning rate of the baseline is not 0 (1e-1 to 1e-1)")),
+        "{:?}",
+        seen.notes
+    );
     assert!(seen.notes.iter().any(|it| it.contains("of the run itself is 0")));
     assert!(!seen.sentence.contains("learning rate 0"), "{}", seen.sentence);
     let seen = compare(&run(&base, None), &baseline(&base, None));
-    assert!(seen.notes.iter().any(|it| it.contains("does not log its learning rate")), "{:?}", seen.notes);
+    assert!(
+        seen.notes
+            .iter()
+            .any(|it| it.contains("does not log its learning rate")),
+        "{:?}",
+        seen.notes
+    );
     assert_eq!(of(&base[..5], &base[..5]).standing, Standing::Undecided);
 }
 
@@ -147,29 +207,74 @@ fn steps_that_do_not_overlap_are_named() {
     add(&mut later, "loss", (1_000..1_100).zip(flat(3, 100)));
     let seen = compare(&later, &baseline(&flat(4, 100), Some(0.1)));
     assert_eq!(seen.standing, Standing::Undecided);
-    assert!(seen.notes.iter().any(|it| it == "no step in common: the run has 1000 to 1099, the baseline 0 to 99"), "{:?}", seen.notes);
+    assert!(
+        seen.notes
+            .iter()
+            .any(|it| it == "no step in common: the run has 1000 to 1099, the baseline 0 to 99"),
+        "{:?}",
+        seen.notes
+    );
     // At learning rate 0 a loss has no trend: all of it can be compared with what came later.
     let mut falls = Portrait::default();
-    add(&mut falls, "loss", (0..3_000).zip(noise(8, 3_000, 0.5, 0.1).iter().zip(0..).map(|(it, step)| 1.0 + it + 1.3 * (-f64::from(step) / 300.0).exp())));
+    add(
+        &mut falls,
+        "loss",
+        (0..3_000).zip(
+            noise(8, 3_000, 0.5, 0.1)
+                .iter()
+                .zip(0..)
+                .map(|(it, step)| 1.0 + it + 1.3 * (-f64::from(step) / 300.0).exp()),
+        ),
+    );
     let seen = compare(&falls, &baseline(&flat(4, 100), Some(0.0)));
-    assert_eq!((seen.standing, seen.loss.map(|it| it.way)), (Standing::Training, Some(Way::Separate)));
+    assert_eq!(
+        (seen.standing, seen.loss.map(|it| it.way)),
+        (Standing::Training, Some(Way::Separate))
+    );
 }
 
 #[test]
 fn layers_that_have_not_moved_are_told() {
-    let mut own = run(&flat(3, 100).iter().map(|it| it * 0.5).collect::<Vec<_>>(), Some(0.1));
+    let mut own = run(
+        &flat(3, 100).iter().map(|it| it * 0.5).collect::<Vec<_>>(),
+        Some(0.1),
+    );
     let mut base = baseline(&flat(3, 100), Some(0.0));
     for k in 0..4 {
         let tag = format!("weight_norm/layers.{k}.weight");
-        add(&mut own, &tag, (0..100).map(|step| (step, if k < 2 { 1.0 } else { 1.0 + 0.01 * step as f64 })));
+        add(
+            &mut own,
+            &tag,
+            (0..100).map(|step| (step, if k < 2 { 1.0 } else { 1.0 + 0.01 * step as f64 })),
+        );
         add(&mut base.portrait, &tag, (0..100).map(|step| (step, 1.0)));
         let tag = format!("grad_norm/layers.{k}.weight");
-        add(&mut own, &tag, (0..100).map(|step| (step, (1.0 + step as f64).recip())));
-        add(&mut base.portrait, &tag, (0..100).map(|step| (step, 1.0 + 0.01 * (step % 3) as f64)));
+        add(
+            &mut own,
+            &tag,
+            (0..100).map(|step| (step, (1.0 + step as f64).recip())),
+        );
+        add(
+            &mut base.portrait,
+            &tag,
+            (0..100).map(|step| (step, 1.0 + 0.01 * (step % 3) as f64)),
+        );
     }
     let seen = compare(&own, &base);
-    assert_eq!(seen.layers.iter().map(|it| it.has_moved).collect::<Vec<_>>(), [Some(false), Some(false), Some(true), Some(true)]);
+    assert_eq!(
+        seen.layers.iter().map(|it| it.has_moved).collect::<Vec<_>>(),
+        [Some(false), Some(false), Some(true), Some(true)]
+    );
     assert_eq!(seen.layers[3].weight, Some((1.0, 1.99)));
-    assert!(seen.layers.iter().all(|it| it.gradient.is_some_and(|gradient| gradient.ratio < 0.05 && gradient.differs)));
-    assert!(seen.notes.iter().any(|it| it == "weights that have not moved: layers.0.weight, layers.1.weight"), "{:?}", seen.notes);
+    assert!(seen.layers.iter().all(|it| {
+        it.gradient
+            .is_some_and(|gradient| gradient.ratio < 0.05 && gradient.differs)
+    }));
+    assert!(
+        seen.notes
+            .iter()
+            .any(|it| it == "weights that have not moved: layers.0.weight, layers.1.weight"),
+        "{:?}",
+        seen.notes
+    );
 }

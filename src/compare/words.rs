@@ -25,9 +25,20 @@ pub(super) fn sentence(run: &Portrait, baseline: &Baseline, it: &Comparison) -> 
         Some(loss) => loss_words(loss, other),
         None => no_loss_words(run, &baseline.portrait),
     }];
-    if let Some((_, value)) = run.loss.as_ref().and_then(|loss| loss.trace.last).filter(|last| !last.1.is_finite()) {
+    if let Some((_, value)) = run
+        .loss
+        .as_ref()
+        .and_then(|loss| loss.trace.last)
+        .filter(|last| !last.1.is_finite())
+    {
         let since = run.loss.as_ref().and_then(|loss| loss.trace.nonfinite_since);
-        parts.insert(0, format!("its loss ends as {value}{}", since.map_or_else(String::new, |step| format!(" (since step {step})"))));
+        parts.insert(
+            0,
+            format!(
+                "its loss ends as {value}{}",
+                since.map_or_else(String::new, |step| format!(" (since step {step})"))
+            ),
+        );
     }
     if it.standing == Standing::TroubleToo {
         parts.push(trouble_words(baseline, it.baseline_rate_is_zero));
@@ -39,7 +50,11 @@ pub(super) fn sentence(run: &Portrait, baseline: &Baseline, it: &Comparison) -> 
 }
 
 fn other(rate_is_zero: Option<bool>) -> &'static str {
-    if rate_is_zero == Some(true) { "learning rate 0" } else { "the baseline" }
+    if rate_is_zero == Some(true) {
+        "learning rate 0"
+    } else {
+        "the baseline"
+    }
 }
 
 fn loss_words(loss: &LossComparison, other: &str) -> String {
@@ -53,7 +68,10 @@ fn loss_words(loss: &LossComparison, other: &str) -> String {
     if loss.is_better() || loss.is_worse() {
         format!(
             "{place} the loss is {:.3} {side} that of {other} ({:.3} against {:.3}, {:.1} %)",
-            difference.abs(), loss.run, loss.baseline, 100.0 * loss.relative.abs()
+            difference.abs(),
+            loss.run,
+            loss.baseline,
+            100.0 * loss.relative.abs()
         )
     } else {
         format!(
@@ -80,7 +98,9 @@ fn trouble_words(baseline: &Baseline, rate_is_zero: Option<bool>) -> String {
         None => "the loss of the baseline itself is not finite".to_owned(),
     };
     match rate_is_zero {
-        Some(true) => format!("{what}; so it is not the learning rate but the initialisation, the architecture or the data"),
+        Some(true) => format!(
+            "{what}; so it is not the learning rate but the initialisation, the architecture or the data"
+        ),
         _ => what,
     }
 }
@@ -97,7 +117,12 @@ pub(super) fn notes(run: &Portrait, baseline: &Baseline, it: &Comparison) -> Vec
     notes.extend(step_notes(run, &baseline.portrait, it));
     notes.extend(layer_notes(it));
     if it.standing == Standing::Training {
-        notes.extend(baseline.troubles.iter().map(|trouble| format!("the baseline by itself: {}", trouble.message)));
+        notes.extend(
+            baseline
+                .troubles
+                .iter()
+                .map(|trouble| format!("the baseline by itself: {}", trouble.message)),
+        );
     }
     notes
 }
@@ -122,25 +147,38 @@ fn rate_notes(run: &Portrait, baseline: &Portrait) -> Vec<String> {
 
 fn step_notes(run: &Portrait, baseline: &Portrait, it: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
-    let (Some(own), Some(theirs)) = (&run.loss, &baseline.loss) else { return notes };
+    let (Some(own), Some(theirs)) = (&run.loss, &baseline.loss) else {
+        return notes;
+    };
     let pairs = own.trace.pairs(&theirs.trace);
-    let (Some((run_first, run_last)), Some((base_first, base_last))) = (run.steps, baseline.steps) else { return notes };
+    let (Some((run_first, run_last)), Some((base_first, base_last))) = (run.steps, baseline.steps) else {
+        return notes;
+    };
     if pairs.is_empty() {
         notes.push(format!(
             "no step in common: the run has {run_first} to {run_last}, the baseline {base_first} to {base_last}"
         ));
     } else if it.loss.is_some_and(|loss| loss.way == Way::Separate) {
-        notes.push(format!("the baseline ends at step {base_last}, the run at {run_last}"));
+        notes.push(format!(
+            "the baseline ends at step {base_last}, the run at {run_last}"
+        ));
     } else if base_last < run_last && it.loss.is_some() {
-        notes.push(format!("what the run does after step {base_last}, the baseline's last, is not compared"));
+        notes.push(format!(
+            "what the run does after step {base_last}, the baseline's last, is not compared"
+        ));
     }
-    if let Some((step, a, b)) = pairs.first().filter(|(_, a, b)| (a - b).abs() > 1e-3 * a.abs().max(b.abs())) {
+    if let Some((step, a, b)) = pairs
+        .first()
+        .filter(|(_, a, b)| (a - b).abs() > 1e-3 * a.abs().max(b.abs()))
+    {
         let advice = if it.starts_alike == Some(false) {
             "they are hardly the same network on the same data"
         } else {
             "with the same seed and data the comparison sees more"
         };
-        notes.push(format!("the runs do not start alike (loss {a:.4} and {b:.4} at step {step}): {advice}"));
+        notes.push(format!(
+            "the runs do not start alike (loss {a:.4} and {b:.4} at step {step}): {advice}"
+        ));
     }
     notes
 }
@@ -148,14 +186,22 @@ fn step_notes(run: &Portrait, baseline: &Portrait, it: &Comparison) -> Vec<Strin
 fn layer_notes(it: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     if it.baseline_rate_is_zero == Some(true) {
-        let moving: Vec<&str> =
-            it.layers.iter().filter(|layer| layer.baseline_has_moved == Some(true)).map(|layer| layer.path.as_str()).collect();
+        let moving: Vec<&str> = it
+            .layers
+            .iter()
+            .filter(|layer| layer.baseline_has_moved == Some(true))
+            .map(|layer| layer.path.as_str())
+            .collect();
         if !moving.is_empty() {
             notes.push(format!("weights of the baseline move at learning rate 0 ({}): a fault of the logging, or weight decay beside the learning rate", names(&moving)));
         }
     }
-    let still: Vec<&str> =
-        it.layers.iter().filter(|layer| layer.has_moved == Some(false)).map(|layer| layer.path.as_str()).collect();
+    let still: Vec<&str> = it
+        .layers
+        .iter()
+        .filter(|layer| layer.has_moved == Some(false))
+        .map(|layer| layer.path.as_str())
+        .collect();
     if !still.is_empty() && it.standing == Standing::Training {
         notes.push(format!("weights that have not moved: {}", names(&still)));
     }

@@ -12,9 +12,16 @@ pub fn exonerate(findings: &mut [Finding], baseline: &Baseline) {
     if baseline.portrait.is_at_rate_zero() != Some(true) {
         return;
     }
-    let is_shared = |it: &Finding| baseline.troubles.iter().any(|trouble| trouble.family == it.family && trouble.kind == it.kind);
+    let is_shared = |it: &Finding| {
+        baseline
+            .troubles
+            .iter()
+            .any(|trouble| trouble.family == it.family && trouble.kind == it.kind)
+    };
     for finding in findings.iter_mut().filter(|it| is_shared(it)) {
-        finding.remedy.retain(|line| !line.to_lowercase().contains("learning rate"));
+        finding
+            .remedy
+            .retain(|line| !line.to_lowercase().contains("learning rate"));
         finding.diagnosis = format!(
             "The baseline {} shows it at learning rate 0 too, so it is not the learning rate but the initialisation, the \
              architecture or the data. {}",
@@ -48,7 +55,10 @@ mod tests {
             forecast_step: None,
             message: String::new(),
             diagnosis: "Plot.".to_owned(),
-            remedy: vec!["Reduce the learning rate".to_owned(), "change the architecture".to_owned()],
+            remedy: vec![
+                "Reduce the learning rate".to_owned(),
+                "change the architecture".to_owned(),
+            ],
             caused_by: None,
             is_superseded: false,
         }
@@ -56,10 +66,18 @@ mod tests {
 
     #[test]
     fn only_shared_trouble_of_a_baseline_at_zero_is_reworded() {
-        let trouble = Trouble { family: Family::Depth, kind: "exploding", rule: String::new(), message: String::new() };
+        let trouble = Trouble {
+            family: Family::Depth,
+            kind: "exploding",
+            rule: String::new(),
+            message: String::new(),
+        };
         let at = |rate| Baseline {
             name: "lr0".to_owned(),
-            portrait: Portrait { learning_rate: rate, ..Portrait::default() },
+            portrait: Portrait {
+                learning_rate: rate,
+                ..Portrait::default()
+            },
             troubles: vec![trouble.clone()],
         };
         for rate in [None, Some((0.0, 0.1))] {
@@ -70,7 +88,11 @@ mod tests {
         let mut findings = [finding("exploding"), finding("vanishing")];
         exonerate(&mut findings, &at(Some((0.0, 0.0))));
         assert_eq!(findings[0].remedy, ["change the architecture"]);
-        assert!(findings[0].diagnosis.starts_with("The baseline lr0 shows it at learning rate 0 too"));
+        assert!(
+            findings[0]
+                .diagnosis
+                .starts_with("The baseline lr0 shows it at learning rate 0 too")
+        );
         assert_eq!(findings[1], finding("vanishing"));
     }
 }

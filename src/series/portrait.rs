@@ -73,7 +73,11 @@ impl Portrait {
         let rank = loss_rank(&series.tag);
         if self.loss.as_ref().is_none_or(|loss| rank < loss.rank) {
             let trace = Trace::new(LOSS_POINTS_MAX);
-            self.loss = Some(LossTrace { tag: series.tag.clone(), trace, rank });
+            self.loss = Some(LossTrace {
+                tag: series.tag.clone(),
+                trace,
+                rank,
+            });
         }
         if let Some(loss) = self.loss.as_mut().filter(|loss| loss.tag == series.tag) {
             loss.trace.add(step, value, series.resolution);
@@ -87,7 +91,13 @@ impl Portrait {
         } else if layers.len() < LAYERS_MAX {
             let mut trace = Trace::new(LAYER_POINTS_MAX);
             trace.add(step, value, series.resolution);
-            layers.insert(layer.path.clone(), LayerTrace { layer: layer.clone(), trace });
+            layers.insert(
+                layer.path.clone(),
+                LayerTrace {
+                    layer: layer.clone(),
+                    trace,
+                },
+            );
         }
     }
 
@@ -96,7 +106,10 @@ impl Portrait {
         if let Some(loss) = &mut self.loss {
             loss.trace.rewind(step);
         }
-        self.layers.values_mut().flat_map(BTreeMap::values_mut).for_each(|it| it.trace.rewind(step));
+        self.layers
+            .values_mut()
+            .flat_map(BTreeMap::values_mut)
+            .for_each(|it| it.trace.rewind(step));
     }
 
     /// Takes what this one lacks from another stream of the same run.
@@ -133,7 +146,11 @@ impl Portrait {
 
     /// The layers with a norm of this quantity.
     pub fn of(&self, quantity: Quantity) -> impl Iterator<Item = (&str, &LayerTrace)> {
-self.layers.get(&quantity).into_iter().flatten().map(|(path, trace)| (path.as_str(), trace))
+        self.layers
+            .get(&quantity)
+            .into_iter()
+            .flatten()
+            .map(|(path, trace)| (path.as_str(), trace))
     }
 }
 

@@ -84,7 +84,11 @@ impl Trace {
             self.nonfinite_since = None;
         }
         let first = self.first.map_or(0.0, |(_, value)| value);
-        let distances = self.points.iter().filter(|(_, value)| value.is_finite()).map(|(_, value)| (value - first).abs());
+        let distances = self
+            .points
+            .iter()
+            .filter(|(_, value)| value.is_finite())
+            .map(|(_, value)| (value - first).abs());
         self.moved = distances.fold(0.0, f64::max);
     }
 
@@ -142,11 +146,18 @@ mod tests {
 
     #[test]
     fn runs_of_unlike_length_keep_common_steps() {
-        let (short, long) = (trace(256, (0..3_000).map(|i| i * 10)), trace(256, (0..1_000_000).map(|i| i * 10)));
+        let (short, long) = (
+            trace(256, (0..3_000).map(|i| i * 10)),
+            trace(256, (0..1_000_000).map(|i| i * 10)),
+        );
         assert!(short.points().len() <= 256 && long.points().len() <= 256 && long.points().len() > 64);
         let in_reach = long.points().iter().filter(|(step, _)| *step < 30_000).count();
         let pairs = short.pairs(&long);
-        assert_eq!(pairs.len(), in_reach, "every kept step of the long run is kept in the short one");
+        assert_eq!(
+            pairs.len(),
+            in_reach,
+            "every kept step of the long run is kept in the short one"
+        );
         assert!(pairs.iter().all(|(step, a, b)| a == b && *a == *step as f64));
         assert_eq!(long.last, Some((9_999_990, 9_999_990.0)));
     }
@@ -181,7 +192,10 @@ mod tests {
         trace.add(2, 6.96, 0.01);
         assert!(trace.has_moved());
         let mut binary = Trace::new(8);
-        [7.0, 7.000_001, 7.0].into_iter().zip(0..).for_each(|(value, step)| binary.add(step, value, 0.0));
+        [7.0, 7.000_001, 7.0]
+            .into_iter()
+            .zip(0..)
+            .for_each(|(value, step)| binary.add(step, value, 0.0));
         assert!(!binary.has_moved());
     }
 }

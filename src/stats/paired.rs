@@ -57,7 +57,11 @@ pub fn welch_test(a: &[f64], b: &[f64]) -> Option<MeanTest> {
         effective: a.effective.min(b.effective),
         by_blocks: false,
     };
-    Some(joint.with_freedom(if freedom.is_nan() { joint.effective - 1.0 } else { freedom }))
+    Some(joint.with_freedom(if freedom.is_nan() {
+        joint.effective - 1.0
+    } else {
+        freedom
+    }))
 }
 
 /// The share of pairs with `a < b`, ties counted half: the probability that a value of one series lies below one
@@ -98,12 +102,21 @@ impl Summary {
         let of_series = (square / (n - 2.0) / effective).sqrt();
         let of_blocks = block_error(&rest).unwrap_or(0.0);
         let by_blocks = of_blocks > of_series;
-        Some(Self { mean, standard_error: of_series.max(of_blocks), effective, by_blocks })
+        Some(Self {
+            mean,
+            standard_error: of_series.max(of_blocks),
+            effective,
+            by_blocks,
+        })
     }
 
     fn freedom(&self) -> f64 {
         let freedom = self.effective - 1.0;
-        if self.by_blocks { freedom.min(BLOCKS as f64 - 1.0) } else { freedom }
+        if self.by_blocks {
+            freedom.min(BLOCKS as f64 - 1.0)
+        } else {
+            freedom
+        }
     }
 
     fn against_zero(&self) -> MeanTest {
@@ -118,7 +131,12 @@ impl Summary {
         } else {
             0.0
         };
-        MeanTest { mean: self.mean, standard_error: self.standard_error, effective: self.effective, p }
+        MeanTest {
+            mean: self.mean,
+            standard_error: self.standard_error,
+            effective: self.effective,
+            p,
+        }
     }
 }
 
@@ -127,8 +145,18 @@ fn without_line(values: &[f64]) -> Vec<f64> {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let at = |index: usize| index as f64 - 0.5 * (n - 1.0);
-    let slope = values.iter().enumerate().map(|(i, value)| at(i) * value).sum::<f64>() * 12.0 / (n * (n * n - 1.0));
-    values.iter().enumerate().map(|(i, value)| value - mean - slope * at(i)).collect()
+    let slope = values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| at(i) * value)
+        .sum::<f64>()
+        * 12.0
+        / (n * (n * n - 1.0));
+    values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| value - mean - slope * at(i))
+        .collect()
 }
 
 /// Standard error of the mean from the means of [`BLOCKS`] equal blocks; the oldest values that do not fill one
@@ -139,8 +167,14 @@ fn block_error(values: &[f64]) -> Option<f64> {
         return None;
     }
     let rest = values.len() - length * BLOCKS;
-    let means: Vec<f64> =
-        values.iter().skip(rest).copied().collect::<Vec<_>>().chunks(length).map(|it| it.iter().sum::<f64>() / length as f64).collect();
+    let means: Vec<f64> = values
+        .iter()
+        .skip(rest)
+        .copied()
+        .collect::<Vec<_>>()
+        .chunks(length)
+        .map(|it| it.iter().sum::<f64>() / length as f64)
+        .collect();
     let center = means.iter().sum::<f64>() / BLOCKS as f64;
     let square: f64 = means.iter().map(|mean| (mean - center).powi(2)).sum();
     Some((square / (BLOCKS * (BLOCKS - 1)) as f64).sqrt())
@@ -192,13 +226,26 @@ mod tests {
 
     #[test]
     fn autocorrelation_does_not_pass_for_a_difference() {
-        let cells = [(0.0, 8), (0.0, 100), (0.5, 25), (0.5, 150), (0.9, 25), (0.9, 40), (0.9, 60), (0.9, 150), (0.9, 1000)];
+        let cells = [
+            (0.0, 8),
+            (0.0, 100),
+            (0.5, 25),
+            (0.5, 150),
+            (0.9, 25),
+            (0.9, 40),
+            (0.9, 60),
+            (0.9, 150),
+            (0.9, 1000),
+        ];
         for (r, n) in cells {
             let p_max = if n < 50 { 5e-4 } else { 5e-3 };
             let (ours, naive) = rejections(n, r, p_max, 2000);
             eprintln!("r = {r}, n = {n}: ours {ours}, naive {naive}");
             assert!(ours < 0.02, "r = {r}, n = {n}: {ours}");
-            assert!(r < 0.9 || n < 60 || naive > 0.25, "r = {r}, n = {n}: naive {naive}");
+            assert!(
+                r < 0.9 || n < 60 || naive > 0.25,
+                "r = {r}, n = {n}: naive {naive}"
+            );
         }
     }
 

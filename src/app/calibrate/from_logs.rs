@@ -5,6 +5,7 @@
 //! of the depth or non-finite family is named, because it is hardly healthy.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,8 @@ use serde_json::json;
 use super::{CalibrateFailure, write_new};
 use crate::app::pipeline::judge_run;
 use crate::calibrate::{
-    DepthLook, HealthyCalibration, HealthyChannel, TimeNoise, calibrate_healthy, mad_z_limit, rules_text, time_noise,
+    DepthLook, HealthyCalibration, HealthyChannel, TimeNoise, calibrate_healthy, mad_z_limit, rules_text,
+    time_noise,
 };
 use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
@@ -52,13 +54,23 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatu
     found.runs.iter().for_each(|run| healthy.take(run));
     let channels: Vec<HealthyChannel> = CHANNELS
         .iter()
-        .map(|name| HealthyChannel { name, stacks: healthy.stacks.remove(name).unwrap_or_default() })
+        .map(|name| HealthyChannel {
+            name,
+            stacks: healthy.stacks.remove(name).unwrap_or_default(),
+        })
         .collect();
     let result = calibrate_healthy(&channels, args.false_alarm, args.looks).ok_or_else(|| {
-        let why = found.problems.first().map_or_else(|| "no profile of six layers or more".to_owned(), ToString::to_string);
+        let why = found.problems.first().map_or_else(
+            || "no profile of six layers or more".to_owned(),
+            ToString::to_string,
+        );
         CalibrateFailure::Logs(why)
     })?;
-    let rules = rules_text(&header(args, &result, &healthy), [result.ratio_per_layer, result.total_ratio, result.critical_ratio], None);
+    let rules = rules_text(
+        &header(args, &result, &healthy),
+        [result.ratio_per_layer, result.total_ratio, result.critical_ratio],
+        None,
+    );
     match args.format {
         PrintFormat::Text => print_text(args, &result, &healthy, out)?,
         PrintFormat::Json => writeln!(out, "{}", to_json(args, &result, &healthy, &rules))?,
@@ -73,7 +85,10 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatu
 }
 
 fn write_rules(path: &Path, rules: &str) -> Result<(), CalibrateFailure> {
-    write_new(path, rules).map_err(|source| CalibrateFailure::RuleFile { path: path.to_path_buf(), source })
+    write_new(path, rules).map_err(|source| CalibrateFailure::RuleFile {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 impl Healthy {
@@ -81,7 +96,9 @@ impl Healthy {
         let taps: Mutex<Vec<Arc<Mutex<Collected>>>> = Mutex::default();
         let make = |_: &_| {
             let collected = Arc::new(Mutex::new(Collected::default()));
-            taps.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&collected));
+            taps.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Arc::clone(&collected));
             Some(Box::new(HealthyTap(collected)) as Box<dyn Tap>)
         };
         let report = judge_run(run, &builtin().rules, &make, &|_| ());
@@ -93,14 +110,16 @@ impl Healthy {
             for ((channel, _), looks) in collected.stacks {
                 self.stacks.entry(channel).or_default().push(looks);
             }
-            self.noise.extend(collected.points.values().filter_map(|values| time_noise(values)));
+            self.noise
+                .extend(collected.points.values().filter_map(|values| time_noise(values)));
         }
         self.runs += usize::from(has_data);
     }
 
     /// Median noise of all series and their looks together.
     fn typical_noise(&self) -> Option<TimeNoise> {
-        let middle = |pick: fn(&TimeNoise) -> f64| median(&mut self.noise.iter().map(pick).collect::<Vec<_>>());
+        let middle =
+            |pick: fn(&TimeNoise) -> f64| median(&mut self.noise.iter().map(pick).collect::<Vec<_>>());
         Some(TimeNoise {
             mad_sd: middle(|it| it.mad_sd)?,
             lag1: middle(|it| it.lag1)?,
@@ -112,8 +131,14 @@ impl Healthy {
 
 fn doubt(report: &RunReport) -> Option<String> {
     let is_sick = |family| matches!(family, Family::Nonfinite | Family::Depth);
-    let finding = report.findings.iter().find(|it| is_sick(it.family) && it.severity >= Severity::Warning)?;
-    Some(format!("{} is hardly healthy by the shipped rules ({})", report.run, finding.rule))
+    let finding = report
+        .findings
+        .iter()
+        .find(|it| is_sick(it.family) && it.severity >= Severity::Warning)?;
+    Some(format!(
+        "{} is hardly healthy by the shipped rules ({})",
+        report.run, finding.rule
+    ))
 }
 
 /// What one stream has shown so far.
@@ -129,7 +154,10 @@ struct HealthyTap(Arc<Mutex<Collected>>);
 
 impl Tap for HealthyTap {
     fn point(&mut self, id: u32, series: &SeriesInfo, step: i64, _wall_time: Option<f64>, value: f64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(id, series, step, value);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(id, series, step, value);
     }
     fn rewind(&mut self, _id: u32, step: i64) {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,15 +169,21 @@ impl Collected {
     fn add(&mut self, id: u32, series: &SeriesInfo, step: i64, value: f64) {
         let meaning = &series.meaning;
         let is_norm = matches!(meaning.quantity, Quantity::GradNorm | Quantity::ActivationNorm);
-        if !matches!(meaning.split, Split::Train | Split::Unknown) || !is_norm && meaning.quantity != Quantity::Loss {
+        if !matches!(meaning.split, Split::Train | Split::Unknown)
+            || !is_norm && meaning.quantity != Quantity::Loss
+        {
             return;
         }
         let points = self.points.entry(id).or_default();
         if points.len() < POINTS_MAX {
             points.push(value);
         }
-        let Some((index, slot)) = self.slot(id, series) else { return };
-        let Some(assembler) = self.assemblers.get_mut(index) else { return };
+        let Some((index, slot)) = self.slot(id, series) else {
+            return;
+        };
+        let Some(assembler) = self.assemblers.get_mut(index) else {
+            return;
+        };
         if assembler.would_close(step)
             && let Some(profile) = assembler.close()
         {
@@ -170,7 +204,12 @@ impl Collected {
             self.assemblers.len() - 1
         });
         let form = Form::EXACT;
-        let slot = Slot { layer, n_elements: series.n_elements, resolution: form.resolution(), is_estimate: series.is_estimate };
+        let slot = Slot {
+            layer,
+            n_elements: series.n_elements,
+            resolution: form.resolution(),
+            is_estimate: series.is_estimate,
+        };
         let place = (index, self.assemblers.get_mut(index)?.add_slot(slot)?);
         self.slots.insert(id, place);
         Some(place)
@@ -178,9 +217,15 @@ impl Collected {
 }
 
 fn fit_groups(profile: &Profile<'_>, stacks: &mut BTreeMap<(&'static str, String), Vec<DepthLook>>) {
-    for group in profile.groups.iter().filter(|it| it.order != DepthOrder::Unknown && it.members.len() >= LAYERS_MIN) {
+    for group in profile
+        .groups
+        .iter()
+        .filter(|it| it.order != DepthOrder::Unknown && it.members.len() >= LAYERS_MIN)
+    {
         let channel = channel(profile, group);
-        let looks = stacks.entry((channel, format!("{} {:?}", group.role, group.parameter))).or_default();
+        let looks = stacks
+            .entry((channel, format!("{} {:?}", group.role, group.parameter)))
+            .or_default();
         if looks.len() < LOOKS_MAX {
             looks.extend(fit(profile, group));
         }
@@ -188,7 +233,10 @@ fn fit_groups(profile: &Profile<'_>, stacks: &mut BTreeMap<(&'static str, String
 }
 
 fn channel(profile: &Profile<'_>, group: &Group) -> &'static str {
-    let first = group.members.first().and_then(|slot| profile.slots.get(*slot as usize));
+    let first = group
+        .members
+        .first()
+        .and_then(|slot| profile.slots.get(*slot as usize));
     match profile.quantity {
         Quantity::ActivationNorm => "act",
         _ if first.is_some_and(|slot| slot.layer.is_bias()) => "gb",
@@ -197,15 +245,21 @@ fn channel(profile: &Profile<'_>, group: &Group) -> &'static str {
 }
 
 fn fit(profile: &Profile<'_>, group: &Group) -> Option<DepthLook> {
-    let usable = profile.by_depth(group).filter(|(_, norm)| norm.is_finite() && *norm > 0.0);
-    let (mut ranks, mut logs): (Vec<f64>, Vec<f64>) = usable.map(|(rank, norm)| (rank as f64, norm.ln())).unzip();
+    let usable = profile
+        .by_depth(group)
+        .filter(|(_, norm)| norm.is_finite() && *norm > 0.0);
+    let (mut ranks, mut logs): (Vec<f64>, Vec<f64>) =
+        usable.map(|(rank, norm)| (rank as f64, norm.ln())).unzip();
     if ranks.len() < LAYERS_MIN {
         return None;
     }
     let span = ranks.last()? - ranks.first()?;
     thin_evenly(&mut ranks, &mut logs, FIT_LAYERS_MAX);
     let slope = pair_fit(&ranks, &logs, &mut Vec::new())?.slope;
-    Some(DepthLook { slope, total: slope * span })
+    Some(DepthLook {
+        slope,
+        total: slope * span,
+    })
 }
 
 fn header(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy) -> String {
@@ -213,13 +267,18 @@ fn header(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy) 
     let mut text = format!(
         "# Bounds of the depth rules, made by `gradwatch calibrate --from` {}.\n# {} healthy runs under {}.\n\
          # False alarms: at most {} per run of {} looks, spreads at their upper 95 % limits.\n",
-        env!("CARGO_PKG_VERSION"), healthy.runs, from.join(", "), args.false_alarm, args.looks
+        env!("CARGO_PKG_VERSION"),
+        healthy.runs,
+        from.join(", "),
+        args.false_alarm,
+        args.looks
     );
     for row in channel_rows(result) {
-        text.push_str(&format!("# {row}\n"));
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "# {row}");
     }
     for warning in warnings(result, healthy) {
-        text.push_str(&format!("# Warning: {warning}.\n"));
+        let _ = writeln!(text, "# Warning: {warning}.");
     }
     text
 }
@@ -229,7 +288,15 @@ fn channel_rows(result: &HealthyCalibration) -> Vec<String> {
         format!(
             "{:>3}: {} stacks, {} profiles; slope {:+.5} +- {:.5} between and {:.5} within stacks, look correlation {:.2}; \
              bounds x{:.4} per layer, x{:.3e} in total",
-            it.name, it.stacks, it.looks, it.drift, it.between, it.within, it.look_correlation, it.slope_per_run.exp(), it.total_per_run.exp()
+            it.name,
+            it.stacks,
+            it.looks,
+            it.drift,
+            it.between,
+            it.within,
+            it.look_correlation,
+            it.slope_per_run.exp(),
+            it.total_per_run.exp()
         )
     };
     result.channels.iter().map(row).collect()
@@ -244,7 +311,12 @@ fn warnings(result: &HealthyCalibration, healthy: &Healthy) -> Vec<String> {
     warnings
 }
 
-fn print_text(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy, out: &mut dyn Write) -> io::Result<()> {
+fn print_text(
+    args: &CalibrateArgs,
+    result: &HealthyCalibration,
+    healthy: &Healthy,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     writeln!(out, "{} healthy runs\n", healthy.runs)?;
     for row in channel_rows(result) {
         writeln!(out, "{row}")?;
@@ -259,7 +331,12 @@ fn print_text(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healt
             out,
             "noise in time (ln, median of {} series): MAD sd {:.3}, lag-1 {:.2}, excess kurtosis {:.1}; {} looks: three in a \
              row beyond {:.1} MAD are a false alarm in 1 % of such logs",
-            healthy.noise.len(), noise.mad_sd, noise.lag1, noise.excess_kurtosis, noise.looks, mad_z_limit(noise.looks as f64)
+            healthy.noise.len(),
+            noise.mad_sd,
+            noise.lag1,
+            noise.excess_kurtosis,
+            noise.looks,
+            mad_z_limit(noise.looks as f64)
         )?;
     }
     for warning in warnings(result, healthy) {
@@ -268,7 +345,12 @@ fn print_text(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healt
     Ok(())
 }
 
-fn to_json(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy, rules: &str) -> serde_json::Value {
+fn to_json(
+    args: &CalibrateArgs,
+    result: &HealthyCalibration,
+    healthy: &Healthy,
+    rules: &str,
+) -> serde_json::Value {
     let channels: Vec<_> = result
         .channels
         .iter()

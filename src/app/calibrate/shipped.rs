@@ -6,7 +6,9 @@
 use std::io::Write;
 
 use super::CalibrateFailure;
-use crate::calibrate::{DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, shipped_ensembles, shipped_row};
+use crate::calibrate::{
+    DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, shipped_ensembles, shipped_row,
+};
 use crate::rules::builtin;
 
 pub(super) fn print(repetitions: u32, seed: u64, out: &mut dyn Write) -> Result<(), CalibrateFailure> {
@@ -18,13 +20,22 @@ pub(super) fn print(repetitions: u32, seed: u64, out: &mut dyn Write) -> Result<
         rule.ratio_per_layer, rule.total_ratio, rule.tau
     )?;
     let gains = SHIPPED_GAINS.map(|gain| format!("x{gain}")).join(" | ");
-    writeln!(out, "| ensemble | width | layers | false alarms | below (95 %) | {gains} | weight gradients alone, x0.8 |")?;
-    writeln!(out, "|---|---|---|---|---|{}---|", "---|".repeat(SHIPPED_GAINS.len()))?;
+    writeln!(
+        out,
+        "| ensemble | width | layers | false alarms | below (95 %) | {gains} | weight gradients alone, x0.8 |"
+    )?;
+    writeln!(
+        out,
+        "|---|---|---|---|---|{}---|",
+        "---|".repeat(SHIPPED_GAINS.len())
+    )?;
     for width in SHIPPED_WIDTHS {
         for index in 0..shipped_ensembles(1, width).len() {
             for depth in SHIPPED_DEPTHS {
                 let ensembles = shipped_ensembles(depth, width);
-                let Some((name, spec)) = ensembles.get(index) else { continue };
+                let Some((name, spec)) = ensembles.get(index) else {
+                    continue;
+                };
                 let row = shipped_row(&rule, (name, spec), repetitions, seed)?;
                 let power = row.power.map(|it| format!("{it:.2}")).join(" | ");
                 let [_, weight, ..] = row.weight_power;
@@ -40,7 +51,13 @@ pub(super) fn print(repetitions: u32, seed: u64, out: &mut dyn Write) -> Result<
 }
 
 fn shipped_rule() -> Result<DepthRule, CalibrateFailure> {
-    let rule = builtin().find("vanishing-gradients").ok_or_else(|| CalibrateFailure::Logs("no shipped depth rule".to_owned()))?;
+    let rule = builtin()
+        .find("vanishing-gradients")
+        .ok_or_else(|| CalibrateFailure::Logs("no shipped depth rule".to_owned()))?;
     let get = |name| rule.params.get(name);
-    Ok(DepthRule { ratio_per_layer: get("ratio_per_layer"), total_ratio: get("total_ratio"), tau: get("tau") })
+    Ok(DepthRule {
+        ratio_per_layer: get("ratio_per_layer"),
+        total_ratio: get("total_ratio"),
+        tau: get("tau"),
+    })
 }

@@ -3,7 +3,9 @@
 //! In: the points of one stream, and the baseline that the user named. Out: at the end of the log one observation
 //! when the run is no better. Invariant: silent, and listed as without data, when no baseline was named.
 
-use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, Point, StreamCheck, StreamEnd};
+use super::{
+    Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, Point, StreamCheck, StreamEnd,
+};
 use crate::compare::{Comparison, LossComparison, Standing, compare};
 use crate::model::{Family, Quantity, Severity};
 use crate::rules::Rule;
@@ -47,7 +49,10 @@ impl BaselineCheck {
     }
 
     fn is_enough(&self) -> bool {
-        self.portrait.loss.as_ref().is_some_and(|it| it.trace.points().len() >= self.points_min)
+        self.portrait
+            .loss
+            .as_ref()
+            .is_some_and(|it| it.trace.points().len() >= self.points_min)
     }
 }
 
@@ -68,7 +73,9 @@ impl StreamCheck for BaselineCheck {
     }
 
     fn finish(&mut self, _end: &StreamEnd, context: &Context<'_>, out: &mut Vec<Judged>) {
-        let Some(baseline) = &context.facts.baseline else { return };
+        let Some(baseline) = &context.facts.baseline else {
+            return;
+        };
         // A run at learning rate 0 is a baseline itself.
         if !self.is_enough() || self.portrait.is_at_rate_zero() == Some(true) {
             return;
@@ -76,7 +83,11 @@ impl StreamCheck for BaselineCheck {
         let comparison = compare(&self.portrait, baseline);
         let step = context.facts.last_step.unwrap_or_default();
         let judgement = judgement(&comparison, &baseline.name);
-        out.push(Judged { subject: 0, step, judgement });
+        out.push(Judged {
+            subject: 0,
+            step,
+            judgement,
+        });
     }
 }
 
