@@ -17,7 +17,7 @@
 //! | [`series`] | points to histories and profiles over depth | model, extract |
 //! | [`compare`] | two runs to one judgement: does it train? | model, stats, series |
 //! | [`rules`] | profiles and histories to findings; pure | model, stats, series, compare |
-//! | [`report`] | findings to text and JSON | model, series, stats |
+//! | [`report`] | findings to text, JSON and a page | model, series, stats, rules |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |

@@ -12,7 +12,12 @@ use serde_json::{Map, Value};
 use crate::support::root;
 
 fn gradwatch(args: &[&str], path: &Path) -> Value {
-    let output = Command::cargo_bin("gradwatch").unwrap().args(args).arg(path).output().unwrap();
+    let output = Command::cargo_bin("gradwatch")
+        .unwrap()
+        .args(args)
+        .arg(path)
+        .output()
+        .unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
     })
@@ -25,18 +30,30 @@ fn expected(dir: &Path) -> Map<String, Value> {
 
 fn directories(dir: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
-    entries.filter(|it| it.path().is_dir()).map(|it| it.file_name().into_string().unwrap()).collect()
+    entries
+        .filter(|it| it.path().is_dir())
+        .map(|it| it.file_name().into_string().unwrap())
+        .collect()
 }
 
 fn alarms(run: &Value) -> impl Iterator<Item = &Value> {
-    run["findings"].as_array().unwrap().iter().filter(|it| it["severity"] != "info")
+    run["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["severity"] != "info")
 }
 
 /// What is wrong with the judgement of one run.
 fn misjudged(name: &str, want: &Value, run: &Value) -> Option<String> {
-    let said: Vec<String> = alarms(run).map(|it| format!("{} ({})", it["rule"], it["family"])).collect();
+    let said: Vec<String> = alarms(run)
+        .map(|it| format!("{} ({})", it["rule"], it["family"]))
+        .collect();
     if want["verdict"] != run["verdict"] {
-        return Some(format!("{name}: {} instead of {}: {said:?}", run["verdict"], want["verdict"]));
+        return Some(format!(
+            "{name}: {} instead of {}: {said:?}",
+            run["verdict"], want["verdict"]
+        ));
     }
     let Some(family) = want.get("family") else {
         return (!said.is_empty()).then(|| format!("{name}: false alarms {said:?}"));
@@ -47,22 +64,47 @@ fn misjudged(name: &str, want: &Value, run: &Value) -> Option<String> {
             && it["first_step"].as_i64().is_none_or(|step| step >= from)
             && want.get("rank").is_none_or(|rank| rank == &it["rank"])
     };
-    alarms(run).find(is_it).is_none().then(|| format!("{name}: no finding of family {family} from step {from}: {said:?}"))
+    alarms(run)
+        .find(is_it)
+        .is_none()
+        .then(|| format!("{name}: no finding of family {family} from step {from}: {said:?}"))
 }
 
 #[test]
 fn the_shipped_runs_are_judged_right() {
     let dir = root().join("fixtures/runs");
     let expected = expected(&dir);
-    assert_eq!(expected.keys().cloned().collect::<BTreeSet<_>>(), directories(&dir));
+    assert_eq!(
+        expected.keys().cloned().collect::<BTreeSet<_>>(),
+        directories(&dir)
+    );
     let report = gradwatch(&["audit", "--format", "json"], &dir);
-    let runs: BTreeMap<&str, &Value> =
-        report["runs"].as_array().unwrap().iter().map(|it| (it["run"].as_str().unwrap(), it)).collect();
-    assert_eq!(runs.keys().copied().collect::<BTreeSet<_>>(), expected.keys().map(String::as_str).collect());
-    let wrong: Vec<String> = expected.iter().filter_map(|(name, want)| misjudged(name, want, runs[name.as_str()])).collect();
+    let runs: BTreeMap<&str, &Value> = report["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["run"].as_str().unwrap(), it))
+        .collect();
+    assert_eq!(
+        runs.keys().copied().collect::<BTreeSet<_>>(),
+        expected.keys().map(String::as_str).collect()
+    );
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter_map(|(name, want)| misjudged(name, want, runs[name.as_str()]))
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let lost = |run: &Value| run["problems"].as_array().unwrap().iter().any(|it| it["note"] == false);
-    assert!(!runs.values().any(|it| lost(it)), "a part of a shipped run was not read");
+    let lost = |run: &Value| {
+        run["problems"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|it| it["note"] == false)
+    };
+    assert!(
+        !runs.values().any(|it| lost(it)),
+        "a part of a shipped run was not read"
+    );
 }
 
 /// The series of all runs of a report by tag; a tag that several files hold keeps the one with most points.
@@ -96,7 +138,9 @@ fn misread(name: &str, want: &Value, report: &Value) -> Vec<String> {
             wrong.push(format!("{name}: {tag} is {got} instead of {want}"));
         }
         if tag.contains("_norm/") && (got["layer"].is_null() || got["quantity"] == "other") {
-            wrong.push(format!("{name}: {tag} is not understood as the norm of a layer: {got}"));
+            wrong.push(format!(
+                "{name}: {tag} is not understood as the norm of a layer: {got}"
+            ));
         }
     }
     wrong
@@ -106,7 +150,10 @@ fn misread(name: &str, want: &Value, report: &Value) -> Vec<String> {
 fn logs_of_real_frameworks_are_read_right() {
     let dir = root().join("fixtures/frameworks");
     let expected = expected(&dir);
-    assert_eq!(expected.keys().cloned().collect::<BTreeSet<_>>(), directories(&dir));
+    assert_eq!(
+        expected.keys().cloned().collect::<BTreeSet<_>>(),
+        directories(&dir)
+    );
     let mut wrong = Vec::new();
     for (name, want) in &expected {
         let report = gradwatch(&["inspect", "--format", "json"], &dir.join(name));
@@ -118,7 +165,10 @@ fn logs_of_real_frameworks_are_read_right() {
                 .map(|it| it["depth"].to_string())
                 .collect();
             if depths.len() as u64 != layers {
-                wrong.push(format!("{name}: {} depths instead of {layers}: {depths:?}", depths.len()));
+                wrong.push(format!(
+                    "{name}: {} depths instead of {layers}: {depths:?}",
+                    depths.len()
+                ));
             }
         }
     }
@@ -127,7 +177,10 @@ fn logs_of_real_frameworks_are_read_right() {
 
 #[test]
 fn logs_of_real_frameworks_raise_no_alarm() {
-    let report = gradwatch(&["audit", "--format", "json"], &root().join("fixtures/frameworks"));
+    let report = gradwatch(
+        &["audit", "--format", "json"],
+        &root().join("fixtures/frameworks"),
+    );
     for run in report["runs"].as_array().unwrap() {
         let said: Vec<&Value> = alarms(run).collect();
         assert!(said.is_empty(), "{}: {said:#?}", run["run"]);

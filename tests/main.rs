@@ -1,9 +1,15 @@
 //! One test binary for everything that is shown from outside the crate.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod cli;
 mod cli_simulate;
 mod edge_cases;
+mod engine;
 mod fixtures;
+mod formats;
+mod live_cases;
 mod simulated;
+mod pages;
 mod support;
 mod tidy;

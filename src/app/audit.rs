@@ -6,7 +6,6 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,16 +14,20 @@ use rayon::prelude::*;
 
 use super::baseline::{NotOneRun, are_same_files, portray_path};
 use super::pipeline::judge_run_against;
-use super::rule_set;
+use super::record::Recorders;
+use super::{rule_set, whole_file};
 use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
 use crate::model::Severity;
+use crate::report::html::{Detail, RankRecording, RunPage, run_page, write_page};
+use crate::report::plot::{Plot, write_plots};
 use crate::report::{
-    AuditReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json, write_inspect_text,
+    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json,
+    write_inspect_text,
 };
 use crate::rules::Rule;
 use crate::series::Baseline;
-use crate::source::{RunFiles, discover};
+use crate::source::{Discovery, RunFiles, discover};
 
 /// Judges.
 ///
@@ -32,7 +35,12 @@ use crate::source::{RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let baseline = match args.baseline.as_deref().map(|path| read_baseline(path, &rules.rules)).transpose() {
+    let baseline = match args
+        .baseline
+        .as_deref()
+        .map(|path| read_baseline(path, &rules.rules))
+        .transpose()
+    {
         Ok(baseline) => baseline,
         Err(NotOneRun::Several(why)) => return Err(anyhow::anyhow!(why)),
         Err(NotOneRun::Nothing(why)) => {
@@ -40,7 +48,18 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
             return Ok(ExitStatus::Unreadable);
         }
     };
-    let report = read(&args.input, &rules.rules, baseline.as_ref())?;
+    if let Some(path) = &args.html {
+        whole_file::check(path)?;
+    }
+    let found = discover(&args.input.paths);
+    let detail = args.html.as_ref().map(|_| Detail::of_runs(found.runs.len()));
+    let (report, pages) = read(&args.input, found, |run, tick| {
+        judge_and_draw(run, &rules.rules, other_than(run, baseline.as_ref()), detail, tick)
+    })?;
+    if let Some(path) = &args.html {
+        let pages: Vec<RunPage> = pages.into_iter().flatten().collect();
+        whole_file::write(path, |out| write_page(&report, &pages, out))?;
+    }
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
@@ -53,10 +72,24 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// When the output cannot be written.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
-    let report = read(&args.input, &[], None)?;
-    print(&args.input, |style, out| match args.input.format {
-        Format::Text => write_inspect_text(&report, style, out),
-        Format::Json => write_inspect_json(&report, out),
+    let found = discover(&args.input.paths);
+    let is_plotted = args.plot.is_some();
+    let (report, recordings) = read(&args.input, found, |run, tick| {
+        judge_and_record(run, &[], None, is_plotted, tick)
+    })?;
+    print(&args.input, |style, out| match (args.plot, args.input.format) {
+        (Some(quantity), _) => write_plots(
+            &report.runs,
+            &recordings,
+            Plot {
+                quantity,
+                at: args.at,
+            },
+            style,
+            out,
+        ),
+        (None, Format::Text) => write_inspect_text(&report, style, out),
+        (None, Format::Json) => write_inspect_json(&report, out),
     })?;
     Ok(status(&report, args.input.strict, None))
 }
@@ -77,31 +110,82 @@ type ReadBaseline = (Arc<Baseline>, Vec<PathBuf>);
 fn read_baseline(path: &Path, rules: &[Rule]) -> Result<ReadBaseline, NotOneRun> {
     let portrayed = portray_path(path, rules)?;
     let files = portrayed.files.clone();
-    Ok((Arc::new(portrayed.into_baseline(path.display().to_string())), files))
+    Ok((
+        Arc::new(portrayed.into_baseline(path.display().to_string())),
+        files,
+    ))
 }
 
 /// The baseline, unless this run is it.
 fn other_than<'b>(run: &RunFiles, baseline: Option<&'b ReadBaseline>) -> Option<&'b Arc<Baseline>> {
     let (baseline, files) = baseline?;
-    let own: Vec<PathBuf> = run.streams.iter().flat_map(|it| it.files.iter().cloned()).collect();
+    let own: Vec<PathBuf> = run
+        .streams
+        .iter()
+        .flat_map(|it| it.files.iter().cloned())
+        .collect();
     (!are_same_files(&own, files)).then_some(baseline)
 }
 
-fn read(input: &InputArgs, rules: &[Rule], baseline: Option<&ReadBaseline>) -> anyhow::Result<AuditReport> {
-    let found = discover(&input.paths);
+/// An audit shows no series: those of ten thousand runs would be all that its memory holds.
+fn without_series(mut run: RunReport) -> RunReport {
+    run.series = Vec::new();
+    run
+}
+
+/// Reads all runs, and gives their report and what else was made of each.
+fn read<T: Send>(
+    input: &InputArgs,
+    found: Discovery,
+    read_run: impl Fn(&RunFiles, &(dyn Fn(u64) + Sync)) -> (RunReport, T) + Sync,
+) -> anyhow::Result<(AuditReport, Vec<T>)> {
     let progress = progress_bar(&found.runs);
-    let bytes = AtomicU64::new(0);
-    let tick = |n: u64| {
-        bytes.fetch_add(n, Ordering::Relaxed);
-        progress.inc(n);
-    };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(input.jobs).build().context("failed to start threads")?;
-    let runs = pool.install(|| {
-        let judge = |run| judge_run_against(run, rules, other_than(run, baseline), &|_| None, &tick);
-        found.runs.par_iter().map(judge).collect()
-    });
+    let tick = |n: u64| progress.inc(n);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(input.jobs)
+        .build()
+        .context("failed to start threads")?;
+    let (runs, made) = pool.install(|| found.runs.par_iter().map(|run| read_run(run, &tick)).unzip());
     progress.finish_and_clear();
-    Ok(AuditReport { runs, problems: found.problems })
+    Ok((
+        AuditReport {
+            runs,
+            problems: found.problems,
+        },
+        made,
+    ))
+}
+
+/// Judges a run and keeps its pictures when they are wanted.
+fn judge_and_record(
+    run: &RunFiles,
+    rules: &[Rule],
+    baseline: Option<&Arc<Baseline>>,
+    is_recorded: bool,
+    tick: &(dyn Fn(u64) + Sync),
+) -> (RunReport, Vec<RankRecording>) {
+    let recorders = Recorders::default();
+    let report = judge_run_against(
+        run,
+        rules,
+        baseline,
+        &|stream| is_recorded.then(|| recorders.listen(stream)),
+        tick,
+    );
+    (report, recorders.finish())
+}
+
+/// Judges a run and draws it at once, so that only the finished part of the page is kept.
+fn judge_and_draw(
+    run: &RunFiles,
+    rules: &[Rule],
+    baseline: Option<&Arc<Baseline>>,
+    detail: Option<Detail>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> (RunReport, Option<RunPage>) {
+    let (report, recordings) = judge_and_record(run, rules, baseline, detail.is_some(), tick);
+    let page = detail.map(|it| run_page(&report, recordings, it));
+    (without_series(report), page)
 }
 
 /// A bar on a terminal once the work takes more than a moment.
@@ -109,14 +193,23 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let files: Vec<&PathBuf> = runs.iter().flat_map(|run| run.streams.iter().flat_map(|it| &it.files)).collect();
-    let total: u64 = files.iter().filter_map(|it| std::fs::metadata(it).ok()).map(|it| it.len()).sum();
+    let files: Vec<&PathBuf> = runs
+        .iter()
+        .flat_map(|run| run.streams.iter().flat_map(|it| &it.files))
+        .collect();
+    let total: u64 = files
+        .iter()
+        .filter_map(|it| std::fs::metadata(it).ok())
+        .map(|it| it.len())
+        .sum();
     const WORTH_A_BAR_BYTES: u64 = 64 << 20;
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -139,9 +232,11 @@ fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
     let is_colored = match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
-        // https://no-color.org: any value that is not empty.
-        ColorWhen::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
+        ColorWhen::Auto => super::wants_color(is_terminal),
     };
-    let width = is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0);
+    let width = is_terminal
+        .then(terminal_size::terminal_size)
+        .flatten()
+        .map(|(width, _)| width.0);
     TextStyle { is_colored, width }
 }

@@ -4,13 +4,12 @@
 //! every audit; a path with no run or several is refused in a sentence that says so.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::pipeline::judge_run;
-use crate::model::{Family, Severity};
 use crate::report::RunReport;
 use crate::rules::Rule;
-use crate::series::{Baseline, Portrait, SeriesInfo, Tap, Trouble};
+use crate::series::{Baseline, Portrait, PortraitTap, Tap};
 use crate::source::{RunFiles, discover};
 
 /// One run, read.
@@ -64,27 +63,23 @@ pub fn portray_path(path: &Path, rules: &[Rule]) -> Result<Portrayed, NotOneRun>
 }
 
 fn portray(run: &RunFiles, rules: &[Rule]) -> Portrayed {
-    let portraits: Mutex<Vec<(Option<u32>, SharedPortrait)>> = Mutex::default();
+    let taps: Mutex<Vec<(Option<u32>, PortraitTap)>> = Mutex::default();
     let report = judge_run(
         run,
         rules,
         &|stream| {
-            let portrait = Arc::new(Mutex::new(Portrait::default()));
-            portraits
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push((stream.rank, Arc::clone(&portrait)));
-            Some(Box::new(PortraitTap(portrait)) as Box<dyn Tap>)
+            let tap = PortraitTap::default();
+            let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);
+            taps.push((stream.rank, tap.clone()));
+            Some(Box::new(tap) as Box<dyn Tap>)
         },
         &|_| (),
     );
-    let mut parts = portraits.into_inner().unwrap_or_else(PoisonError::into_inner);
-    parts.sort_by_key(|(rank, _)| *rank);
+    let mut taps = taps.into_inner().unwrap_or_else(PoisonError::into_inner);
+    taps.sort_by_key(|(rank, _)| *rank);
     let mut portrait = Portrait::default();
-    for (_, part) in parts {
-        portrait.join(std::mem::take(
-            &mut *part.lock().unwrap_or_else(PoisonError::into_inner),
-        ));
+    for (_, tap) in taps {
+        portrait.join(tap.take());
     }
     let files = run
         .streams
@@ -102,22 +97,7 @@ impl Portrayed {
     /// This run as a baseline. Its troubles are the findings that a learning rate of 0 tells apart.
     #[must_use]
     pub fn into_baseline(self, name: String) -> Baseline {
-        let is_trouble = |family| matches!(family, Family::Nonfinite | Family::Depth);
-        let findings = self.report.findings.iter();
-        let troubles = findings
-            .filter(|it| is_trouble(it.family) && it.severity >= Severity::Warning && !it.is_superseded)
-            .map(|it| Trouble {
-                family: it.family,
-                kind: it.kind,
-                rule: it.rule.clone(),
-                message: it.message.clone(),
-            })
-            .collect();
-        Baseline {
-            name,
-            portrait: self.portrait,
-            troubles,
-        }
+        Baseline::new(name, self.portrait, &self.report.findings)
     }
 }
 
@@ -133,21 +113,4 @@ pub fn are_same_files(a: &[PathBuf], b: &[PathBuf]) -> bool {
         real
     };
     real(a) == real(b)
-}
-
-/// A portrait that its tap and its reader hold.
-type SharedPortrait = Arc<Mutex<Portrait>>;
-
-struct PortraitTap(SharedPortrait);
-
-impl Tap for PortraitTap {
-    fn point(&mut self, _id: u32, series: &SeriesInfo, step: i64, _wall_time: Option<f64>, value: f64) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(series, step, value);
-    }
-    fn rewind(&mut self, _id: u32, step: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).rewind(step);
-    }
 }

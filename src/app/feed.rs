@@ -2,19 +2,25 @@
 //!
 //! In: paths. Out: samples, lines and marks to the engine; a [`FileReport`] and problems per file. Invariants:
 //! no file descriptor is held by a file that is not being read; memory does not grow with the files; several
-//! event files are merged by wall time.
+//! files of one stream are merged by wall time.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, Opened, Sink, open};
+use crate::decode::{Decode, Opened, Sink, Tally, open};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
-use crate::source::BlockReader;
+use crate::source::{BLOCK_BYTES, BlockReader};
 
 /// Problems of one file that are listed; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
+
+/// Bytes of all merged files together that are decoded ahead: a decoded point takes three times its text.
+const AHEAD_BYTES: usize = 64 << 20;
+
+/// Bytes of one merged file that are decoded ahead at least; less would read the same block again and again.
+const AHEAD_BYTES_MIN: usize = 8 << 10;
 
 /// What was read of the files of one stream.
 #[derive(Debug, Default)]
@@ -29,8 +35,16 @@ pub struct Fed {
 
 /// Reads the files into the engine. `shown` turns a path into what people see, `tick` hears how many bytes were
 /// read.
-pub fn feed(files: &[PathBuf], engine: &mut Engine<'_>, shown: &dyn Fn(&Path) -> String, tick: &dyn Fn(u64)) -> Fed {
-    let mut fed = Fed { precedence: u32::MAX, ..Fed::default() };
+pub fn feed(
+    files: &[PathBuf],
+    engine: &mut Engine<'_>,
+    shown: &dyn Fn(&Path) -> String,
+    tick: &dyn Fn(u64),
+) -> Fed {
+    let mut fed = Fed {
+        precedence: u32::MAX,
+        ..Fed::default()
+    };
     let mut blocks = BlockReader::new();
     let mut readers: Vec<FileReader> = Vec::new();
     for path in files {
@@ -50,6 +64,7 @@ pub fn feed(files: &[PathBuf], engine: &mut Engine<'_>, shown: &dyn Fn(&Path) ->
     for reader in readers {
         fed.precedence = fed.precedence.min(precedence(reader.decoder.format()));
         fed.problems.extend(reader.overflow_note());
+        fed.problems.extend(reader.nothing_note());
         fed.files.push(reader.report());
     }
     fed
@@ -60,7 +75,7 @@ fn precedence(format: &str) -> u32 {
     match format {
         "tfevents" => 0,
         "wandb" => 1,
-        "trainer-state" | "json" => 2,
+        "trainer-state" | "json" | "mlflow" | "clearml" => 2,
         "jsonl" => 3,
         "csv" | "csv-long" | "tsv" => 4,
         _ => 5,
@@ -89,11 +104,24 @@ impl FileReader {
         let refuse = |format: &str, what: Option<String>| {
             let (path, format) = (shown.clone(), format.to_owned());
             let problem = what.map(|what| Problem::path(path.clone(), what));
-            Refused { report: FileReport { path, format, bytes: 0, records: 0, skipped: 0, is_log: false }, problem }
+            Refused {
+                report: FileReport {
+                    path,
+                    format,
+                    bytes: 0,
+                    records: 0,
+                    skipped: 0,
+                    is_log: false,
+                },
+                problem,
+            }
         };
         let unreadable = |problem: Problem| refuse("unreadable", Some(problem.what));
         blocks.start(path, 0).map_err(unreadable)?;
-        let head = blocks.next_block().map_err(unreadable)?.map_or(&[][..], |it| it.bytes);
+        let head = blocks
+            .next_block()
+            .map_err(unreadable)?
+            .map_or(&[][..], |it| it.bytes);
         match open(head, &path.to_string_lossy()) {
             Opened::Decoder(decoder) => Ok(Self {
                 path: path.to_owned(),
@@ -104,8 +132,14 @@ impl FileReader {
                 queue: VecDeque::new(),
                 is_done: false,
             }),
-            Opened::Compressed(how) => Err(refuse(how, Some(format!("compressed with {how}: decompress it to have it read")))),
-            Opened::Later(what) => Err(refuse(what, Some(format!("{what}: a format that is not read yet")))),
+            Opened::Compressed(how) => Err(refuse(
+                how,
+                Some(format!("compressed with {how}: decompress it to have it read")),
+            )),
+            Opened::Later(what) => Err(refuse(
+                what,
+                Some(format!("{what}: a format that is not read yet")),
+            )),
             Opened::NotALog(why) => Err(refuse(&format!("not a log ({why})"), None)),
             Opened::Empty => Err(refuse("empty", None)),
         }
@@ -120,31 +154,88 @@ impl FileReader {
         tick: &dyn Fn(u64),
     ) -> bool {
         let mut target = EngineTarget { engine };
-        let mut sink = FileSink { target: &mut target, problems, path: &self.shown, kept: &mut self.problems };
-        self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+        let mut sink = FileSink {
+            target: &mut target,
+            problems,
+            path: &self.shown,
+            kept: &mut self.problems,
+        };
+        self.is_done = !read_block(
+            blocks,
+            BLOCK_BYTES,
+            &self.path,
+            &mut self.offset,
+            self.decoder.as_mut(),
+            &mut sink,
+            tick,
+        );
         !self.is_done
     }
 
     /// Decodes until something is in the queue or the file is at its end.
-    fn fill(&mut self, blocks: &mut BlockReader, problems: &mut Vec<Problem>, tick: &dyn Fn(u64)) {
+    fn fill(
+        &mut self,
+        blocks: &mut BlockReader,
+        limit: usize,
+        problems: &mut Vec<Problem>,
+        tick: &dyn Fn(u64),
+    ) {
         while self.queue.is_empty() && !self.is_done {
-            let mut sink = FileSink { target: &mut self.queue, problems, path: &self.shown, kept: &mut self.problems };
-            self.is_done = !read_block(blocks, &self.path, &mut self.offset, self.decoder.as_mut(), &mut sink, tick);
+            let mut sink = FileSink {
+                target: &mut self.queue,
+                problems,
+                path: &self.shown,
+                kept: &mut self.problems,
+            };
+            self.is_done = !read_block(
+                blocks,
+                limit,
+                &self.path,
+                &mut self.offset,
+                self.decoder.as_mut(),
+                &mut sink,
+                tick,
+            );
         }
     }
 
-    /// Wall time of the next point; marks belong to the point that follows them.
+    /// Wall time of the next point, or its step where the format has no times; marks belong to the point that
+    /// follows them.
     fn next_time(&self) -> Option<f64> {
+        let is_timed = self.decoder.format() == "tfevents";
         let time = |held: &Held| match held {
-            Held::Sample { wall_time, .. } => Some(wall_time.unwrap_or(f64::NEG_INFINITY)),
+            Held::Sample {
+                wall_time: Some(time),
+                ..
+            } => Some(*time),
+            Held::Sample { step, .. } => Some(if is_timed { f64::NEG_INFINITY } else { *step as f64 }),
             Held::Mark(_) => None,
         };
-        self.queue.iter().find_map(time).or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
+        self.queue
+            .iter()
+            .find_map(time)
+            .or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
     }
 
     fn overflow_note(&self) -> Option<Problem> {
         let dropped = self.problems.dropped;
-        (dropped > 0).then(|| Problem::path(self.shown.clone(), format!("{dropped} further problems of this file are not listed")))
+        (dropped > 0).then(|| {
+            Problem::path(
+                self.shown.clone(),
+                format!("{dropped} further problems of this file are not listed"),
+            )
+        })
+    }
+
+    /// Why a file that could be read gave nothing.
+    fn nothing_note(&self) -> Option<Problem> {
+        let is_silent =
+            self.decoder.tally() == Tally::default() && self.offset > 0 && self.decoder.format() == "text";
+        let what = "no line with a step (or epoch) and a known metric was found in this text";
+        is_silent.then(|| Problem {
+            is_note: true,
+            ..Problem::path(self.shown.clone(), what)
+        })
     }
 
     fn report(&self) -> FileReport {
@@ -162,21 +253,28 @@ impl FileReader {
 
 /// Reads the block at `offset` and decodes it; at the end of the file lets the decoder finish and says false.
 /// A reader that stood in another file turns to this one.
+///
+/// At most `limit` bytes are decoded.
 fn read_block(
     blocks: &mut BlockReader,
+    limit: usize,
     path: &Path,
     offset: &mut u64,
     decoder: &mut dyn Decode,
     sink: &mut dyn Sink,
     tick: &dyn Fn(u64),
 ) -> bool {
-    let turned = if blocks.position() == Some((path, *offset)) { Ok(()) } else { blocks.start(path, *offset) };
+    let turned = if blocks.position() == Some((path, *offset)) {
+        Ok(())
+    } else {
+        blocks.start(path, *offset)
+    };
     match turned.and_then(|()| blocks.next_block()) {
         Ok(Some(block)) => {
-            let n = block.bytes.len() as u64;
-            *offset += n;
-            tick(n);
-            decoder.feed(block.bytes, sink);
+            let bytes = block.bytes.get(..limit).unwrap_or(block.bytes);
+            *offset += bytes.len() as u64;
+            tick(bytes.len() as u64);
+            decoder.feed(bytes, sink);
             true
         }
         Ok(None) => {
@@ -191,7 +289,7 @@ fn read_block(
     }
 }
 
-/// Merges event files by wall time; of equal times the file that was named first goes first. A file that begins
+/// Merges files by wall time, those that have none by step; of equal times the file that was named first goes first. A file that begins
 /// with a session start is a later attempt: it waits for every file that began before it, whose points at or
 /// after its first step it replaces whatever their times say. Files are decoded only from the time on at which
 /// they are needed, so that a run of a thousand restarts is not held in memory at once.
@@ -202,25 +300,37 @@ fn merge(
     problems: &mut Vec<Problem>,
     tick: &dyn Fn(u64),
 ) {
-    let mut begins: Vec<(usize, Begin)> = (0..).zip(files.iter_mut().map(|file| file.peek_begin(blocks))).collect();
+    let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
+    let mut begins: Vec<(usize, Begin)> = (0..)
+        .zip(files.iter_mut().map(|file| file.peek_begin(blocks, limit)))
+        .collect();
     begins.sort_by(|(_, a), (_, b)| a.time.total_cmp(&b.time));
     let mut waiting: VecDeque<(usize, Begin)> = begins.into();
     let mut active: Vec<usize> = Vec::new();
     loop {
         active.retain(|index| {
-            files[*index].fill(blocks, problems, tick);
+            files[*index].fill(blocks, limit, problems, tick);
             !files[*index].queue.is_empty()
         });
         let head = |index: &usize| files[*index].next_time().map(|time| (time, *index));
-        let first = active.iter().filter_map(head).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let first = active
+            .iter()
+            .filter_map(head)
+            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let is_due = |begin: &Begin| first.is_none_or(|(time, _)| !begin.is_session && begin.time <= time);
         if waiting.front().is_some_and(|(_, begin)| is_due(begin)) {
             active.extend(waiting.pop_front().map(|(index, _)| index));
             continue;
         }
         let Some((_, index)) = first else { return };
-        let others = active.iter().filter(|it| **it != index).filter_map(|it| files[*it].next_time());
-        let next_begin = waiting.front().filter(|(_, begin)| !begin.is_session).map(|(_, begin)| begin.time);
+        let others = active
+            .iter()
+            .filter(|it| **it != index)
+            .filter_map(|it| files[*it].next_time());
+        let next_begin = waiting
+            .front()
+            .filter(|(_, begin)| !begin.is_session)
+            .map(|(_, begin)| begin.time);
         let until = others.chain(next_begin).fold(f64::INFINITY, f64::min);
         files[index].give_until(until, engine);
     }
@@ -237,12 +347,20 @@ struct Begin {
 
 impl FileReader {
     /// Looks at the first block and goes back to the start.
-    fn peek_begin(&mut self, blocks: &mut BlockReader) -> Begin {
-        let begin = Begin { time: f64::NEG_INFINITY, is_session: false };
-        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else { return begin };
-        peek.fill(blocks, &mut Vec::new(), &|_| ());
+    fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
+        let begin = Begin {
+            time: f64::NEG_INFINITY,
+            is_session: false,
+        };
+        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else {
+            return begin;
+        };
+        peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
         let is_session = matches!(peek.queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
-        Begin { time: peek.next_time().unwrap_or(f64::NEG_INFINITY), is_session }
+        Begin {
+            time: peek.next_time().unwrap_or(f64::NEG_INFINITY),
+            is_session,
+        }
     }
 
     /// Gives what is in the queue up to this wall time, at least one item.
@@ -258,7 +376,14 @@ impl FileReader {
 
 /// An item that waits for its turn.
 enum Held {
-    Sample { tag: Box<str>, step: i64, wall_time: Option<f64>, value: f64, form: Form, offset: u64 },
+    Sample {
+        tag: Box<str>,
+        step: i64,
+        wall_time: Option<f64>,
+        value: f64,
+        form: Form,
+        offset: u64,
+    },
     Mark(HeldMark),
 }
 
@@ -273,8 +398,22 @@ enum HeldMark {
 impl Held {
     fn give(self, engine: &mut Engine<'_>) {
         match self {
-            Held::Sample { tag, step, wall_time, value, form, offset } => {
-                engine.sample(&Sample { tag: &tag, step, wall_time, value, form, offset });
+            Held::Sample {
+                tag,
+                step,
+                wall_time,
+                value,
+                form,
+                offset,
+            } => {
+                engine.sample(&Sample {
+                    tag: &tag,
+                    step,
+                    wall_time,
+                    value,
+                    form,
+                    offset,
+                });
             }
             Held::Mark(HeldMark::SessionStart(step)) => engine.mark(Mark::SessionStart { step }),
             Held::Mark(HeldMark::PlannedSteps(steps)) => engine.mark(Mark::PlannedSteps(steps)),
@@ -317,10 +456,24 @@ impl Target for EngineTarget<'_, '_> {
 
 impl Target for VecDeque<Held> {
     fn sample(&mut self, sample: &Sample<'_>) {
-        let Sample { tag, step, wall_time, value, form, offset } = *sample;
-        self.push_back(Held::Sample { tag: tag.into(), step, wall_time, value, form, offset });
+        let Sample {
+            tag,
+            step,
+            wall_time,
+            value,
+            form,
+            offset,
+        } = *sample;
+        self.push_back(Held::Sample {
+            tag: tag.into(),
+            step,
+            wall_time,
+            value,
+            form,
+            offset,
+        });
     }
-    // Only event files are merged, and these have neither lines nor fields that can be missing.
+    // Only event files and files of one metric are merged, and these have neither lines nor fields that can be missing.
     fn line(&mut self, _line: &TextLine<'_>) {}
     fn mark(&mut self, mark: Mark<'_>) {
         self.push_back(Held::Mark(match mark {
@@ -355,7 +508,10 @@ impl<T: Target> Sink for FileSink<'_, T> {
     fn problem(&mut self, problem: Problem) {
         if self.kept.kept < PROBLEMS_MAX {
             self.kept.kept += 1;
-            self.problems.push(Problem { path: self.path.to_owned(), ..problem });
+            self.problems.push(Problem {
+                path: self.path.to_owned(),
+                ..problem
+            });
         } else {
             self.kept.dropped += 1;
         }

@@ -6,13 +6,17 @@
 pub mod audit;
 pub mod baseline;
 pub mod calibrate;
+mod chain_case;
 pub mod compare;
 pub mod feed;
+pub mod follow;
 pub mod pipeline;
+pub mod record;
 pub mod rule_harness;
 pub mod rule_set;
 pub mod rules_cmd;
 pub mod simulate;
+pub mod whole_file;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,7 +35,11 @@ pub fn main() -> ExitCode {
             let is_help = !error.use_stderr();
             // Nothing is left to be done when the terminal is gone.
             let _ = error.print();
-            return if is_help { ExitStatus::Clean.into() } else { ExitStatus::Usage.into() };
+            return if is_help {
+                ExitStatus::Clean.into()
+            } else {
+                ExitStatus::Usage.into()
+            };
         }
     };
     match run(&cli) {
@@ -66,6 +74,12 @@ fn printed(run: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitStatus>) -> an
     let status = run(&mut text)?;
     unless_broken_pipe(io::stdout().write_all(&text))?;
     Ok(status)
+}
+
+/// Whether to colour what goes to standard output or error when the user does not say.
+fn wants_color(is_terminal: bool) -> bool {
+    // https://no-color.org: any value that is not empty.
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }
 
 /// A reader that goes away (`| head`) is not an error.

@@ -17,7 +17,12 @@ use crate::source::{RunFiles, StreamFiles};
 pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 
 /// Reads and judges one run. `tick` hears how many bytes were read.
-pub fn judge_run(run: &RunFiles, rules: &[Rule], make_tap: &MakeTap<'_>, tick: &(dyn Fn(u64) + Sync)) -> RunReport {
+pub fn judge_run(
+    run: &RunFiles,
+    rules: &[Rule],
+    make_tap: &MakeTap<'_>,
+    tick: &(dyn Fn(u64) + Sync),
+) -> RunReport {
     judge_run_against(run, rules, None, make_tap, tick)
 }
 
@@ -31,7 +36,7 @@ pub fn judge_run_against(
 ) -> RunReport {
     let mut report = RunReport::new(&run.name);
     let mut outcomes = Vec::new();
-    let shown = |path: &Path| path.strip_prefix(&run.root).unwrap_or(path).to_string_lossy().into_owned();
+    let shown = |path: &Path| shown_path(path, &run.root);
     for stream in &run.streams {
         let mut engine = Engine::new(rules, &run.name);
         if let Some(baseline) = baseline {
@@ -44,8 +49,17 @@ pub fn judge_run_against(
         let outcome = engine.finish(&end_of(&fed));
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
         report.take_stream(fed.files, fed.problems, &outcome);
-        report.problems.extend(outcome.notes.iter().cloned().map(|note| Problem { path: place.clone(), ..note }));
-        outcomes.push(StreamOutcome { rank: stream.rank, precedence: fed.precedence, outcome });
+        report
+            .problems
+            .extend(outcome.notes.iter().cloned().map(|note| Problem {
+                path: place.clone(),
+                ..note
+            }));
+        outcomes.push(StreamOutcome {
+            rank: stream.rank,
+            precedence: fed.precedence,
+            outcome,
+        });
     }
     let mut outcome = join(outcomes);
     if let Some(baseline) = baseline {
@@ -53,6 +67,15 @@ pub fn judge_run_against(
     }
     report.take_outcome(outcome);
     report
+}
+
+/// The path below the root that was given; the whole path when the file itself was given.
+fn shown_path(path: &Path, root: &Path) -> String {
+    let below = path
+        .strip_prefix(root)
+        .ok()
+        .filter(|it| !it.as_os_str().is_empty());
+    below.unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn end_of(fed: &Fed) -> StreamEnd {

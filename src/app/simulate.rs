@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError, Trainer, row_of, simulate_norms, width_one,
+    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError,
+    Trainer, row_of, simulate_norms, width_one,
 };
 
 mod print;
@@ -97,9 +98,15 @@ fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), Sim
     Ok(())
 }
 
-fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
+/// The training run that the arguments describe, at step 0.
+///
+/// # Errors
+/// A bad argument, or too many weights.
+pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
     let sgd = Sgd {
-        learning_rate: args.learning_rate.unwrap_or(if args.steps.is_some() { TRAINING_RATE } else { 0.0 }),
+        learning_rate: args
+            .learning_rate
+            .unwrap_or(if args.steps.is_some() { TRAINING_RATE } else { 0.0 }),
         momentum: args.momentum,
         weight_decay: args.weight_decay,
         clip_norm: args.clip,

@@ -15,7 +15,8 @@ mod tests;
 mod threshold;
 
 pub use healthy::{
-    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, mad_z_limit, time_noise,
+    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, mad_z_limit,
+    time_noise,
 };
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};

@@ -11,8 +11,13 @@ use super::{Calibration, TAU};
 #[must_use]
 pub fn rule_file(calibration: &Calibration) -> String {
     let bounds = &calibration.bounds;
-    let walk = "# The bounds hold for the width above; the general bound by width is not needed.\nwalk_z = 0.0\n";
-    rules_text(&header(calibration), [bounds.ratio_per_layer, bounds.total_ratio, bounds.critical_ratio], Some(walk))
+    let walk =
+        "# The bounds hold for the width above; the general bound by width is not needed.\nwalk_z = 0.0\n";
+    rules_text(
+        &header(calibration),
+        [bounds.ratio_per_layer, bounds.total_ratio, bounds.critical_ratio],
+        Some(walk),
+    )
 }
 
 /// The rules under a header: ratio per layer, total and critical ratio, and further lines.

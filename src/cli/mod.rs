@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::Severity;
+use crate::model::{Quantity, Severity};
 
 mod calibrate;
 mod compare;
@@ -130,6 +130,9 @@ pub struct AuditArgs {
     /// A run at learning rate 0 (or any other) that every run is compared with: its log directory or file.
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
+    /// Write one self-contained page with curves, heat maps and depth profiles of every run; it replaces the file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// `gradwatch inspect`.
@@ -138,6 +141,20 @@ pub struct InspectArgs {
     /// Input and output.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Draw a quantity instead: a row of blocks per layer over the steps and its depth profile, as text. One of
+    /// `grad_norm`, `weight_norm`, `activation_norm`, `update_norm`, `update_ratio`, `loss`, `learning_rate` ...
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity, conflicts_with = "format")]
+    pub plot: Option<Quantity>,
+    /// The step of the depth profile; the last one unless given.
+    #[arg(long, value_name = "STEP", requires = "plot", allow_hyphen_values = true)]
+    pub at: Option<i64>,
+}
+
+fn quantity(word: &str) -> Result<Quantity, String> {
+    Quantity::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = Quantity::ALL.iter().map(|it| it.as_str()).collect();
+        format!("not a quantity; one of {}", words.join(", "))
+    })
 }
 
 /// `gradwatch rules ...`.

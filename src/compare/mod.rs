@@ -90,14 +90,23 @@ pub fn compare(run: &Portrait, baseline: &Baseline) -> Comparison {
     comparison
 }
 
-fn standing(run: &Portrait, baseline: &Baseline, loss: Option<&LossComparison>, layers: &[LayerComparison]) -> Standing {
+fn standing(
+    run: &Portrait,
+    baseline: &Baseline,
+    loss: Option<&LossComparison>,
+    layers: &[LayerComparison],
+) -> Standing {
     let is_better = !ends_broken(run) && loss.is_some_and(LossComparison::is_better);
     let has_trouble = !baseline.troubles.is_empty() || ends_broken(&baseline.portrait);
-    let has_frozen = || layers.iter().any(|it| it.has_moved.is_some()) && !layers.iter().any(|it| it.has_moved == Some(true));
+    let has_frozen = || {
+        layers.iter().any(|it| it.has_moved.is_some()) && !layers.iter().any(|it| it.has_moved == Some(true))
+    };
     match loss {
         _ if is_better => Standing::Training,
         _ if ends_broken(run) && !has_trouble => Standing::Worse,
-        Some(_) | None if has_trouble && (loss.is_some() || ends_broken(run) || ends_broken(&baseline.portrait)) => {
+        Some(_) | None
+            if has_trouble && (loss.is_some() || ends_broken(run) || ends_broken(&baseline.portrait)) =>
+        {
             Standing::TroubleToo
         }
         Some(loss) if loss.is_worse() => Standing::Worse,
@@ -109,5 +118,8 @@ fn standing(run: &Portrait, baseline: &Baseline, loss: Option<&LossComparison>, 
 
 /// Whether the last loss is NaN or infinite.
 fn ends_broken(run: &Portrait) -> bool {
-    run.loss.as_ref().and_then(|loss| loss.trace.last).is_some_and(|(_, value)| !value.is_finite())
+    run.loss
+        .as_ref()
+        .and_then(|loss| loss.trace.last)
+        .is_some_and(|(_, value)| !value.is_finite())
 }

@@ -12,7 +12,7 @@ use crate::simulate::Rng;
 fn add(portrait: &mut Portrait, tag: &str, values: impl IntoIterator<Item = (i64, f64)>) {
     let mut series = SeriesInfo::new(tag, understand(tag));
     for (step, value) in values {
-        series.add(step, value, Form::EXACT);
+        series.add(step, value, &Form::EXACT);
         portrait.add(&series, step, value);
     }
 }

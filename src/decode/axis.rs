@@ -56,6 +56,11 @@ impl StepAxis {
         self.last_step
     }
 
+    /// The step of the last row that was placed.
+    pub(crate) fn last_step(&self) -> Option<i64> {
+        (self.n_rows > 0).then_some(self.last_step)
+    }
+
     fn turn_to(&mut self, kind: Kind, sink: &mut dyn Sink) {
         if self.kind != kind {
             self.kind = kind;

@@ -4,12 +4,18 @@
 //! never by extension alone; the extension decides only where the content fits two formats; an event file is
 //! one by its name whatever damage it starts with, as for TensorBoard.
 
+use super::clearml::ClearmlDecoder;
 use super::csv::{CsvDecoder, looks_like_a_table};
 use super::document::DocumentDecoder;
 use super::encoding::{Encoding, Utf16Reader, detect as detect_encoding};
 use super::json::Flattener;
 use super::jsonl::JsonlDecoder;
+use super::mlflow::{MlflowDecoder, Point};
+use super::prefixed::Prefixed;
 use super::text::TextDecoder;
+use super::transcode::Utf16Decoder;
+use super::unpack::{Compression, Unpacker};
+use super::wandb::WandbDecoder;
 use super::{Decode, EventDecoder, Sink};
 use crate::model::{Mark, Problem, Sample, TextLine};
 
@@ -44,6 +50,14 @@ pub fn open(head: &[u8], path: &str) -> Opened {
     )
 }
 
+/// Recognises the file inside a compressed one.
+pub(super) fn open_plain(head: &[u8], path: &str) -> Opened {
+    match compression(head) {
+        Some(found) => Opened::Compressed(found.name()),
+        None => open(head, path),
+    }
+}
+
 /// Recognises a file by its first bytes and its path, given the makers of the event file decoder and the text
 /// log decoder.
 fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
@@ -51,14 +65,16 @@ fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
     if head.iter().all(|b| *b == 0) {
         return Opened::Empty;
     }
-    if let Some(name) = compression(head) {
-        return Opened::Compressed(name);
+    match compression(head) {
+        Some(Packed::Read(how)) => return Opened::Decoder(Box::new(Unpacker::new(how, path))),
+        Some(Packed::Named(name)) => return Opened::Compressed(name),
+        None => {}
     }
     if base_name(path).contains("tfevents") || starts_with_a_record(head) {
         return Opened::Decoder(event());
     }
     if head.starts_with(b":W&B") {
-        return Opened::Later("wandb");
+        return Opened::Decoder(Box::new(WandbDecoder::new()));
     }
     if let Some(reason) = binary(head) {
         return Opened::NotALog(reason);
@@ -73,18 +89,19 @@ fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
         };
     }
     if is_mlflow(&lines, path) {
-        return Opened::Later("mlflow");
+        return Opened::Decoder(Box::new(MlflowDecoder::new(path)));
     }
-    json(&plain, &lines, path)
+    let is_utf16 = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+    json(&plain, &lines, path, is_utf16)
         .or_else(|| {
             let is_expected = has_extension(path, &["csv", "tsv"]);
-            looks_like_a_table(&lines.complete, plain.ends_with(b"\n"), is_expected).then(make_csv)
+            looks_like_a_table(&lines.complete, plain.ends_with(b"\n"), is_expected).then(|| make_csv(path))
         })
         .unwrap_or_else(|| Opened::Decoder(text()))
 }
 
-fn make_csv() -> Opened {
-    Opened::Decoder(Box::new(CsvDecoder::new()))
+fn make_csv(path: &str) -> Opened {
+    Opened::Decoder(Prefixed::by_path(Box::new(CsvDecoder::new()), path))
 }
 
 fn base_name(path: &str) -> &str {
@@ -98,21 +115,35 @@ fn has_extension(path: &str, extensions: &[&str]) -> bool {
     extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
 }
 
-fn compression(head: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 4] = [
-        (b"\x1f\x8b", "gzip"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"),
-    ];
-    let found = MAGIC
-        .iter()
-        .find(|(magic, _)| head.starts_with(magic))
-        .map(|(_, name)| *name);
-    match found {
-        Some("bzip2") if head.get(4..10) != Some(b"1AY&SY") => None,
-        None if is_zlib(head) => Some("zlib"),
-        other => other,
+/// A compression that is read, or only known by name.
+#[derive(Debug, Clone, Copy)]
+enum Packed {
+    Read(Compression),
+    Named(&'static str),
+}
+
+impl Packed {
+    fn name(self) -> &'static str {
+        match self {
+            Packed::Read(Compression::Gzip) => "gzip",
+            Packed::Read(Compression::Zlib) => "zlib",
+            Packed::Read(Compression::Zstd) => "zstd",
+            Packed::Named(name) => name,
+        }
+    }
+}
+
+fn compression(head: &[u8]) -> Option<Packed> {
+    if head.starts_with(b"\x1f\x8b") {
+        Some(Packed::Read(Compression::Gzip))
+    } else if head.starts_with(b"\x28\xb5\x2f\xfd") {
+        Some(Packed::Read(Compression::Zstd))
+    } else if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+        Some(Packed::Named("bzip2"))
+    } else if head.starts_with(b"\xfd7zXZ\0") {
+        Some(Packed::Named("xz"))
+    } else {
+        is_zlib(head).then_some(Packed::Read(Compression::Zlib))
     }
 }
 
@@ -235,23 +266,23 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.get(start..).unwrap_or_default().trim_ascii()
 }
 
-/// `timestamp_ms value step`, two, three or five fields, in a directory `metrics`.
+/// `timestamp_ms value step` in every line; lines of two fields only in a directory `metrics`.
 fn is_mlflow(lines: &Lines<'_>, path: &str) -> bool {
-    let is_point = |line: &&[u8]| {
-        let fields: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
-        let is_time = fields
-            .first()
-            .is_some_and(|f| (12..=14).contains(&f.len()) && f.iter().all(u8::is_ascii_digit));
-        is_time && matches!(fields.len(), 2 | 3 | 5)
-    };
-    path.replace('\\', "/").contains("metrics/")
-        && !lines.complete.is_empty()
-        && lines.complete.iter().all(is_point)
+    let is_named = path.replace('\\', "/").contains("metrics/");
+    let is_point = |line: &&[u8]| Point::read(line).is_some_and(|point| is_named || point.step.is_some());
+    !lines.complete.is_empty() && lines.complete.iter().all(is_point)
 }
 
-fn json(head: &[u8], lines: &Lines<'_>, path: &str) -> Option<Opened> {
+fn json(head: &[u8], lines: &Lines<'_>, path: &str, is_utf16: bool) -> Option<Opened> {
     let jsonl = || Opened::Decoder(Box::new(JsonlDecoder::new()));
-    let document = || Opened::Decoder(Box::new(DocumentDecoder::new()));
+    let document = || {
+        let decoder: Box<dyn Decode> = Box::new(DocumentDecoder::new());
+        Opened::Decoder(if is_utf16 {
+            Box::new(Utf16Decoder::new(decoder))
+        } else {
+            decoder
+        })
+    };
     let n_objects = lines.complete.iter().filter(|line| is_row(line)).count();
     let is_one_line = lines.complete.len() <= 1;
     match lines.first.first()? {
@@ -263,7 +294,7 @@ fn json(head: &[u8], lines: &Lines<'_>, path: &str) -> Option<Opened> {
                 .iter()
                 .all(|l| l.starts_with(b"[") && is_whole_value(l)) =>
         {
-            Some(Opened::Later("clearml"))
+            Some(Opened::Decoder(Box::new(ClearmlDecoder::new())))
         }
         _ if n_objects > 0 && n_objects * 2 >= lines.complete.len() => Some(jsonl()),
         b'{' if is_one_line && lines.first.len() > 1 && has_extension(path, &["jsonl", "ndjson"]) => {

@@ -11,7 +11,11 @@
 mod columns;
 mod scan;
 
-use super::json::{Flattener, Scalar};
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
+use super::json::{Flattener, Scalar, is_media_type};
 use super::row::Rows;
 use super::trouble::Trouble;
 use super::{Decode, Sink, Tally};
@@ -24,6 +28,9 @@ pub use scan::UNIT_BYTES_MAX;
 
 /// Bytes of a document that are read; 4 million steps of a `trainer_state.json` with two numbers each.
 pub const DOCUMENT_BYTES_MAX: u64 = 256 << 20;
+
+/// Most histograms and media objects of a document that are known as such.
+const OBJECTS_MAX: usize = 65_536;
 
 /// Keys under which a list of objects is a list of rows.
 const ROW_LISTS: [&str; 11] = [
@@ -57,6 +64,8 @@ struct Document {
     root_offset: u64,
     n_rows_of_root: u64,
     columns: Columns,
+    /// Paths of histograms and media objects of Weights & Biases, of which the members are no values.
+    objects: HashSet<Box<str>, RandomState>,
     is_trainer_state: bool,
     has_left_out: bool,
     tally: Tally,
@@ -115,6 +124,7 @@ impl Document {
                 self.n_rows_of_root = 0;
                 self.latest.start();
                 self.columns.clear();
+                self.objects.clear();
             }
             Unit::Row { list, bytes, offset } => self.row(list, bytes, offset, sink),
             Unit::Element { list, bytes, .. } => self.element(list, bytes),
@@ -160,6 +170,12 @@ impl Document {
     }
 
     fn scalar(&mut self, path: &str, bytes: &[u8], offset: u64, sink: &mut dyn Sink) {
+        if let Some(object) = path.strip_suffix("/_type")
+            && self.objects.len() < OBJECTS_MAX
+            && is_object_type(bytes)
+        {
+            self.objects.insert(object.into());
+        }
         let latest = &mut self.latest;
         let mut planned = None;
         let read = self.flattener.flatten(bytes, |_, scalar| {
@@ -181,12 +197,27 @@ impl Document {
     /// The latest values are a row of their own only where the document has no rows or lists, and says a step
     /// or an epoch: a configuration does not.
     fn end_root(&mut self, sink: &mut dyn Sink) {
+        self.leave_out_objects();
         let is_latest = self.n_rows_of_root == 0 && !self.is_trainer_state && !self.columns.is_log();
         self.end_columns(sink);
         if is_latest && self.latest.is_placed() && self.latest.emit(self.root_offset, sink) {
             self.tally.records = self.tally.records.saturating_add(1);
         }
         self.latest.start();
+    }
+
+    /// The members of an object may come before the word that says what it is.
+    fn leave_out_objects(&mut self) {
+        let objects = &self.objects;
+        if objects.is_empty() {
+            return;
+        }
+        let is_member = |path: &str| {
+            path.match_indices('/')
+                .any(|(at, _)| path.get(..at).is_some_and(|it| objects.contains(it)))
+        };
+        self.columns.remove_under(is_member);
+        self.latest.remove_under(is_member);
     }
 
     fn end_columns(&mut self, sink: &mut dyn Sink) {
@@ -202,6 +233,12 @@ impl Document {
         self.tally.skipped = self.tally.skipped.saturating_add(1);
         self.trouble.lost(offset, bytes, what, sink);
     }
+}
+
+/// Whether the text of `_type` names a histogram or a media object.
+fn is_object_type(json: &[u8]) -> bool {
+    let text = json.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
+    text.is_some_and(|it| it == b"histogram" || is_media_type(it))
 }
 
 #[cfg(test)]

@@ -13,13 +13,16 @@ mod histogram;
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 use super::number::{Number, parse_plain};
 use histogram::Histogram;
 
 /// Deepest nesting that is followed.
 pub const DEPTH_MAX: usize = 64;
+
+/// The type of a histogram object of Weights & Biases.
+const HISTOGRAM: &[u8] = b"\"histogram\"";
 
 /// A value without members.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +89,30 @@ impl Flattener {
         on_scalar: impl FnMut(&str, Scalar<'_>),
     ) -> Result<usize, JsonError> {
         self.path.clear();
+        self.read(bytes, 0, on_scalar)
+    }
+
+    /// As [`Self::flatten`], for a value that stands under the path `under`.
+    ///
+    /// # Errors
+    /// As for [`Self::flatten`].
+    pub fn flatten_under(
+        &mut self,
+        under: &str,
+        bytes: &[u8],
+        on_scalar: impl FnMut(&str, Scalar<'_>),
+    ) -> Result<usize, JsonError> {
+        self.path.clear();
+        self.path.push_str(under);
+        self.read(bytes, 1, on_scalar)
+    }
+
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        depth: usize,
+        on_scalar: impl FnMut(&str, Scalar<'_>),
+    ) -> Result<usize, JsonError> {
         let mut reader = Reader {
             bytes,
             at: 0,
@@ -94,7 +121,7 @@ impl Flattener {
             on_scalar,
         };
         reader.skip_blanks();
-        reader.value(0)?;
+        reader.value(depth)?;
         reader.skip_blanks();
         Ok(reader.at)
     }
@@ -207,9 +234,15 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             (self.on_scalar)(self.path, Scalar::Number(mean));
             return Ok(());
         }
+        if depth > 0 && is_media(self.rest()) {
+            return self.skip_container(depth);
+        }
+        let mut is_histogram = depth > 0 && self.is_late_histogram();
+        if is_histogram {
+            self.histogram.start();
+        }
         self.at += 1;
         let path_bytes = self.path.len();
-        let mut is_histogram = false;
         loop {
             self.skip_blanks();
             if self.takes(b'}') {
@@ -224,7 +257,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
                 return self.error("expected a colon");
             }
             self.skip_blanks();
-            if key == "_type" && self.rest().starts_with(b"\"histogram\"") {
+            if !is_histogram && key == "_type" && self.rest().starts_with(HISTOGRAM) {
                 is_histogram = true;
                 self.histogram.start();
             }
@@ -242,6 +275,46 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             (self.on_scalar)(self.path, Scalar::Histogram(buckets));
         }
         Ok(())
+    }
+
+    /// Whether the object ahead starts with the arrays of a histogram and says further on that it is one.
+    fn is_late_histogram(&mut self) -> bool {
+        const FIRST_KEYS: [&[u8]; 3] = [b"\"bins\"", b"\"values\"", b"\"packedBins\""];
+        let first = self.rest().get(1..).unwrap_or_default().trim_ascii_start();
+        if !FIRST_KEYS.iter().any(|key| first.starts_with(key)) {
+            return false;
+        }
+        let start = self.at;
+        let found = self.finds_histogram_type();
+        self.at = start;
+        found.unwrap_or(false)
+    }
+
+    fn finds_histogram_type(&mut self) -> Result<bool, JsonError> {
+        self.at += 1;
+        loop {
+            self.skip_blanks();
+            if !self.takes(b'"') {
+                return Ok(false);
+            }
+            let key = self.text()?;
+            self.skip_blanks();
+            if !self.takes(b':') {
+                return Ok(false);
+            }
+            self.skip_blanks();
+            if key == "_type" {
+                return Ok(self.rest().starts_with(HISTOGRAM));
+            }
+            match self.peek() {
+                Some(b'{' | b'[') => self.skip_container(0)?,
+                _ => drop(self.scalar()?),
+            }
+            self.skip_blanks();
+            if !self.takes(b',') {
+                return Ok(false);
+            }
+        }
     }
 
     fn enter(&mut self, key: &str, depth: usize) {
@@ -327,6 +400,32 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
         }
         self.error("array does not end")
     }
+}
+
+/// Whether a media object of Weights & Biases starts here: its numbers are sizes of files and pictures.
+fn is_media(bytes: &[u8]) -> bool {
+    member_type(bytes).is_some_and(is_media_type)
+}
+
+/// Whether the `_type` of an object is that of pictures, sounds, tables or other files (`image-file`).
+pub(crate) fn is_media_type(text: &[u8]) -> bool {
+    const ENDS: [&[u8]; 2] = [b"file", b"table"];
+    const STARTS: [&[u8]; 3] = [b"images", b"audio", b"videos"];
+    ENDS.iter().any(|end| text.ends_with(end)) || STARTS.iter().any(|start| text.starts_with(start))
+}
+
+/// The text of `_type` when it is the first member of the object at the start of `bytes`.
+fn member_type(bytes: &[u8]) -> Option<&[u8]> {
+    let rest = bytes
+        .strip_prefix(b"{")?
+        .trim_ascii_start()
+        .strip_prefix(b"\"_type\"")?;
+    let text = rest
+        .trim_ascii_start()
+        .strip_prefix(b":")?
+        .trim_ascii_start()
+        .strip_prefix(b"\"")?;
+    text.get(..memchr(b'"', text)?)
 }
 
 /// The mean of `{"num": .., "mean": .., "std": ..}` at the start of `bytes`, with the bytes of the object.

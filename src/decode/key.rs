@@ -122,6 +122,14 @@ const STEP_NAMES: &[&str] = &[
     "train/step",
     "training_step",
     "current_steps",
+    "current_step",
+    "train_step",
+    "optimizer_step",
+    "gradient_step",
+    "train_iter",
+    "n_iter",
+    "num_iter",
+    "it",
     "iteration",
     "iter",
     "iter_num",
@@ -147,7 +155,7 @@ const STEP_NAMES: &[&str] = &[
 ];
 
 /// Rank of the first name that a configuration uses too (`"steps": 1000`, `"batch": 32`).
-pub(crate) const FIRST_UNSURE_STEP: u8 = 23;
+pub(crate) const FIRST_UNSURE_STEP: u8 = 31;
 
 const TIME_NAMES: &[&str] = &[
     "_timestamp",

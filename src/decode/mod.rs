@@ -6,22 +6,25 @@
 
 mod axis;
 mod bulk;
+pub mod clearml;
 pub mod csv;
 pub mod detect;
 pub mod document;
 mod encoding;
-pub mod json;
-pub mod jsonl;
-mod key;
-pub mod line;
-pub mod number;
 mod event;
 pub mod event_write;
 mod faults;
 mod framer;
 mod gap;
 mod histogram;
+pub mod json;
+pub mod jsonl;
+mod key;
+pub mod line;
 mod message;
+pub mod mlflow;
+pub mod number;
+mod prefixed;
 mod proto;
 #[cfg(test)]
 mod real_files;
@@ -31,8 +34,11 @@ mod row;
 mod tensor;
 pub mod text;
 pub mod tfrecord;
+mod transcode;
 mod trouble;
+pub mod unpack;
 mod wall_time;
+pub mod wandb;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 

@@ -165,6 +165,18 @@ impl Rows {
         head.epoch.is_some() || head.step.is_some_and(|(rank, _)| rank < FIRST_UNSURE_STEP)
     }
 
+    /// Takes back the values of the row at hand whose name is that of a member of an object.
+    pub(crate) fn remove_under(&mut self, is_member: impl Fn(&str) -> bool) {
+        let keys = &self.keys;
+        self.cells
+            .retain(|cell| keys.get(cell.key).is_none_or(|key| !is_member(&key.name)));
+    }
+
+    /// The step of the last row that held a number.
+    pub(crate) fn last_step(&self) -> Option<i64> {
+        self.axis.last_step()
+    }
+
     fn head(&self) -> Head {
         let mut head = Head::default();
         for (at, cell) in self.cells.iter().enumerate() {

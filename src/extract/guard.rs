@@ -81,7 +81,7 @@ const GUARDS: &[(&str, &str)] = &[
 ];
 
 static SET: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
-    let patterns = GUARDS.iter().map(|(_, regex)| format!("(?i){regex}"));
+    let patterns = GUARDS.iter().map(|(_, regex)| super::compiled_form(regex));
     RegexSet::new(patterns).ok()
 });
 

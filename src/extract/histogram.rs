@@ -121,7 +121,7 @@ pub(super) static HISTOGRAM_FORMS: LazyLock<Vec<(&'static str, Regex)>> = LazyLo
         ),
     ]
     .into_iter()
-    .filter_map(|(name, regex)| Some((name, Regex::new(&format!("(?i){regex}")).ok()?)))
+    .filter_map(|(name, regex)| Some((name, Regex::new(&super::compiled_form(regex)).ok()?)))
     .collect()
 });
 

@@ -72,6 +72,31 @@ macro_rules! mark {
 
 /// The table.
 pub(super) const PATTERNS: &[Pattern] = &[
+    // `params/fc1/grad_norm` is the gradient of a parameter: the word beside the size decides, not the group.
+    pattern(
+        "grad_of_param",
+        Gives::Word,
+        concat!(
+            "^(?:",
+            weight!(),
+            r")[/:](?P<layer>.+?)[/:._-](?P<w>",
+            grad!(),
+            ")[/:. _-]?",
+            size!(),
+            "$"
+        ),
+    ),
+    pattern(
+        "stats_between",
+        Gives::Word,
+        concat!(
+            "^",
+            word!(),
+            r"[ _-]?(?:stats?|statistics|info|summary)[/:.](?P<layer>.+)[/:._]",
+            size!(),
+            "$"
+        ),
+    ),
     pattern(
         "stat_suffix",
         Gives::Word,
@@ -117,7 +142,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     pattern(
         "neox",
         Gives::Word,
-        r"^(?P<w>gradient_norms|parameter_norms|optimizer_state_norms)/(?P<layer>.+)$",
+        r"^(?P<w>gradient_norms|parameter_norms|optimizer_state_norms)/(?:(?:by|per)_(?:layer|param|module)s?/)?(?P<layer>.+)$",
     ),
     pattern(
         "lightning",
@@ -251,6 +276,57 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "mark_first",
         Gives::Word,
         concat!("^", mark!(), "[/:](?P<layer>.+)$"),
+    ),
+    pattern(
+        "per_layer_mark",
+        Gives::Word,
+        concat!(
+            r"^(?:per[ _-]?)?(?:layer|module|param(?:eter)?|block)(?:s|[ _-]?wise)?[ _/-]",
+            mark!(),
+            "[/:.](?P<layer>.+)$"
+        ),
+    ),
+    pattern(
+        "mark_per_layer",
+        Gives::Word,
+        concat!(
+            "^",
+            mark!(),
+            r"[ _/.-](?:per|by|of)[ _-]?(?:layer|module|param(?:eter)?|block|tensor)s?[/:.](?P<layer>.+)$"
+        ),
+    ),
+    pattern(
+        "per_layer_word",
+        Gives::WordIfLayer,
+        concat!(
+            r"^(?:per[ _-]?)?layer(?:s|[ _-]?wise)?[ _-](?P<w>",
+            grad!(),
+            "|",
+            weight!(),
+            r")[/:](?P<layer>.+)$"
+        ),
+    ),
+    pattern(
+        "bracketed",
+        Gives::WordIfLayer,
+        concat!("^", mark!(), r"[ _]?[\[({<](?P<layer>[^\[\](){}<>]+)[\])}>]$"),
+    ),
+    // `gn` and `wn`, but `gn1.weight` is a group normalisation.
+    pattern(
+        "two_letters",
+        Gives::WordIfLayer,
+        r"^(?P<w>g|w|p|u)n[/:_](?P<layer>.+)$",
+    ),
+    // A bare `W2` may as well be a distance of Wasserstein: only the derivative says what it is.
+    pattern(
+        "derivative_index",
+        Gives::Word,
+        r"^(?P<w>dW|d_?l_?/?d_?w|grad_?w)[_.]?(?P<layer>\d+)$",
+    ),
+    pattern(
+        "norm_of_letter",
+        Gives::WordIfLayer,
+        r"^(?:l2[_-]?)?norms?[/:._](?P<w>dw|d_?l_?d_?w|w)[/:._](?P<layer>.+)$",
     ),
     pattern(
         "mark_first_blank",

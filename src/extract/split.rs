@@ -3,7 +3,7 @@
 //! In: a tag. Out: the split, and the tag without prefixes such as `train/`, `optim/`, `ray/tune/`. Invariant:
 //! only whole words count, so that `latest` is not a test and `evaluate` in a layer path is not an evaluation.
 
-use crate::model::Split;
+use crate::model::{Meaning, Split};
 
 /// Prefixes that say where a number was logged, not what it is; each is followed by `/` or a blank.
 const NAMESPACES: &[&str] = &[
@@ -93,6 +93,73 @@ pub(super) fn split_of(tag: &str) -> Split {
     split
 }
 
+/// The split that the name of a run tells: its last component is a word for one (`fold_1/validation`), or such a word
+/// behind that of a metric (`Loss_val`, as `add_scalars` names its directories). A run called `my_test` is no test set.
+#[must_use]
+pub fn split_of_run(run: &str) -> Split {
+    const METRICS: &[&str] = &[
+        "loss", "losses", "accuracy", "acc", "error", "metrics", "epoch", "eval",
+    ];
+    let last = run.trim_end_matches('/').rsplit('/').next().unwrap_or(run);
+    let mut all = words(last);
+    let (Some(first), second) = (all.next(), all.next()) else {
+        return Split::Unknown;
+    };
+    let is_metric = METRICS.iter().any(|it| it.eq_ignore_ascii_case(first));
+    let word = match second {
+        None => first,
+        Some(second) if is_metric && all.next().is_none() => second,
+        Some(_) => return Split::Unknown,
+    };
+    split_of_word(word).unwrap_or(Split::Unknown)
+}
+
+/// Whether a tag tells of players with losses of their own: in adversarial training one rises when the other falls, and the
+/// losses of a policy or of a value function go with the rewards. None of them has to fall.
+#[must_use]
+pub fn names_a_game(tag: &str) -> bool {
+    const PLAYERS: &[&str] = &[
+        "discriminator",
+        "generator",
+        "critic",
+        "actor",
+        "policy",
+        "adversarial",
+        "adv",
+        "gan",
+        "wgan",
+        "netd",
+        "netg",
+    ];
+    let mut is_loss = false;
+    for word in words(tag) {
+        if PLAYERS.iter().any(|it| it.eq_ignore_ascii_case(word)) {
+            return true;
+        }
+        is_loss |= ["loss", "losses", "err", "errd", "errg"]
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(word));
+    }
+    // `loss_3d` is no discriminator's.
+    let mut parts = tag.split(|c: char| !c.is_ascii_alphanumeric());
+    is_loss && parts.any(|part| matches!(part, "D" | "G" | "d" | "g" | "disc" | "gen"))
+}
+
+/// A meaning with the split that its surroundings tell.
+#[must_use]
+pub fn on_split(meaning: Meaning, split: Split) -> Meaning {
+    let quantity = if meaning.quantity == meaning.kind.quantity(meaning.split) {
+        meaning.kind.quantity(split)
+    } else {
+        meaning.quantity
+    };
+    Meaning {
+        quantity,
+        split,
+        ..meaning
+    }
+}
+
 /// The words of a tag: parted at everything that is not a letter, and where a capital follows a small letter.
 fn words(tag: &str) -> impl Iterator<Item = &str> {
     tag.split(|c: char| !c.is_ascii_alphabetic())
@@ -117,8 +184,56 @@ fn split_camel(word: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{split_of, without_namespace};
-    use crate::model::Split;
+    use super::{names_a_game, on_split, split_of, split_of_run, without_namespace};
+    use crate::extract::understand;
+    use crate::model::{Quantity, Split};
+
+    #[test]
+    fn players_are_told_by_whole_words() {
+        for tag in [
+            "loss_D",
+            "G_loss",
+            "train/policy_loss",
+            "discriminator.layers.0/grad_norm",
+            "losses/gen",
+            "actor/loss",
+        ] {
+            assert!(names_a_game(tag), "{tag}");
+        }
+        for tag in [
+            "loss",
+            "generation_loss",
+            "train/loss",
+            "grad_norm/g.0",
+            "gen/len",
+            "advance_loss",
+            "loss_3d",
+        ] {
+            assert!(!names_a_game(tag), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_directory_tells_the_split_of_tags_that_do_not() {
+        for (run, split) in [
+            ("fold_1/validation", Split::Eval),
+            ("train", Split::Train),
+            ("logs/eval", Split::Eval),
+            ("Loss_val", Split::Eval),
+            ("loss_train", Split::Train),
+            ("my_test", Split::Unknown),
+            ("test_of_warmup", Split::Unknown),
+            (".", Split::Unknown),
+            ("", Split::Unknown),
+        ] {
+            assert_eq!(split_of_run(run), split, "{run}");
+        }
+        let meaning = on_split(understand("epoch_loss"), Split::Eval);
+        assert_eq!(
+            (meaning.quantity, meaning.split),
+            (Quantity::EvalLoss, Split::Eval)
+        );
+    }
 
     #[test]
     fn prefixes_fall_repeatedly_and_only_as_whole_words() {

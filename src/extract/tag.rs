@@ -73,7 +73,7 @@ struct Compiled {
 }
 
 static TABLE: LazyLock<Option<Compiled>> = LazyLock::new(|| {
-    let all = RegexSet::new(PATTERNS.iter().map(|it| format!("(?i){}", it.regex))).ok()?;
+    let all = RegexSet::new(PATTERNS.iter().map(|it| super::compiled_form(it.regex))).ok()?;
     let each = PATTERNS.iter().map(|_| OnceLock::new()).collect();
     Some(Compiled { all, each })
 });
@@ -81,7 +81,7 @@ static TABLE: LazyLock<Option<Compiled>> = LazyLock::new(|| {
 impl Compiled {
     fn captures<'t>(&self, index: usize, text: &'t str) -> Option<Captures<'t>> {
         let pattern = PATTERNS.get(index)?;
-        let compile = || Regex::new(&format!("(?i){}", pattern.regex)).ok();
+        let compile = || Regex::new(&super::compiled_form(pattern.regex)).ok();
         self.each
             .get(index)?
             .get_or_init(compile)
@@ -101,6 +101,13 @@ pub(super) fn classify(tag: &str) -> Hit<'_> {
     } else {
         hit
     };
+    // Keras' TensorBoard callback puts `epoch_` or `batch_` before every metric that a model reports.
+    let hit = hit.or_else(|| {
+        let bare = ["epoch_", "batch_"]
+            .iter()
+            .find_map(|it| short.strip_prefix(it))?;
+        first_hit(bare, looks_like_layer)
+    });
     hit.unwrap_or(Hit::other(""))
 }
 

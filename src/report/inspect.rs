@@ -82,8 +82,19 @@ pub fn write_inspect_text(report: &AuditReport, style: TextStyle, out: &mut dyn 
 fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", style.bold(&format!("run {}", printable(&run.run))))?;
     for file in &run.files {
-        let lost = if file.skipped > 0 { format!(", {} skipped", file.skipped) } else { String::new() };
-        writeln!(out, "  {}  {}  {} bytes, {} records{lost}", printable(&file.path), file.format, file.bytes, file.records)?;
+        let lost = if file.skipped > 0 {
+            format!(", {} skipped", file.skipped)
+        } else {
+            String::new()
+        };
+        writeln!(
+            out,
+            "  {}  {}  {} bytes, {} records{lost}",
+            printable(&file.path),
+            file.format,
+            file.bytes,
+            file.records
+        )?;
     }
     let order = match run.depth_order {
         crate::model::DepthOrder::Named => "by the numbers in their names",
@@ -99,12 +110,16 @@ fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Resu
 
 fn write_series(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let (known, other): (Vec<_>, Vec<_>) =
-        run.series.iter().partition(|(_, info)| info.meaning.quantity != Quantity::Other);
+    let (known, other): (Vec<_>, Vec<_>) = run
+        .series
+        .iter()
+        .partition(|(_, info)| info.meaning.quantity != Quantity::Other);
     for (rank, info) in known.iter().chain(&other) {
         rows.push(row(*rank, info));
     }
-    let header = ["quantity", "tag", "depth", "role", "points", "steps", "min", "max", "last"];
+    let header = [
+        "quantity", "tag", "depth", "role", "points", "steps", "min", "max", "last",
+    ];
     style.table(&header, &rows, out)
 }
 
@@ -118,11 +133,21 @@ fn row(rank: Option<u32>, info: &SeriesInfo) -> Vec<String> {
         Some(parameter) => format!("{} {parameter}", it.role),
         None => it.role.clone(),
     });
-    let bad = if info.nonfinite > 0 { format!(" ({} not finite)", info.nonfinite) } else { String::new() };
+    let bad = if info.nonfinite > 0 {
+        format!(" ({} not finite)", info.nonfinite)
+    } else {
+        String::new()
+    };
     let has_finite = info.min <= info.max;
     let mark = if info.is_estimate { "~" } else { "" };
     let rank = rank.map_or_else(String::new, |it| format!("[rank {it}] "));
-    let value = |it: f64| if has_finite { format!("{mark}{}", words::number(it)) } else { "-".to_owned() };
+    let value = |it: f64| {
+        if has_finite {
+            format!("{mark}{}", words::number(it))
+        } else {
+            "-".to_owned()
+        }
+    };
     vec![
         info.meaning.quantity.as_str().to_owned(),
         format!("{rank}{}", printable(&info.tag)),

@@ -1,11 +1,13 @@
 //! Findings to bytes: what people read and what programs read.
 //!
-//! In: the outcome of runs. Out: text and JSON. Invariant: every format is made from the same
+//! In: the outcome of runs. Out: text, JSON and a page. Invariant: every format is made from the same
 //! [`AuditReport`]; text from logs is escaped where it is shown.
 
 mod escape;
+pub mod html;
 mod inspect;
 mod json;
+pub mod plot;
 mod run;
 mod spark;
 mod text;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{DepthOrder, Finding, Problem, Severity, Verdict};
+use crate::model::{DepthOrder, Finding, Problem, Quantity, Severity, Verdict};
 use crate::rules::{Outcome, RunOutcome};
 use crate::series::{History, SeriesInfo};
 
@@ -60,8 +60,8 @@ pub struct RunReport {
     pub points: u64,
     /// The findings, root causes first.
     pub findings: Vec<Finding>,
-    /// Profiles at the alarm, by rule and kind.
-    pub evidence: HashMap<(String, &'static str), Vec<(String, f64)>>,
+    /// Profiles at the alarm, by rule, kind and quantity.
+    pub evidence: HashMap<(String, &'static str, Quantity), Vec<(String, f64)>>,
     /// Each series once, with its rank.
     pub series: Vec<(Option<u32>, SeriesInfo)>,
     /// What could not be read, and notes.
@@ -139,7 +139,8 @@ impl RunReport {
 
     /// Takes the joined findings and settles the verdict.
     pub fn take_outcome(&mut self, outcome: RunOutcome) {
-        let ranks: BTreeSet<Option<u32>> = outcome.series.iter().map(|(rank, _)| *rank).collect();
+        // A file of no rank beside the ranks' own (rank 0 often writes one) is not one more.
+        let ranks: BTreeSet<u32> = outcome.series.iter().filter_map(|(rank, _)| *rank).collect();
         self.ranks = ranks.len().max(1);
         self.verdict = match outcome.findings.iter().map(|it| it.severity).max() {
             Some(severity) => Verdict::of(severity),
@@ -177,13 +178,19 @@ impl AuditReport {
     /// The worst verdict; `no-data` when no run has data.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.runs.iter().map(|it| it.verdict).max().unwrap_or(Verdict::NoData)
+        self.runs
+            .iter()
+            .map(|it| it.verdict)
+            .max()
+            .unwrap_or(Verdict::NoData)
     }
 
     /// Whether no number was read anywhere.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.iter().all(|it| it.points == 0 && it.findings.is_empty())
+        self.runs
+            .iter()
+            .all(|it| it.points == 0 && it.findings.is_empty())
     }
 
     /// Whether anything could not be read.
@@ -197,5 +204,34 @@ fn min(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunReport;
+    use crate::extract::understand;
+    use crate::rules::RunOutcome;
+    use crate::series::SeriesInfo;
+
+    #[test]
+    fn a_file_of_no_rank_is_not_one_more_rank() {
+        let n_ranks = |ranks: &[Option<u32>]| {
+            let series = ranks
+                .iter()
+                .map(|it| (*it, SeriesInfo::new("loss", understand("loss"))))
+                .collect();
+            let mut report = RunReport::new(".");
+            report.take_outcome(RunOutcome {
+                series,
+                ..RunOutcome::default()
+            });
+            report.ranks
+        };
+        assert_eq!(n_ranks(&[Some(0), Some(1), None]), 2);
+        assert_eq!(
+            (n_ranks(&[None, None]), n_ranks(&[]), n_ranks(&[Some(7)])),
+            (1, 1, 1)
+        );
     }
 }

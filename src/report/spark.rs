@@ -14,7 +14,13 @@ pub fn sparkline(values: &[f64], width: usize) -> String {
 /// A row of at most `width` blocks on a log scale; zero and negative values are `·`.
 #[must_use]
 pub fn sparkline_log(values: &[f64], width: usize) -> String {
-    draw(&thin(values, width), |value| if value > 0.0 { value.ln() } else { f64::NEG_INFINITY })
+    draw(&thin(values, width), |value| {
+        if value > 0.0 {
+            value.ln()
+        } else {
+            f64::NEG_INFINITY
+        }
+    })
 }
 
 /// At most `width` values; where several fall together a non-finite one wins, then the one furthest from the
@@ -28,18 +34,30 @@ fn thin(values: &[f64], width: usize) -> Vec<f64> {
             let from = column * values.len() / width;
             let to = ((column + 1) * values.len() / width).max(from + 1);
             let part = &values[from..to.min(values.len())];
-            part.iter().copied().find(|it| !it.is_finite()).unwrap_or_else(|| furthest(part))
+            part.iter()
+                .copied()
+                .find(|it| !it.is_finite())
+                .unwrap_or_else(|| furthest(part))
         })
         .collect()
 }
 
 fn furthest(part: &[f64]) -> f64 {
     let first = part.first().copied().unwrap_or(f64::NAN);
-    part.iter().copied().fold(first, |best, it| if (it - first).abs() > (best - first).abs() { it } else { best })
+    part.iter().copied().fold(first, |best, it| {
+        if (it - first).abs() > (best - first).abs() {
+            it
+        } else {
+            best
+        }
+    })
 }
 
 fn draw(values: &[f64], scale: impl Fn(f64) -> f64) -> String {
-    let scaled: Vec<f64> = values.iter().map(|it| if it.is_finite() { scale(*it) } else { f64::NAN }).collect();
+    let scaled: Vec<f64> = values
+        .iter()
+        .map(|it| if it.is_finite() { scale(*it) } else { f64::NAN })
+        .collect();
     let finite = scaled.iter().copied().filter(|it| it.is_finite());
     let low = finite.clone().fold(f64::INFINITY, f64::min);
     let high = finite.fold(f64::NEG_INFINITY, f64::max);

@@ -38,14 +38,25 @@ impl TextStyle {
     }
 
     fn paint(self, style: Style, text: &str) -> String {
-        if self.is_colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        if self.is_colored {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Colours the verdict that a line of the overview begins with. Done after the table was laid out, so that
     /// escapes do not count as width.
     fn paint_verdict(self, line: &str) -> String {
-        let verdicts = [Verdict::Critical, Verdict::Warning, Verdict::Healthy, Verdict::NoData];
-        let found = verdicts.into_iter().find_map(|it| Some((it, line.strip_prefix(' ')?.strip_prefix(word(it))?)));
+        let verdicts = [
+            Verdict::Critical,
+            Verdict::Warning,
+            Verdict::Healthy,
+            Verdict::NoData,
+        ];
+        let found = verdicts
+            .into_iter()
+            .find_map(|it| Some((it, line.strip_prefix(' ')?.strip_prefix(word(it))?)));
         match found.filter(|_| self.is_colored) {
             Some((verdict, rest)) => format!(" {}{rest}", self.verdict(verdict)),
             None => line.to_owned(),
@@ -110,7 +121,10 @@ fn word(verdict: Verdict) -> &'static str {
 /// When `out` cannot be written.
 pub fn write_audit_text(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     write_overview(report, style, out)?;
-    for run in report.runs.iter().filter(|it| !it.findings.is_empty() || it.lost_something()) {
+    let has_more = |it: &&RunReport| {
+        !it.findings.is_empty() || it.lost_something() || it.points == 0 && !it.problems.is_empty()
+    };
+    for run in report.runs.iter().filter(has_more) {
         writeln!(out)?;
         write_run(run, style, out)?;
     }
@@ -135,18 +149,36 @@ fn overview_row(run: &RunReport) -> Vec<String> {
         (Some(first), Some(last)) => format!("{}..{}", thousands(first), thousands(last)),
         _ => "-".to_owned(),
     };
-    let loss = run.loss.map_or_else(|| "-".to_owned(), |it| format!("{} -> {}", number(it.initial), number(it.last)));
-    let what = run.findings.iter().find(|it| it.severity > Severity::Info && it.caused_by.is_none());
+    let loss = run.loss.map_or_else(
+        || "-".to_owned(),
+        |it| format!("{} -> {}", number(it.initial), number(it.last)),
+    );
+    let what = run
+        .findings
+        .iter()
+        .find(|it| it.severity > Severity::Info && it.caused_by.is_none());
     let what = what.or(run.findings.iter().find(|it| it.severity > Severity::Info));
     let what = what.map_or_else(String::new, |it| match it.first_step {
         Some(step) => format!("{} since step {}", it.rule, thousands(step)),
         None => it.rule.clone(),
     });
-    vec![word(run.verdict).to_owned(), printable(&run.run).into_owned(), steps, loss, run.layers.len().to_string(), what]
+    vec![
+        word(run.verdict).to_owned(),
+        printable(&run.run).into_owned(),
+        steps,
+        loss,
+        run.layers.len().to_string(),
+        what,
+    ]
 }
 
 fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} {}", style.verdict(run.verdict), style.bold(&printable(&run.run)))?;
+    writeln!(
+        out,
+        "{} {}",
+        style.verdict(run.verdict),
+        style.bold(&printable(&run.run))
+    )?;
     let curve: Vec<f64> = run
         .loss_history
         .bins()
@@ -154,7 +186,12 @@ fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Resu
         .map(|bin| if bin.nonfinite > 0 { f64::NAN } else { bin.last })
         .collect();
     if let Some(loss) = run.loss.filter(|_| curve.len() > 1) {
-        let span = format!("{} -> {} (best {})", number(loss.initial), number(loss.last), number(loss.best));
+        let span = format!(
+            "{} -> {} (best {})",
+            number(loss.initial),
+            number(loss.last),
+            number(loss.best)
+        );
         writeln!(out, "  loss      {}  {span}", sparkline(&curve, SPARK_WIDTH))?;
     }
     for finding in run.findings.iter().filter(|it| it.caused_by.is_none()) {
@@ -166,9 +203,19 @@ fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Resu
 
 fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
-    let since = finding.first_step.map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
-    let rank = finding.rank.filter(|_| run.ranks > 1).map_or_else(String::new, |it| format!(", rank {it} only"));
-    writeln!(out, "  {} {}{since}{rank}", style.severity(finding.severity), style.bold(&finding.rule))?;
+    let since = finding
+        .first_step
+        .map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
+    let rank = finding
+        .rank
+        .filter(|_| run.ranks > 1)
+        .map_or_else(String::new, |it| format!(", rank {it} only"));
+    writeln!(
+        out,
+        "  {} {}{since}{rank}",
+        style.severity(finding.severity),
+        style.bold(&finding.rule)
+    )?;
     writeln!(out, "    {}", printable(&finding.message))?;
     if finding.severity == Severity::Info {
         return Ok(());
@@ -186,9 +233,27 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
         let label = if index == 0 { "do      " } else { "   or   " };
         writeln!(out, "    {} {remedy}", style.dim(label))?;
     }
-    for effect in run.findings.iter().filter(|it| it.caused_by.as_deref() == Some(&finding.rule)) {
-        let step = effect.first_step.map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
-        writeln!(out, "    {} {}{step}: {}", style.dim("leads to"), effect.rule, printable(&effect.message))?;
+    for effect in run
+        .findings
+        .iter()
+        .filter(|it| it.caused_by.as_deref() == Some(&finding.rule))
+    {
+        let step = effect
+            .first_step
+            .map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
+        // An effect may be more urgent than its cause.
+        let severity = if effect.severity > finding.severity {
+            format!("{} ", style.severity(effect.severity))
+        } else {
+            String::new()
+        };
+        writeln!(
+            out,
+            "    {} {severity}{}{step}: {}",
+            style.dim("leads to"),
+            effect.rule,
+            printable(&effect.message)
+        )?;
     }
     Ok(())
 }
@@ -198,17 +263,27 @@ fn layer_names(layers: &[String]) -> String {
     const SHOWN: usize = 6;
     match layers {
         [] => String::new(),
-        [.., last] if layers.len() > SHOWN => format!("{}, ... {last} ({} layers)", layers[..SHOWN - 1].join(", "), layers.len()),
+        [.., last] if layers.len() > SHOWN => format!(
+            "{}, ... {last} ({} layers)",
+            layers[..SHOWN - 1].join(", "),
+            layers.len()
+        ),
         all => all.join(", "),
     }
 }
 
 fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let Some(evidence) = run.evidence.get(&(finding.rule.clone(), finding.kind)).filter(|it| it.len() > 2) else {
+    let Some(evidence) = run
+        .evidence
+        .get(&(finding.rule.clone(), finding.kind, finding.quantity))
+        .filter(|it| it.len() > 2)
+    else {
         return Ok(());
     };
     let values: Vec<f64> = evidence.iter().map(|(_, value)| *value).collect();
-    let (Some(first), Some(last)) = (evidence.first(), evidence.last()) else { return Ok(()) };
+    let (Some(first), Some(last)) = (evidence.first(), evidence.last()) else {
+        return Ok(());
+    };
     writeln!(
         out,
         "    input {} output   {} {} .. {} {} (log scale, at the alarm)",
@@ -226,21 +301,35 @@ pub(super) fn write_problems(problems: &[Problem], style: TextStyle, out: &mut d
         writeln!(out, "  {} {}", style.dim(label), printable(&problem.to_string()))?;
     }
     if problems.len() > PROBLEMS_SHOWN {
-        writeln!(out, "  {} {} more in --format json", style.dim("and"), problems.len() - PROBLEMS_SHOWN)?;
+        writeln!(
+            out,
+            "  {} {} more in --format json",
+            style.dim("and"),
+            problems.len() - PROBLEMS_SHOWN
+        )?;
     }
     Ok(())
 }
 
 fn summary(report: &AuditReport, style: TextStyle) -> String {
     let count = |verdict: Verdict| report.runs.iter().filter(|it| it.verdict == verdict).count();
-    let parts: Vec<String> = [Verdict::Critical, Verdict::Warning, Verdict::Healthy, Verdict::NoData]
-        .into_iter()
-        .filter(|it| count(*it) > 0)
-        .map(|it| format!("{} {}", count(it), style.verdict(it)))
-        .collect();
+    let parts: Vec<String> = [
+        Verdict::Critical,
+        Verdict::Warning,
+        Verdict::Healthy,
+        Verdict::NoData,
+    ]
+    .into_iter()
+    .filter(|it| count(*it) > 0)
+    .map(|it| format!("{} {}", count(it), style.verdict(it)))
+    .collect();
     let runs = match report.runs.len() {
         1 => "1 run".to_owned(),
         n => format!("{n} runs"),
     };
-    if parts.is_empty() { "no runs found".to_owned() } else { format!("{runs}: {}", parts.join(", ")) }
+    if parts.is_empty() {
+        "no runs found".to_owned()
+    } else {
+        format!("{runs}: {}", parts.join(", "))
+    }
 }

@@ -32,6 +32,15 @@ pub struct Subject<'a> {
     pub evidence: Vec<(String, f64)>,
 }
 
+impl Subject<'_> {
+    fn named_layers(&self) -> (u64, Vec<String>) {
+        (
+            self.id,
+            self.layers.iter().map(|(_, name)| (*name).to_owned()).collect(),
+        )
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     rule: usize,
@@ -49,16 +58,37 @@ struct Entry {
     layers: BTreeMap<(u64, u32), String>,
     worst: Observation,
     worst_severity: Severity,
+    /// The subject of the worst observation, and the layers that it named.
+    worst_layers: (u64, Vec<String>),
     evidence: Vec<(String, f64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Alarm {
-    severity: Severity,
+    /// How bad it is since it last healed; `None` while it is healed.
+    open: Option<Severity>,
+    /// The worst that it has healed to.
+    healed: Option<Severity>,
     first_step: i64,
     last_step: i64,
     count: u64,
-    has_healed: bool,
+}
+
+impl Alarm {
+    fn severity(&self) -> Severity {
+        self.open.max(self.healed).unwrap_or(Severity::Info)
+    }
+
+    /// Both as one.
+    fn join(self, other: Self) -> Self {
+        Self {
+            open: self.open.max(other.open),
+            healed: self.healed.max(other.healed),
+            first_step: self.first_step.min(other.first_step),
+            last_step: self.last_step.max(other.last_step),
+            count: self.count.saturating_add(other.count),
+        }
+    }
 }
 
 /// The findings of one stream.
@@ -81,10 +111,27 @@ pub struct Noted {
 
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
-    pub fn alarm(&mut self, rule: usize, severity: Severity, step: i64, subject: &Subject<'_>, seen: Observation) {
-        let episode = self.episodes.get(&(rule, subject.id)).copied().unwrap_or_default();
+    pub fn alarm(
+        &mut self,
+        rule: usize,
+        severity: Severity,
+        step: i64,
+        subject: &Subject<'_>,
+        seen: Observation,
+    ) {
+        let episode = self
+            .episodes
+            .get(&(rule, subject.id))
+            .copied()
+            .unwrap_or_default();
         let tag = subject.tag.map(str::to_owned);
-        let key = Key { rule, kind: seen.kind, quantity: subject.quantity, tag, episode };
+        let key = Key {
+            rule,
+            kind: seen.kind,
+            quantity: subject.quantity,
+            tag,
+            episode,
+        };
         if !self.entries.contains_key(&key) && self.entries.len() >= ENTRIES_MAX {
             self.overflow += 1;
             return;
@@ -96,19 +143,38 @@ impl Book {
             layers: BTreeMap::new(),
             worst: seen.clone(),
             worst_severity: severity,
+            worst_layers: subject.named_layers(),
             evidence: subject.evidence.clone(),
         });
+        if !entry.subjects.contains_key(&subject.id) {
+            // What a superseded attempt said of this subject stands no more.
+            let stale = (subject.id, 0)..=(subject.id, u32::MAX);
+            let stale: Vec<(u64, u32)> = entry.layers.range(stale).map(|(at, _)| *at).collect();
+            for at in stale {
+                entry.layers.remove(&at);
+            }
+        }
         for (order, name) in &subject.layers {
-            entry.layers.entry((subject.id, *order)).or_insert_with(|| (*name).to_owned());
+            entry
+                .layers
+                .entry((subject.id, *order))
+                .or_insert_with(|| (*name).to_owned());
         }
         if severity > entry.worst_severity || entry.subjects.is_empty() {
             entry.worst = seen;
             entry.worst_severity = severity;
+            entry.worst_layers = subject.named_layers();
             entry.evidence.clone_from(&subject.evidence);
         }
-        let fresh = Alarm { severity, first_step: step, last_step: step, count: 0, has_healed: false };
+        let fresh = Alarm {
+            open: None,
+            healed: None,
+            first_step: step,
+            last_step: step,
+            count: 0,
+        };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
-        alarm.severity = alarm.severity.max(severity);
+        alarm.open = alarm.open.max(Some(severity));
         alarm.last_step = step;
         alarm.count += 1;
     }
@@ -117,9 +183,8 @@ impl Book {
     pub fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
         let mut was_alarmed = false;
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.rule == rule) {
-            if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| !it.has_healed) {
-                alarm.severity = alarm.severity.min(severity);
-                alarm.has_healed = true;
+            if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| it.open.is_some()) {
+                alarm.healed = alarm.healed.max(alarm.open.take().map(|it| it.min(severity)));
                 was_alarmed = true;
             }
         }
@@ -139,7 +204,20 @@ impl Book {
                 .map(|(id, _)| *id)
                 .collect();
             for id in gone {
-                entry.superseded = entry.subjects.remove(&id).or(entry.superseded);
+                entry.supersede(id);
+            }
+        }
+    }
+
+    /// The same for one subject; a restart asks it of thousands of series, one by one.
+    pub fn rewind_subject(&mut self, step: i64, subject: u64, concerns: impl Fn(usize) -> bool) {
+        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
+            if entry
+                .subjects
+                .get(&subject)
+                .is_some_and(|alarm| alarm.first_step >= step)
+            {
+                entry.supersede(subject);
             }
         }
     }
@@ -158,25 +236,41 @@ impl Book {
             .filter_map(|(key, entry)| {
                 let rule = rules.get(key.rule)?;
                 let finding = entry.finding(key, rule, steps_are_ordinal)?;
-                Some(Noted { finding, evidence: entry.evidence.clone() })
+                Some(Noted {
+                    finding,
+                    evidence: entry.evidence.clone(),
+                })
             })
             .collect()
     }
 }
 
 impl Entry {
+    fn supersede(&mut self, subject: u64) {
+        self.superseded = self
+            .subjects
+            .remove(&subject)
+            .into_iter()
+            .chain(self.superseded)
+            .reduce(Alarm::join);
+    }
+
     fn finding(&self, key: &Key, rule: &Rule, steps_are_ordinal: bool) -> Option<Finding> {
         let standing = self.standing();
         let is_superseded = standing.is_none();
         let alarm = standing.or(self.superseded)?;
         let step = |step: i64| (!steps_are_ordinal).then_some(step);
-        let layers = self.layer_names();
+        let layers = self.layer_names(|_| true);
         let mut finding = Finding {
             rule: rule.id.clone(),
             check: rule.check.name,
             family: rule.family,
             kind: key.kind,
-            severity: if is_superseded { Severity::Info } else { alarm.severity },
+            severity: if is_superseded {
+                Severity::Info
+            } else {
+                alarm.severity()
+            },
             quantity: key.quantity,
             tag: key.tag.clone(),
             layers,
@@ -193,29 +287,66 @@ impl Entry {
             caused_by: None,
             is_superseded,
         };
-        finding.message = render(&rule.summary, &finding, alarm.first_step, &self.worst.words);
+        finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {
-            finding.message.push_str(&format!(" (row {} of the log, which has no step numbers)", alarm.first_step));
+            let row = alarm.first_step;
+            finding.message = format!(
+                "{} (row {row} of the log, which has no step numbers)",
+                finding.message
+            );
         }
         if is_superseded {
-            finding.message.push_str(" (a later restart from an earlier step replaced these steps)");
+            finding
+                .message
+                .push_str(" (a later restart from an earlier step replaced these steps)");
         }
         Some(finding)
     }
 
-    fn layer_names(&self) -> Vec<String> {
+    /// Names the layers in which it began; those that followed are counted.
+    fn sentence(&self, rule: &Rule, finding: &Finding, first_step: i64) -> String {
+        let began = |id: &u64| self.subjects.get(id).is_none_or(|it| it.first_step == first_step);
+        let n_later = self.layer_names(|(id, _)| !began(id)).len();
+        let (worst, named) = &self.worst_layers;
+        let is_named = |(id, name): (&u64, &String)| began(id) && (id != worst || named.contains(name));
+        let layers = self.layer_names(is_named);
+        let mut text = render(
+            &rule.summary,
+            &Finding {
+                layers,
+                ..finding.clone()
+            },
+            first_step,
+            &self.worst.words,
+        );
+        match n_later {
+            0 => {}
+            1 => text += "; 1 more layer later",
+            n => text = format!("{text}; {n} more layers later"),
+        }
+        text
+    }
+
+    /// Layers in depth order, each once: of the subjects that stand, or of all where none does.
+    fn layer_names(&self, wanted: impl Fn((&u64, &String)) -> bool) -> Vec<String> {
         let mut seen = HashSet::new();
-        self.layers.values().filter(|name| seen.insert(name.as_str())).cloned().collect()
+        let stands = |id: &u64| self.subjects.is_empty() || self.subjects.contains_key(id);
+        let names = self
+            .layers
+            .iter()
+            .filter(|((id, _), name)| stands(id) && wanted((id, name)));
+        names
+            .map(|(_, name)| name)
+            .filter(|name| seen.insert(name.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// All alarms that still stand, as one.
     fn standing(&self) -> Option<Alarm> {
-        self.subjects.values().copied().reduce(|a, b| Alarm {
-            severity: a.severity.max(b.severity),
-            first_step: a.first_step.min(b.first_step),
-            last_step: a.last_step.max(b.last_step),
-            count: a.count + b.count,
-            has_healed: a.has_healed && b.has_healed,
-        })
+        self.subjects.values().copied().reduce(Alarm::join)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,20 @@ const RULE_FILES: Embedded = embedded![
 ];
 
 /// The tests of the shipped rules.
-const TEST_FILES: Embedded = embedded![];
+const TEST_FILES: Embedded = embedded![
+    "rules/tests/baseline.toml",
+    "rules/tests/dead.toml",
+    "rules/tests/depth.toml",
+    "rules/tests/growth.toml",
+    "rules/tests/integrity.toml",
+    "rules/tests/liveness.toml",
+    "rules/tests/loss.toml",
+    "rules/tests/lr.toml",
+    "rules/tests/nonfinite.toml",
+    "rules/tests/outlier.toml",
+    "rules/tests/plateau.toml",
+    "rules/tests/sentences.toml",
+];
 
 /// The shipped rules.
 #[must_use]

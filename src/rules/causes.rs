@@ -4,22 +4,83 @@
 //! later than its effect; there are no cycles, because a finding is explained only by one that comes before it
 //! in the order; nothing is dropped.
 
+use std::cmp::Reverse;
+
 use crate::model::{Family, Finding, Severity};
 
 /// What can follow from what: cause, effects. Sources: the order of events in measured divergences (loss or
 /// weights overflow, then everything is NaN), dead units and vanishing gradients stop the loss, a learning
 /// rate that jumps makes the loss diverge.
 const EFFECTS: &[(Family, &[Family])] = &[
-    (Family::Lr, &[Family::Loss, Family::Spike, Family::Growth, Family::Nonfinite, Family::Plateau, Family::Dead]),
-    (Family::Outlier, &[Family::Loss, Family::Spike, Family::Depth, Family::Growth, Family::Nonfinite, Family::Dead]),
-    (Family::Growth, &[Family::Depth, Family::Loss, Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau]),
-    (Family::Depth, &[Family::Nonfinite, Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Growth]),
+    (
+        Family::Lr,
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Growth,
+            Family::Nonfinite,
+            Family::Plateau,
+            Family::Dead,
+        ],
+    ),
+    (
+        Family::Outlier,
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Depth,
+            Family::Growth,
+            Family::Nonfinite,
+            Family::Dead,
+        ],
+    ),
+    (
+        Family::Growth,
+        &[
+            Family::Depth,
+            Family::Loss,
+            Family::Spike,
+            Family::Nonfinite,
+            Family::Dead,
+            Family::Plateau,
+        ],
+    ),
+    (
+        Family::Depth,
+        &[
+            Family::Nonfinite,
+            Family::Loss,
+            Family::Spike,
+            Family::Dead,
+            Family::Plateau,
+            Family::Growth,
+        ],
+    ),
     (
         Family::Nonfinite,
-        &[Family::Loss, Family::Spike, Family::Dead, Family::Plateau, Family::Precision, Family::Liveness, Family::Depth,
-          Family::Growth, Family::Outlier, Family::Nonfinite],
+        &[
+            Family::Loss,
+            Family::Spike,
+            Family::Dead,
+            Family::Plateau,
+            Family::Precision,
+            Family::Liveness,
+            Family::Depth,
+            Family::Growth,
+            Family::Outlier,
+            Family::Nonfinite,
+        ],
     ),
-    (Family::Loss, &[Family::Spike, Family::Nonfinite, Family::Dead, Family::Plateau, Family::Outlier]),
+    (
+        Family::Loss,
+        &[
+            Family::Spike,
+            Family::Nonfinite,
+            Family::Dead,
+            Family::Plateau,
+            Family::Outlier,
+        ],
+    ),
     (Family::Dead, &[Family::Plateau, Family::Depth]),
     (Family::Precision, &[Family::Nonfinite, Family::Loss]),
 ];
@@ -40,13 +101,13 @@ const ORDER: &[Family] = &[
 ];
 
 /// Orders the findings (root causes first, then by urgency and step) and links effects to their causes.
-pub fn explain(findings: &mut Vec<Finding>) {
+pub fn explain(findings: &mut [Finding]) {
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
     for index in 0..findings.len() {
         let cause = (0..index).find(|before| causes(&findings[*before], &findings[index]));
         findings[index].caused_by = cause.map(|before| root(findings, before).rule.clone());
     }
-    findings.sort_by_key(|it| (std::cmp::Reverse(it.severity), it.caused_by.is_some()));
+    findings.sort_by_key(|it| (Reverse(it.severity), it.caused_by.is_some()));
 }
 
 /// Follows the chain of causes to its start.
@@ -61,8 +122,14 @@ fn root(findings: &[Finding], mut index: usize) -> &Finding {
     &findings[index]
 }
 
-fn key(finding: &Finding) -> (i64, usize, usize, &str) {
-    (start(finding), rank(finding.family), usize::from(finding.layers.is_empty()), &finding.rule)
+fn key(finding: &Finding) -> (i64, usize, bool, Reverse<Severity>, &str) {
+    (
+        start(finding),
+        rank(finding.family),
+        finding.layers.is_empty(),
+        Reverse(finding.severity),
+        &finding.rule,
+    )
 }
 
 fn start(finding: &Finding) -> i64 {
@@ -74,9 +141,16 @@ fn rank(family: Family) -> usize {
 }
 
 fn causes(cause: &Finding, effect: &Finding) -> bool {
-    let can = EFFECTS.iter().any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
-    let is_heavy = cause.severity >= Severity::Warning || cause.family == Family::Lr;
-    can && is_heavy && !cause.is_superseded && !effect.is_superseded && cause.rule != effect.rule && is_vanishing_order(cause, effect)
+    let can = EFFECTS
+        .iter()
+        .any(|(family, effects)| *family == cause.family && effects.contains(&effect.family));
+    // What is a note at most is never told by itself: it would take the effect with it into silence.
+    let is_heavy = cause.severity >= Severity::Warning;
+    can && is_heavy
+        && !cause.is_superseded
+        && !effect.is_superseded
+        && cause.rule != effect.rule
+        && is_vanishing_order(cause, effect)
 }
 
 /// Gradients that vanish do not overflow.
@@ -122,8 +196,14 @@ mod tests {
             finding("dead", Family::Dead, "", Severity::Critical, 60),
         ];
         explain(&mut findings);
-        let causes: Vec<_> = findings.iter().map(|it| (it.rule.as_str(), it.caused_by.as_deref())).collect();
-        assert_eq!(causes, [("nan", None), ("dead", Some("nan")), ("plateau", Some("nan"))]);
+        let causes: Vec<_> = findings
+            .iter()
+            .map(|it| (it.rule.as_str(), it.caused_by.as_deref()))
+            .collect();
+        assert_eq!(
+            causes,
+            [("nan", None), ("dead", Some("nan")), ("plateau", Some("nan"))]
+        );
     }
 
     #[test]
@@ -149,8 +229,22 @@ mod tests {
         ];
         findings[2].layers = vec!["h.3".to_owned()];
         explain(&mut findings);
-        let roots: Vec<_> = findings.iter().filter(|it| it.caused_by.is_none()).map(|it| it.rule.as_str()).collect();
+        let roots: Vec<_> = findings
+            .iter()
+            .filter(|it| it.caused_by.is_none())
+            .map(|it| it.rule.as_str())
+            .collect();
         assert_eq!(roots, ["nan-gradients"]);
+    }
+
+    #[test]
+    fn a_note_silences_nothing() {
+        let mut findings = vec![
+            finding("learning-rate-jump", Family::Lr, "jump", Severity::Info, 10),
+            finding("nan", Family::Nonfinite, "", Severity::Critical, 50),
+        ];
+        explain(&mut findings);
+        assert!(findings.iter().all(|it| it.caused_by.is_none()));
     }
 
     #[test]

@@ -4,17 +4,30 @@
 //! (no I/O, no clock), so a finished log and a followed one give the same findings; memory grows with the
 //! number of series and rules, never with the length of the log.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::book::{Book, Noted, Subject};
+use foldhash::fast::FixedState;
+
+use super::book::{Book, Subject};
 use super::check::{
-    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, Observation, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck,
+    StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
-use crate::model::{Mark, Problem, Profile, Quantity, Sample, Slot, Split, TextLine};
-use crate::series::{Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, SeriesInfo, Store, Tap, evidence, layers_by_depth};
+use super::screen::Screen;
+use crate::extract::names_a_game;
+use crate::model::{Mark, Profile, Quantity, Sample, Slot, Split, TextLine};
+use crate::series::{
+    Assembler, Baseline, Facts, History, LossFacts, PrimaryLoss, Restarts, Store, Tap, evidence,
+};
+
+type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
+
+mod outcome;
+mod rewind;
+
+pub use outcome::Outcome;
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -25,6 +38,8 @@ pub struct Engine<'r> {
     series: Vec<SeriesState>,
     assemblers: Vec<AssemblerState>,
     stream_checks: Vec<StreamState>,
+    /// Made at the first line of text.
+    line_screen: Option<Screen>,
     book: Book,
     restarts: Restarts,
     primary_loss: PrimaryLoss,
@@ -33,6 +48,9 @@ pub struct Engine<'r> {
     judged: Vec<Judged>,
     current_step: Option<i64>,
     current_wall_time: Option<f64>,
+    n_lines: u64,
+    /// Times that any series went back.
+    n_restarts: u64,
 }
 
 struct SeriesState {
@@ -41,6 +59,8 @@ struct SeriesState {
     /// Stream checks that want its points.
     heard_by: Vec<usize>,
     role: Role,
+    /// How often any series had gone back when its last point came.
+    attempt: u64,
 }
 
 /// What a series means for the facts of the stream.
@@ -63,44 +83,31 @@ struct AssemblerState {
     checks: Vec<ProfileBinding>,
 }
 
+/// One check and the rules that it serves: rules that differ in their kind or words alone share it.
 struct ProfileBinding {
-    rule: usize,
+    rules: Vec<RuleMemory>,
     check: Box<dyn ProfileCheck>,
+}
+
+struct RuleMemory {
+    rule: usize,
     persistence: HashMap<u32, Persistence>,
 }
 
 struct StreamState {
     rule: usize,
+    /// Lines that the screen holds back are nothing to it.
+    is_screened: bool,
     check: Box<dyn StreamCheck>,
     persistence: HashMap<u32, Persistence>,
-}
-
-/// What an engine has found.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The findings, in no particular order.
-    pub findings: Vec<Noted>,
-    /// Every series.
-    pub series: Vec<SeriesInfo>,
-    /// What is known of the stream.
-    pub facts: Facts,
-    /// The training loss, bounded.
-    pub loss_history: History,
-    /// Restarts and limits that were reached.
-    pub notes: Vec<Problem>,
-    /// Ids of rules that no series or line of the stream could have fired.
-    pub unmatched: Vec<String>,
-    /// How the order of the layers is known.
-    pub depth_order: crate::model::DepthOrder,
-    /// Per-layer groups and layers in depth order, for `inspect`.
-    pub layers: Vec<String>,
 }
 
 struct Latest<'a>(&'a [AssemblerState]);
 
 impl Profiles for Latest<'_> {
     fn latest(&self, quantity: Quantity) -> Option<Profile<'_>> {
-        let is_it = |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
+        let is_it =
+            |it: &&AssemblerState| it.assembler.key().0 == quantity && is_training(it.assembler.key().1);
         self.0.iter().find(is_it)?.assembler.latest()
     }
 }
@@ -116,11 +123,12 @@ impl<'r> Engine<'r> {
         let mut engine = Self {
             rules,
             run: run.to_owned(),
-            store: Store::default(),
+            store: Store::for_run(run),
             facts: Facts::default(),
             series: Vec::new(),
             assemblers: Vec::new(),
             stream_checks: Vec::new(),
+            line_screen: None,
             book: Book::default(),
             restarts: Restarts::default(),
             primary_loss: PrimaryLoss::default(),
@@ -129,10 +137,23 @@ impl<'r> Engine<'r> {
             judged: Vec::new(),
             current_step: None,
             current_wall_time: None,
+            n_lines: 0,
+            n_restarts: 0,
         };
-        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.concerns_run(run)) {
+        for (index, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.concerns_run(run))
+        {
             if let Build::Stream(build) = rule.check.build {
-                engine.stream_checks.push(StreamState { rule: index, check: build(rule), persistence: HashMap::new() });
+                let check = build(rule);
+                let is_screened = check.line_patterns().is_some();
+                engine.stream_checks.push(StreamState {
+                    rule: index,
+                    is_screened,
+                    check,
+                    persistence: HashMap::default(),
+                });
             }
         }
         engine
@@ -154,29 +175,65 @@ impl<'r> Engine<'r> {
 
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
-        let Some((id, is_new)) = self.store.id(sample.tag, sample.form) else { return };
+        let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else {
+            return;
+        };
         if is_new {
             self.bind(id, sample);
         }
-        let info = self.store.get_mut(id);
-        if info.points > 0 && sample.step < info.last_step {
+        if self.is_superseding(id, sample.step) {
+            // The last step of the attempt that ends here is complete, and the checks see it before they forget it.
+            if self.current_step.is_some_and(|current| current > sample.step) {
+                self.close_step();
+            }
+            self.n_restarts += u64::from(sample.step < self.store.get(id).last_step);
             self.series_went_back(id, sample.step);
         }
-        self.store.get_mut(id).add(sample.step, sample.value, sample.form);
+        if let Some(state) = self.series.get_mut(id as usize) {
+            state.attempt = self.n_restarts;
+        }
+        self.store
+            .get_mut(id)
+            .add(sample.step, sample.value, &sample.form);
         if let Some(tap) = &mut self.tap {
-            tap.point(id, self.store.get(id), sample.step, sample.wall_time, sample.value);
+            tap.point(
+                id,
+                self.store.get(id),
+                sample.step,
+                sample.wall_time,
+                sample.value,
+            );
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point =
-            Point { step: sample.step, wall_time: sample.wall_time, value: sample.value, resolution: sample.form.resolution() };
+        let point = Point {
+            step: sample.step,
+            wall_time: sample.wall_time,
+            value: sample.value,
+            resolution: sample.form.resolution(),
+        };
         self.judge_point(id, &point);
         self.collect(id, &point);
     }
 
     /// Takes a line of text.
     pub fn line(&mut self, line: &TextLine<'_>) {
-        self.ask_stream_checks(|check, context, out| check.line(line, context, out));
+        self.n_lines += 1;
+        let stream_checks = &self.stream_checks;
+        let screen = self.line_screen.get_or_insert_with(|| {
+            Screen::of(
+                stream_checks
+                    .iter()
+                    .filter_map(|it| it.check.line_patterns())
+                    .flatten()
+                    .collect(),
+            )
+        });
+        let is_let_through = screen.lets_through(line.text);
+        self.ask_some_stream_checks(
+            |it| is_let_through || !it.is_screened,
+            |check, context, out| check.line(line, context, out),
+        );
     }
 
     /// Takes a mark.
@@ -184,6 +241,8 @@ impl<'r> Engine<'r> {
         match mark {
             Mark::SessionStart { step } => {
                 if self.facts.last_step.is_some_and(|last| step <= last) {
+                    self.close_step();
+                    self.n_restarts += 1;
                     self.rewind_all(step);
                 }
             }
@@ -197,14 +256,12 @@ impl<'r> Engine<'r> {
     }
 
     /// The log is complete: judges what can be judged only now, and gives the findings.
+    #[must_use]
     pub fn finish(mut self, end: &StreamEnd) -> Outcome {
         for index in 0..self.assemblers.len() {
             self.close_profile(index);
         }
-        if let Some(step) = self.current_step {
-            let wall_time = self.current_wall_time;
-            self.ask_stream_checks(|check, context, out| check.step_closed(step, wall_time, context, out));
-        }
+        self.close_step();
         for id in 0..self.series.len() as u32 {
             self.finish_series(id);
         }
@@ -214,48 +271,23 @@ impl<'r> Engine<'r> {
 
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.finish(&context) {
                 Judgement::Bad(seen) => self.series_alarm(binding.rule, id, last_step, seen),
                 Judgement::Healed(severity) => self.book.heal(binding.rule, u64::from(id), severity),
                 Judgement::Abstain | Judgement::Good => {}
             }
         }
-    }
-
-    fn outcome(mut self) -> Outcome {
-        let matched = |index: usize, rule: &Rule| match rule.check.build {
-            Build::Series(_) => self.series.iter().any(|it| it.checks.iter().any(|binding| binding.rule == index)),
-            Build::Profile(_) => self.assemblers.iter().any(|it| it.checks.iter().any(|b| b.rule == index)),
-            Build::Stream(_) => !self.stream_checks.iter().any(|it| it.rule == index && !it.check.has_data()),
-        };
-        let seen_by_rule: Vec<bool> = self.rules.iter().enumerate().map(|(i, rule)| matched(i, rule)).collect();
-        let unmatched =
-            self.rules.iter().zip(seen_by_rule).filter(|(_, seen)| !seen).map(|(rule, _)| rule.id.clone()).collect();
-        let mut notes = self.restarts.notes();
-        notes.extend(self.store.stuck_step());
-        if self.store.overflow() > 0 {
-            notes.push(Problem::note(0, format!(
-                "more than {} series: {} values of further series were not judged",
-                crate::series::SERIES_MAX, self.store.overflow()
-            )));
-        }
-        if self.book.overflow() > 0 {
-            notes.push(Problem::note(0, format!("{} further alarms were not kept", self.book.overflow())));
-        }
-        let (depth_order, layers) = layers_by_depth(self.assemblers.iter_mut().map(|it| &mut it.assembler));
-        Outcome {
-            findings: self.book.findings(self.rules, self.facts.steps_are_ordinal),
-            series: self.store.into_series(),
-            facts: self.facts,
-            loss_history: self.loss_history,
-            notes,
-            unmatched,
-            depth_order,
-            layers,
+        if let Some(state) = self.series.get_mut(id as usize) {
+            state.checks = checks;
         }
     }
 
@@ -264,6 +296,7 @@ impl<'r> Engine<'r> {
     fn bind(&mut self, id: u32, sample: &Sample<'_>) {
         let info = self.store.get(id);
         let quantity = info.meaning.quantity;
+        self.facts.is_game |= names_a_game(&info.tag);
         let role = match quantity {
             Quantity::Loss => {
                 if self.primary_loss.meet(id, &info.tag) {
@@ -280,7 +313,9 @@ impl<'r> Engine<'r> {
             .rules
             .iter()
             .enumerate()
-            .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning))
+            .filter(|(_, rule)| {
+                rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning)
+            })
             .filter_map(|(index, rule)| match rule.check.build {
                 Build::Series(build) => Some(SeriesBinding {
                     rule: index,
@@ -298,7 +333,13 @@ impl<'r> Engine<'r> {
             .map(|(index, _)| index)
             .collect();
         let slot = self.slot_for(id, sample);
-        self.series.push(SeriesState { checks, slot, heard_by, role });
+        self.series.push(SeriesState {
+            checks,
+            slot,
+            heard_by,
+            role,
+            attempt: self.n_restarts,
+        });
     }
 
     fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
@@ -322,19 +363,35 @@ impl<'r> Engine<'r> {
     }
 
     fn add_assembler(&mut self, key: (Quantity, Split)) -> usize {
-        let checks = self
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.concerns_run(&self.run) && rule.concerns_quantity(key.0, key.1))
-            .filter_map(|(index, rule)| match rule.check.build {
-                Build::Profile(build) => {
-                    Some(ProfileBinding { rule: index, check: build(rule), persistence: HashMap::new() })
-                }
-                Build::Series(_) | Build::Stream(_) => None,
-            })
-            .collect();
-        self.assemblers.push(AssemblerState { assembler: Assembler::new(key.0, key.1), checks });
+        let mut checks: Vec<ProfileBinding> = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let Build::Profile(build) = rule.check.build else {
+                continue;
+            };
+            if !rule.concerns_run(&self.run) || !rule.concerns_quantity(key.0, key.1) {
+                continue;
+            }
+            let memory = RuleMemory {
+                rule: index,
+                persistence: HashMap::default(),
+            };
+            let is_alike = |it: &&mut ProfileBinding| {
+                it.rules
+                    .first()
+                    .is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
+            };
+            match checks.iter_mut().find(is_alike) {
+                Some(binding) => binding.rules.push(memory),
+                None => checks.push(ProfileBinding {
+                    rules: vec![memory],
+                    check: build(rule),
+                }),
+            }
+        }
+        self.assemblers.push(AssemblerState {
+            assembler: Assembler::new(key.0, key.1),
+            checks,
+        });
         self.assemblers.len() - 1
     }
 
@@ -342,20 +399,26 @@ impl<'r> Engine<'r> {
 
     fn move_on(&mut self, step: i64, wall_time: Option<f64>) {
         if self.current_step != Some(step) {
-            if let Some(closed) = self.current_step.replace(step) {
-                let closed_at = self.current_wall_time;
-                self.facts.n_steps += 1;
-                if let Some((_, since)) = &mut self.facts.restart {
-                    *since += 1;
-                }
-                self.ask_stream_checks(|check, context, out| check.step_closed(closed, closed_at, context, out));
-            }
-            self.facts.first_step.get_or_insert(step);
+            self.close_step();
+            self.current_step = Some(step);
+            self.facts.first_step = Some(self.facts.first_step.map_or(step, |first| first.min(step)));
             self.facts.last_step = Some(self.facts.last_step.map_or(step, |last| last.max(step)));
         }
         if wall_time.is_some() {
             self.current_wall_time = wall_time;
         }
+    }
+
+    fn close_step(&mut self) {
+        let Some(closed) = self.current_step.take() else {
+            return;
+        };
+        let closed_at = self.current_wall_time;
+        self.facts.n_steps += 1;
+        if let Some((_, since)) = &mut self.facts.restart {
+            *since += 1;
+        }
+        self.ask_stream_checks(|check, context, out| check.step_closed(closed, closed_at, context, out));
     }
 
     fn learn(&mut self, id: u32, sample: &Sample<'_>) {
@@ -380,71 +443,19 @@ impl<'r> Engine<'r> {
         }
     }
 
-    fn series_went_back(&mut self, id: u32, step: i64) {
-        let info = self.store.get_mut(id);
-        info.restarts += 1;
-        if let Some(tap) = &mut self.tap {
-            tap.rewind(id, step);
-        }
-        if self.primary_loss.is_fed_by(id) {
-            self.loss_history.rewind(step);
-        }
-        self.restarts.went_back(info.last_step, step);
-        self.facts.restart = Some((step, 0));
-        if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
-            self.facts.nonfinite_since = None;
-        }
-        let Some(state) = self.series.get_mut(id as usize) else { return };
-        for binding in &mut state.checks {
-            binding.check.rewind(step);
-            binding.persistence.clear();
-        }
-        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, subject| subject == u64::from(id) && rules.contains(&rule));
-        if let Some((assembler, _)) = state.slot {
-            self.rewind_profiles(assembler, step);
-        }
-        self.rewind_stream_checks(step);
-    }
-
-    fn rewind_all(&mut self, step: i64) {
-        for id in 0..self.series.len() as u32 {
-            if self.store.get(id).points > 0 && self.store.get(id).last_step >= step {
-                self.series_went_back(id, step);
-                // The tag itself may never come again: it now ends before the restart.
-                self.store.get_mut(id).last_step = step.saturating_sub(1);
-            }
-        }
-    }
-
-    fn rewind_profiles(&mut self, index: usize, step: i64) {
-        let Some(state) = self.assemblers.get_mut(index) else { return };
-        if !state.assembler.is_superseded_by(step) {
-            return;
-        }
-        state.assembler.rewind(step);
-        for binding in &mut state.checks {
-            binding.check.rewind(step);
-            binding.persistence.clear();
-        }
-        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
-        self.book.rewind(step, |rule, _| rules.contains(&rule));
-    }
-
-    fn rewind_stream_checks(&mut self, step: i64) {
-        for state in &mut self.stream_checks {
-            state.check.rewind(step);
-        }
-    }
-
     // --- judging -----------------------------------------------------------------------------------------
 
     fn judge_point(&mut self, id: u32, point: &Point) {
-        let Some(state) = self.series.get_mut(id as usize) else { return };
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
         let mut checks = std::mem::take(&mut state.checks);
         let heard_by = std::mem::take(&mut state.heard_by);
         for binding in &mut checks {
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             match binding.check.observe(point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -463,8 +474,13 @@ impl<'r> Engine<'r> {
         }
         for &index in &heard_by {
             let mut judged = std::mem::take(&mut self.judged);
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
-            self.stream_checks[index].check.sample(self.store.get(id), point, &context, &mut judged);
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
+            self.stream_checks[index]
+                .check
+                .sample(self.store.get(id), point, &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
             self.judged = judged;
         }
@@ -480,19 +496,36 @@ impl<'r> Engine<'r> {
         }
         let info = self.store.get(id);
         let layer = info.meaning.layer.as_ref();
-        let tag = if layer.is_none() { Some(info.tag.as_str()) } else { None };
+        let tag = if layer.is_none() {
+            Some(info.tag.as_str())
+        } else {
+            None
+        };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
-        let subject =
-            Subject { id: u64::from(id), quantity: info.meaning.quantity, tag, layers, evidence: Vec::new() };
-        self.book.alarm(rule, self.rules[rule].severity, step, &subject, seen);
+        let subject = Subject {
+            id: u64::from(id),
+            quantity: info.meaning.quantity,
+            tag,
+            layers,
+            evidence: Vec::new(),
+        };
+        self.book
+            .alarm(rule, self.rules[rule].severity, step, &subject, seen);
     }
 
     fn collect(&mut self, id: u32, point: &Point) {
-        let Some((index, slot)) = self.series[id as usize].slot else { return };
+        if self.rules.is_empty() {
+            return;
+        }
+        let Some((index, slot)) = self.series[id as usize].slot else {
+            return;
+        };
         if self.assemblers[index].assembler.would_close(point.step) {
             self.close_profile(index);
         }
-        self.assemblers[index].assembler.put(slot, point.step, point.wall_time, point.value);
+        self.assemblers[index]
+            .assembler
+            .put(slot, point.step, point.wall_time, point.value);
     }
 
     fn close_profile(&mut self, index: usize) {
@@ -502,47 +535,62 @@ impl<'r> Engine<'r> {
             return;
         }
         let mut judged = std::mem::take(&mut self.judged);
-        let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+        let context = Context {
+            facts: &self.facts,
+            profiles: &Latest(&self.assemblers),
+        };
         if let Some(profile) = self.assemblers[index].assembler.latest() {
-            for binding in &mut checks {
-                let rule = &self.rules[binding.rule];
+            for ProfileBinding { rules, check } in &mut checks {
+                let Some(first) = rules.first() else { continue };
                 judged.clear();
-                match rule.filter_groups(&profile) {
-                    Some(groups) => {
-                        let view = Profile { groups: &groups, ..profile };
-                        binding.check.observe(&view, &context, &mut judged);
-                    }
-                    None => binding.check.observe(&profile, &context, &mut judged),
+                match self.rules[first.rule].filter_groups(&profile) {
+                    Some(groups) => check.observe(
+                        &Profile {
+                            groups: &groups,
+                            ..profile
+                        },
+                        &context,
+                        &mut judged,
+                    ),
+                    None => check.observe(&profile, &context, &mut judged),
                 }
-                for Judged { subject, step, judgement } in judged.drain(..) {
-                    let id = subject_id(index, subject);
-                    let persistence =
-                        binding.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
-                    match judgement {
-                        Judgement::Abstain => {}
-                        Judgement::Good => {
-                            persistence.push(false);
-                        }
-                        Judgement::Healed(severity) => self.book.heal(binding.rule, id, severity),
-                        Judgement::Bad(seen) => {
-                            if persistence.push(true) && rule.wants_kind(seen.kind) {
-                                let subject = profile_subject(id, &profile, &seen);
-                                self.book.alarm(binding.rule, rule.severity, step, &subject, seen);
-                            }
-                        }
-                    }
+                for memory in rules {
+                    let rule = (memory.rule, &self.rules[memory.rule]);
+                    take_profile_judgements(
+                        rule,
+                        &mut memory.persistence,
+                        &judged,
+                        index,
+                        &profile,
+                        &mut self.book,
+                    );
                 }
             }
         }
+        judged.clear();
         self.judged = judged;
         self.assemblers[index].checks = checks;
     }
 
     fn ask_stream_checks(&mut self, ask: impl Fn(&mut dyn StreamCheck, &Context<'_>, &mut Vec<Judged>)) {
+        self.ask_some_stream_checks(|_| true, ask);
+    }
+
+    fn ask_some_stream_checks(
+        &mut self,
+        is_asked: impl Fn(&StreamState) -> bool,
+        ask: impl Fn(&mut dyn StreamCheck, &Context<'_>, &mut Vec<Judged>),
+    ) {
         let mut judged = std::mem::take(&mut self.judged);
         for index in 0..self.stream_checks.len() {
+            if !is_asked(&self.stream_checks[index]) {
+                continue;
+            }
             judged.clear();
-            let context = Context { facts: &self.facts, profiles: &Latest(&self.assemblers) };
+            let context = Context {
+                facts: &self.facts,
+                profiles: &Latest(&self.assemblers),
+            };
             ask(self.stream_checks[index].check.as_mut(), &context, &mut judged);
             self.take_stream_judgements(index, &mut judged);
         }
@@ -552,8 +600,16 @@ impl<'r> Engine<'r> {
     fn take_stream_judgements(&mut self, index: usize, judged: &mut Vec<Judged>) {
         let state = &mut self.stream_checks[index];
         let rule = &self.rules[state.rule];
-        for Judged { subject, step, judgement } in judged.drain(..) {
-            let persistence = state.persistence.entry(subject).or_insert_with(|| Persistence::new(rule.persistence));
+        for Judged {
+            subject,
+            step,
+            judgement,
+        } in judged.drain(..)
+        {
+            let persistence = state
+                .persistence
+                .entry(subject)
+                .or_insert_with(|| Persistence::new(rule.persistence));
             match judgement {
                 Judgement::Abstain => {}
                 Judgement::Good => {
@@ -563,10 +619,56 @@ impl<'r> Engine<'r> {
                 Judgement::Bad(seen) => {
                     if persistence.push(true) && rule.wants_kind(seen.kind) {
                         let quantity = rule.quantities.first().copied().unwrap_or(Quantity::Other);
-                        let subject =
-                            Subject { id: u64::from(subject), quantity, tag: None, layers: Vec::new(), evidence: Vec::new() };
+                        let subject = Subject {
+                            id: u64::from(subject),
+                            quantity,
+                            tag: None,
+                            layers: Vec::new(),
+                            evidence: Vec::new(),
+                        };
                         self.book.alarm(state.rule, rule.severity, step, &subject, seen);
                     }
+                }
+            }
+        }
+    }
+}
+
+impl ProfileBinding {
+    fn serves(&self, rule: usize) -> bool {
+        self.rules.iter().any(|it| it.rule == rule)
+    }
+}
+
+/// Counts what a check said of a profile for one of its rules, and notes the alarms.
+fn take_profile_judgements(
+    (index, rule): (usize, &Rule),
+    persistence: &mut HashMap<u32, Persistence>,
+    judged: &[Judged],
+    assembler: usize,
+    profile: &Profile<'_>,
+    book: &mut Book,
+) {
+    for Judged {
+        subject,
+        step,
+        judgement,
+    } in judged
+    {
+        let id = subject_id(assembler, *subject);
+        let persistence = persistence
+            .entry(*subject)
+            .or_insert_with(|| Persistence::new(rule.persistence));
+        match judgement {
+            Judgement::Abstain => {}
+            Judgement::Good => {
+                persistence.push(false);
+            }
+            Judgement::Healed(severity) => book.heal(index, id, *severity),
+            Judgement::Bad(seen) => {
+                if persistence.push(true) && rule.wants_kind(seen.kind) {
+                    let subject = profile_subject(id, profile, seen);
+                    book.alarm(index, rule.severity, *step, &subject, seen.clone());
                 }
             }
         }
@@ -578,17 +680,38 @@ fn subject_id(assembler: usize, subject: u32) -> u64 {
     ((assembler as u64 + 1) << 32) | u64::from(subject)
 }
 
+fn is_of_assembler(subject: u64, assembler: usize) -> bool {
+    subject >> 32 == assembler as u64 + 1
+}
+
 fn profile_subject<'p>(id: u64, profile: &'p Profile<'_>, seen: &Observation) -> Subject<'p> {
     let layers: Vec<(u32, &str)> = seen
         .slots
         .iter()
-        .filter_map(|slot| profile.slots.get(*slot as usize).map(|it| (*slot, it.layer.path.as_str())))
+        .filter_map(|slot| {
+            profile
+                .slots
+                .get(*slot as usize)
+                .map(|it| (*slot, it.layer.path.as_str()))
+        })
         .collect();
     let evidence = evidence(profile, &seen.slots);
-    Subject { id, quantity: profile.quantity, tag: None, layers: in_order(layers), evidence }
+    Subject {
+        id,
+        quantity: profile.quantity,
+        tag: None,
+        layers: in_order(layers),
+        evidence,
+    }
 }
 
 /// The check lists layers by depth: the position in its list orders them in the finding.
 fn in_order(layers: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
-    (0_u32..).zip(layers).map(|(order, (_, name))| (order, name)).collect()
+    (0_u32..)
+        .zip(layers)
+        .map(|(order, (_, name))| (order, name))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod problem;
 mod rule;
 mod run;
 mod schema;
+mod screen;
 mod set;
 mod suggest;
 mod template;
@@ -31,8 +32,8 @@ pub mod words;
 
 pub use book::Noted;
 pub use builtin::{builtin, builtin_sources, builtin_tests, load_builtin};
-pub use exonerate::exonerate;
 pub use engine::{Engine, Outcome};
+pub use exonerate::exonerate;
 pub use file::{RULE_FILE_BYTES_MAX, load};
 pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};

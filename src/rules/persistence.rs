@@ -19,12 +19,20 @@ impl Persistence {
     #[must_use]
     pub fn new((bad_min, window): (u32, u32)) -> Self {
         let window = window.clamp(1, WINDOW_MAX);
-        Self { bad_min: bad_min.clamp(1, window), window, bits: 0 }
+        Self {
+            bad_min: bad_min.clamp(1, window),
+            window,
+            bits: 0,
+        }
     }
 
     /// Takes the next point and says whether the rule fires now. A good point never fires.
     pub fn push(&mut self, is_bad: bool) -> bool {
-        let mask = if self.window == 64 { u64::MAX } else { (1 << self.window) - 1 };
+        let mask = if self.window == 64 {
+            u64::MAX
+        } else {
+            (1 << self.window) - 1
+        };
         self.bits = ((self.bits << 1) | u64::from(is_bad)) & mask;
         is_bad && self.bits.count_ones() >= self.bad_min
     }
@@ -44,7 +52,10 @@ mod tests {
         let mut persistence = Persistence::new((5, 8));
         let bad = [true, false, true, true, false, true, true, false, true];
         let fired: Vec<bool> = bad.iter().map(|it| persistence.push(*it)).collect();
-        assert_eq!(fired, [false, false, false, false, false, false, true, false, true]);
+        assert_eq!(
+            fired,
+            [false, false, false, false, false, false, true, false, true]
+        );
     }
 
     #[test]

@@ -111,6 +111,19 @@ impl Rule {
         }
     }
 
+    /// Whether its check, built for `other`, would judge profiles in the very same way: they differ at most in
+    /// the kind they want, in persistence and in words.
+    #[must_use]
+    pub fn is_judged_alike(&self, other: &Self) -> bool {
+        let text = |regex: &Option<Regex>| regex.as_ref().map(|it| it.as_str().to_owned());
+        std::ptr::eq(self.check, other.check)
+            && self.params == other.params
+            && self.severity == other.severity
+            && self.parameter == other.parameter
+            && text(&self.layer) == text(&other.layer)
+            && text(&self.role) == text(&other.role)
+    }
+
     /// Whether it wants observations of this kind.
     #[must_use]
     pub fn wants_kind(&self, kind: &str) -> bool {
@@ -138,8 +151,13 @@ impl Rule {
                 .filter(wanted)
                 .map(|group| {
                     let members = group.members.iter().copied();
-                    let members = members.filter(|it| wants(profile.slots.get(*it as usize))).collect();
-                    Group { members, ..group.clone() }
+                    let members = members
+                        .filter(|it| wants(profile.slots.get(*it as usize)))
+                        .collect();
+                    Group {
+                        members,
+                        ..group.clone()
+                    }
                 })
                 .collect(),
         )

@@ -13,9 +13,11 @@ const LAYERS_SHOWN: usize = 3;
 /// {layers} {in_layers} {n_layers} {where} {forecast}`; a check adds words of its own. Unknown ones stay as they are.
 #[must_use]
 pub fn render(template: &str, finding: &Finding, step: i64, words: &[(&'static str, String)]) -> String {
-    fill(template, |name| match words.iter().find(|(word, _)| *word == name) {
-        Some((_, text)) => Some(text.clone()),
-        None => common(name, finding, step),
+    fill(template, |name| {
+        match words.iter().find(|(word, _)| *word == name) {
+            Some((_, text)) => Some(text.clone()),
+            None => common(name, finding, step),
+        }
     })
 }
 
@@ -26,13 +28,18 @@ fn common(name: &str, finding: &Finding, step: i64) -> Option<String> {
         "step" => thousands(step),
         "last_step" => finding.last_step.map_or_else(|| "?".to_owned(), thousands),
         "quantity" => finding.quantity.as_str().replace('_', " "),
-        "tag" => finding.tag.clone().unwrap_or_else(|| finding.quantity.as_str().replace('_', " ")),
+        "tag" => finding
+            .tag
+            .clone()
+            .unwrap_or_else(|| finding.quantity.as_str().replace('_', " ")),
         "layers" => layers(&finding.layers),
         "in_layers" if finding.layers.is_empty() => String::new(),
         "in_layers" => format!(" in {}", layers(&finding.layers)),
         "n_layers" => finding.layers.len().to_string(),
         "where" => place(finding),
-        "forecast" => finding.forecast_step.map_or_else(|| "no step that can be foretold".to_owned(), thousands),
+        "forecast" => finding
+            .forecast_step
+            .map_or_else(|| "no step that can be foretold".to_owned(), thousands),
         _ => return None,
     })
 }
@@ -51,7 +58,12 @@ fn place(finding: &Finding) -> String {
 /// `h.0, h.1, h.2 and 9 more`.
 #[must_use]
 pub fn layers(names: &[String]) -> String {
-    let shown = names.iter().take(LAYERS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let shown = names
+        .iter()
+        .take(LAYERS_SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     match names.len().saturating_sub(LAYERS_SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -77,7 +89,11 @@ pub fn number(value: f64) -> String {
     } else {
         let decimals = (2 - size.log10().floor() as i32).clamp(0, 6) as usize;
         let text = format!("{value:.decimals$}");
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
     }
 }
 
@@ -105,8 +121,17 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         let cases = [
-            (0.0, "0"), (1.0, "1"), (0.61, "0.61"), (12.345, "12.3"), (1234.5, "1,235"), (2.45e10, "2.45e10"),
-            (1.5e-7, "1.50e-7"), (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-infinity"), (-3.5, "-3.5"), (100.0, "100"),
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.61, "0.61"),
+            (12.345, "12.3"),
+            (1234.5, "1,235"),
+            (2.45e10, "2.45e10"),
+            (1.5e-7, "1.50e-7"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-infinity"),
+            (-3.5, "-3.5"),
+            (100.0, "100"),
         ];
         for (value, text) in cases {
             assert_eq!(number(value), text);

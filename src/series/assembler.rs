@@ -102,7 +102,10 @@ impl Assembler {
     /// `step` itself is already the new attempt's.
     #[must_use]
     pub fn is_superseded_by(&self, step: i64) -> bool {
-        self.current.step.map_or_else(|| self.closed.step.is_some_and(|it| it >= step), |current| current > step)
+        self.current.step.map_or_else(
+            || self.closed.step.is_some_and(|it| it >= step),
+            |current| current > step,
+        )
     }
 
     /// Drops what is being collected and forgets the last closed profile when it is superseded.
@@ -137,6 +140,12 @@ impl Assembler {
         &self.slots
     }
 
+    /// The groups of the layers known now, made anew.
+    #[must_use]
+    pub fn grouped(&self) -> Vec<Group> {
+        group_by_role(&self.slots)
+    }
+
     /// The groups of the layers known now.
     pub fn groups(&mut self) -> &[Group] {
         if self.groups_are_stale {
@@ -158,22 +167,43 @@ fn group_by_role(slots: &[Slot]) -> Vec<Group> {
         }
         let parameter = layer.parameter.clone();
         if !layer.depth.is_empty() {
-            groups.entry((layer.section, layer.role.clone(), parameter)).or_default().push(index);
+            groups
+                .entry((layer.section, layer.role.clone(), parameter))
+                .or_default()
+                .push(index);
         } else if !layer.role.contains('#') {
-            unnumbered.entry((layer.section, parameter)).or_default().push(index);
+            unnumbered
+                .entry((layer.section, parameter))
+                .or_default()
+                .push(index);
         }
     }
     let mut out: Vec<Group> = groups
         .into_iter()
         .map(|((_, role, parameter), members)| {
             let members = by_depth(members, slots);
-            Group { role, parameter, order: DepthOrder::Named, members }
+            Group {
+                role,
+                parameter,
+                order: DepthOrder::Named,
+                members,
+            }
         })
         .collect();
-    out.extend(unnumbered.into_iter().filter(|(_, members)| members.len() > 1).map(|((_, parameter), members)| {
-        let order = order_of_names(&members, slots);
-        Group { role: "(names without numbers)".to_owned(), parameter, order, members }
-    }));
+    out.extend(
+        unnumbered
+            .into_iter()
+            .filter(|(_, members)| members.len() > 1)
+            .map(|((_, parameter), members)| {
+                let order = order_of_names(&members, slots);
+                Group {
+                    role: "(names without numbers)".to_owned(),
+                    parameter,
+                    order,
+                    members,
+                }
+            }),
+    );
     out
 }
 
@@ -188,12 +218,20 @@ fn by_depth(mut members: Vec<u32>, slots: &[Slot]) -> Vec<u32> {
 /// A writer's loop lists layers from the input to the output; a sorted format lists them by name. When the
 /// order of appearance is the sorted order the log cannot tell which it was.
 fn order_of_names(members: &[u32], slots: &[Slot]) -> DepthOrder {
-    let name = |index: &u32| slots.get(*index as usize).map_or("", |slot| slot.layer.path.as_str());
+    let name = |index: &u32| {
+        slots
+            .get(*index as usize)
+            .map_or("", |slot| slot.layer.path.as_str())
+    };
     let is_sorted = members.windows(2).all(|pair| match pair {
         [a, b] => name(a).cmp(name(b)) != Ordering::Greater,
         _ => true,
     });
-    if is_sorted { DepthOrder::Unknown } else { DepthOrder::FirstSeen }
+    if is_sorted {
+        DepthOrder::Unknown
+    } else {
+        DepthOrder::FirstSeen
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +248,12 @@ mod tests {
             role: role.to_owned(),
             parameter: Some("weight".to_owned()),
         };
-        Slot { layer, n_elements: None, resolution: 0.0, is_estimate: false }
+        Slot {
+            layer,
+            n_elements: None,
+            resolution: 0.0,
+            is_estimate: false,
+        }
     }
 
     #[test]
@@ -239,7 +282,10 @@ mod tests {
         assembler.put(3, 1, None, 7.0);
         assembler.put(1, 1, None, f64::NAN);
         let profile = assembler.close().unwrap();
-        let ranks: Vec<_> = profile.by_depth(&profile.groups[0]).map(|(rank, _)| rank).collect();
+        let ranks: Vec<_> = profile
+            .by_depth(&profile.groups[0])
+            .map(|(rank, _)| rank)
+            .collect();
         assert_eq!(ranks, [1, 3]);
     }
 

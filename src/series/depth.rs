@@ -17,7 +17,13 @@ pub fn layers_by_depth<'a>(assemblers: impl Iterator<Item = &'a mut Assembler>) 
         for group in assembler.groups().iter().filter(|it| it.members.len() > 1) {
             order = better(order, group.order);
         }
-        slots.extend(assembler.slots().iter().filter(|it| seen.insert(it.layer.path.clone())).cloned());
+        slots.extend(
+            assembler
+                .slots()
+                .iter()
+                .filter(|it| seen.insert(it.layer.path.clone()))
+                .cloned(),
+        );
     }
     // A stable sort: layers of equal depth stay in the order in which the writer listed them.
     slots.sort_by(|a, b| place(a).cmp(&place(b)));

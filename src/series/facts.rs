@@ -18,6 +18,10 @@ pub struct LossFacts {
     pub best: Option<f64>,
     /// Median of the last five.
     pub current: Option<f64>,
+    /// The smallest finite loss so far, known from the first point on: a run may be over before there is a median.
+    pub lowest: Option<f64>,
+    /// The last finite loss.
+    pub last: Option<f64>,
     recent: [f64; 5],
 }
 
@@ -29,6 +33,8 @@ impl LossFacts {
         }
         self.recent[(self.n % 5) as usize] = value;
         self.n += 1;
+        self.last = Some(value);
+        self.lowest = Some(self.lowest.map_or(value, |lowest| lowest.min(value)));
         let filled = self.n.min(5) as usize;
         if filled < 3 {
             return;
@@ -59,6 +65,8 @@ impl LossFacts {
 pub struct Facts {
     /// The training loss.
     pub loss: LossFacts,
+    /// Players with losses of their own were seen (adversaries, policies): the losses need not fall.
+    pub is_game: bool,
     /// Last learning rate.
     pub learning_rate: Option<f64>,
     /// Largest learning rate so far.
@@ -67,7 +75,7 @@ pub struct Facts {
     pub loss_scale: Option<f64>,
     /// How many steps the run is to have, when the log says so.
     pub planned_steps: Option<i64>,
-    /// First step of the stream.
+    /// Smallest step of the stream.
     pub first_step: Option<i64>,
     /// Largest step so far.
     pub last_step: Option<i64>,

@@ -32,7 +32,10 @@ pub struct History {
 
 impl Default for History {
     fn default() -> Self {
-        Self { bins: Vec::new(), points_per_bin: 1 }
+        Self {
+            bins: Vec::new(),
+            points_per_bin: 1,
+        }
     }
 }
 
@@ -79,9 +82,23 @@ impl History {
 impl Bin {
     fn of(step: i64, value: f64) -> Self {
         if value.is_finite() {
-            Self { step, min: value, max: value, last: value, nonfinite: 0, n: 1 }
+            Self {
+                step,
+                min: value,
+                max: value,
+                last: value,
+                nonfinite: 0,
+                n: 1,
+            }
         } else {
-            Self { step, min: f64::INFINITY, max: f64::NEG_INFINITY, last: f64::NAN, nonfinite: 1, n: 1 }
+            Self {
+                step,
+                min: f64::INFINITY,
+                max: f64::NEG_INFINITY,
+                last: f64::NAN,
+                nonfinite: 1,
+                n: 1,
+            }
         }
     }
 
@@ -104,11 +121,20 @@ mod tests {
     fn a_long_series_keeps_its_extremes_in_constant_memory() {
         let mut history = History::default();
         for step in 0..100_000 {
-            let value = if step == 31_415 { 1e9 } else if step == 77_777 { f64::NAN } else { 1.0 };
+            let value = if step == 31_415 {
+                1e9
+            } else if step == 77_777 {
+                f64::NAN
+            } else {
+                1.0
+            };
             history.add(step, value);
         }
         assert!(history.bins().len() <= BINS_MAX);
-        assert_eq!(history.bins().iter().map(|it| u64::from(it.n)).sum::<u64>(), 100_000);
+        assert_eq!(
+            history.bins().iter().map(|it| u64::from(it.n)).sum::<u64>(),
+            100_000
+        );
         assert_eq!(history.bins().iter().map(|it| it.max).fold(0.0, f64::max), 1e9);
         assert_eq!(history.bins().iter().map(|it| it.nonfinite).sum::<u32>(), 1);
     }

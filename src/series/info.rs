@@ -21,7 +21,7 @@ pub struct SeriesInfo {
     pub points: u64,
     /// Of these, NaN or infinite.
     pub nonfinite: u64,
-    /// First step.
+    /// Smallest step.
     pub first_step: i64,
     /// Last step.
     pub last_step: i64,
@@ -57,13 +57,14 @@ impl SeriesInfo {
     }
 
     /// Takes a point into the totals.
-    pub fn add(&mut self, step: i64, value: f64, form: Form) {
+    pub fn add(&mut self, step: i64, value: f64, form: &Form) {
         if self.points == 0 {
             self.first_step = step;
             self.n_elements = form.n_elements();
             self.is_estimate = form.is_estimate();
         }
         self.points += 1;
+        self.first_step = self.first_step.min(step);
         self.last_step = step;
         self.last = value;
         self.resolution = form.resolution();

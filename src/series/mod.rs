@@ -11,6 +11,7 @@ mod history;
 mod info;
 mod portrait;
 mod primary;
+pub mod record;
 mod restart;
 mod store;
 mod tap;
@@ -21,7 +22,9 @@ pub use depth::{evidence, layers_by_depth};
 pub use facts::{Facts, LossFacts};
 pub use history::{BINS_MAX, Bin, History};
 pub use info::SeriesInfo;
-pub use portrait::{Baseline, LAYER_POINTS_MAX, LOSS_POINTS_MAX, LayerTrace, LossTrace, Portrait, Trouble};
+pub use portrait::{
+    Baseline, LAYER_POINTS_MAX, LOSS_POINTS_MAX, LayerTrace, LossTrace, Portrait, PortraitTap, Trouble,
+};
 pub use primary::{PrimaryLoss, loss_rank};
 pub use restart::Restarts;
 pub use store::{SERIES_MAX, Store};

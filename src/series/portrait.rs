@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use super::primary::loss_rank;
 use super::{LAYERS_MAX, SeriesInfo, Trace};
-use crate::model::{Family, Layer, Quantity, Split};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Tap;
+use crate::model::{Family, Finding, Layer, Quantity, Severity, Split};
 
 /// Points of the loss that are kept: 64 KiB.
 pub const LOSS_POINTS_MAX: usize = 4_096;
@@ -176,4 +179,49 @@ pub struct Baseline {
     pub portrait: Portrait,
     /// What is wrong with it.
     pub troubles: Vec<Trouble>,
+}
+
+impl Baseline {
+    /// A run with these findings as a baseline. Its troubles are those that a learning rate of 0 tells apart.
+    #[must_use]
+    pub fn new(name: String, portrait: Portrait, findings: &[Finding]) -> Self {
+        let is_trouble = |family| matches!(family, Family::Nonfinite | Family::Depth);
+        let troubles = findings
+            .iter()
+            .filter(|it| is_trouble(it.family) && it.severity >= Severity::Warning && !it.is_superseded)
+            .map(|it| Trouble {
+                family: it.family,
+                kind: it.kind,
+                rule: it.rule.clone(),
+                message: it.message.clone(),
+            })
+            .collect();
+        Self {
+            name,
+            portrait,
+            troubles,
+        }
+    }
+}
+
+/// Draws the portrait of the stream that it listens to.
+#[derive(Debug, Clone, Default)]
+pub struct PortraitTap(Arc<Mutex<Portrait>>);
+
+impl PortraitTap {
+    /// The portrait so far, which the tap loses.
+    #[must_use]
+    pub fn take(&self) -> Portrait {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Tap for PortraitTap {
+    fn point(&mut self, _id: u32, series: &SeriesInfo, step: i64, _wall_time: Option<f64>, value: f64) {
+        let mut portrait = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        portrait.add(series, step, value);
+    }
+    fn rewind(&mut self, _id: u32, step: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).rewind(step);
+    }
 }

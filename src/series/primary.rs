@@ -6,8 +6,30 @@
 
 /// Words that say where or how a loss was taken, not which one it is.
 const NEUTRAL_WORDS: &[&str] = &[
-    "train", "training", "trn", "step", "epoch", "batch", "avg", "average", "mean", "global", "running", "metrics",
-    "total", "all", "sum", "lm", "model", "objective", "smoothed", "raw", "current", "reduced", "tr", "scalars",
+    "train",
+    "training",
+    "trn",
+    "step",
+    "epoch",
+    "batch",
+    "avg",
+    "average",
+    "mean",
+    "global",
+    "running",
+    "metrics",
+    "total",
+    "all",
+    "sum",
+    "lm",
+    "model",
+    "objective",
+    "smoothed",
+    "raw",
+    "current",
+    "reduced",
+    "tr",
+    "scalars",
 ];
 
 /// How plainly a tag names the loss that is minimised: 0 plainly, 1 by its usual formula, 2 as a part.
@@ -15,10 +37,16 @@ const NEUTRAL_WORDS: &[&str] = &[
 pub fn loss_rank(tag: &str) -> u8 {
     let lower = tag.to_ascii_lowercase();
     let is_neutral = |word: &&str| !word.is_empty() && !NEUTRAL_WORDS.contains(word);
-    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_neutral).collect();
+    let words: Vec<&str> = lower
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(is_neutral)
+        .collect();
     match words.as_slice() {
         [] | ["loss" | "trl" | "losses" | "cost"] => 0,
-        ["ce" | "nll" | "xent" | "crossentropyloss" | "crossentropy" | "mse" | "elbo", ..]
+        [
+            "ce" | "nll" | "xent" | "crossentropyloss" | "crossentropy" | "mse" | "elbo",
+            ..,
+        ]
         | ["cross", "entropy", ..]
         | ["languagecrossentropy"] => 1,
         _ => 2,
@@ -55,11 +83,25 @@ mod tests {
 
     #[test]
     fn plain_names_win_over_parts() {
-        for tag in ["loss", "train/loss", "Loss/train", "lm loss", "total_loss", "train_loss_step", "batch_loss", "trl"] {
+        for tag in [
+            "loss",
+            "train/loss",
+            "Loss/train",
+            "lm loss",
+            "total_loss",
+            "train_loss_step",
+            "batch_loss",
+            "trl",
+        ] {
             assert_eq!(loss_rank(tag), 0, "{tag}");
         }
         assert_eq!(loss_rank("train/CrossEntropyLoss"), 1);
-        for tag in ["Loss/G/loss", "train/policy_gradient_loss", "loss_rpn_cls", "value_loss"] {
+        for tag in [
+            "Loss/G/loss",
+            "train/policy_gradient_loss",
+            "loss_rpn_cls",
+            "value_loss",
+        ] {
             assert_eq!(loss_rank(tag), 2, "{tag}");
         }
         let mut primary = PrimaryLoss::default();

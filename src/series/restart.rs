@@ -32,11 +32,19 @@ impl Restarts {
     #[must_use]
     pub fn notes(&self) -> Vec<Problem> {
         let note = |(from, to): &(i64, i64)| {
-            Problem::note(0, format!("restart at step {to}: the steps went back from {from}, later points replace the earlier ones"))
+            Problem::note(
+                0,
+                format!(
+                    "restart at step {to}: the steps went back from {from}, later points replace the earlier ones"
+                ),
+            )
         };
         let mut notes: Vec<Problem> = self.seen.iter().map(note).collect();
         if self.further > 0 {
-            notes.push(Problem::note(0, format!("the steps went back {} more times", self.further)));
+            notes.push(Problem::note(
+                0,
+                format!("the steps went back {} more times", self.further),
+            ));
         }
         notes
     }

@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use super::SeriesInfo;
 use crate::extract;
-use crate::model::{Form, Meaning, Problem};
+use crate::model::{Form, Meaning, Split};
 
 /// Series of one stream beyond which new tags are only counted. A 1,000-layer model that logs weight,
 /// gradient, update and activation norms of weight and bias needs 8,000.
@@ -25,17 +25,36 @@ pub struct Store {
     next: Vec<u32>,
     last: u32,
     overflow: u64,
+    /// The split that the run's name tells, for tags that tell none.
+    split: Split,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { series: Vec::new(), by_tag: HashMap::with_hasher(FixedState::default()), next: Vec::new(), last: 0, overflow: 0 }
+        Self {
+            series: Vec::new(),
+            by_tag: HashMap::with_hasher(FixedState::default()),
+            next: Vec::new(),
+            last: 0,
+            overflow: 0,
+            split: Split::Unknown,
+        }
     }
 }
 
 impl Store {
+    /// A store for the run of this name: what `validation/` holds was not measured in training, whatever its tags are
+    /// called (Keras, and TensorBoard's `add_scalars`, tell the split by the directory alone).
+    #[must_use]
+    pub fn for_run(run: &str) -> Self {
+        Self {
+            split: extract::split_of_run(run),
+            ..Self::default()
+        }
+    }
+
     /// The id of the series with this tag, and whether it is new; `None` beyond [`SERIES_MAX`].
-    pub fn id(&mut self, tag: &str, form: Form) -> Option<(u32, bool)> {
+    pub fn id(&mut self, tag: &str, form: &Form) -> Option<(u32, bool)> {
         if let Some(&guess) = self.next.get(self.last as usize)
             && self.series.get(guess as usize).is_some_and(|it| it.tag == tag)
         {
@@ -51,11 +70,22 @@ impl Store {
             return None;
         }
         let id = self.series.len() as u32;
-        self.series.push(SeriesInfo::new(tag, meaning_of(tag, form)));
+        self.series.push(SeriesInfo::new(tag, self.meaning_of(tag, form)));
         self.by_tag.insert(tag.into(), id);
         self.next.push(0);
         self.follow(id);
         Some((id, true))
+    }
+
+    fn meaning_of(&self, tag: &str, form: &Form) -> Meaning {
+        let meaning = match form {
+            Form::Number { .. } => extract::understand(tag),
+            Form::Tensor { .. } | Form::Buckets { .. } => extract::understand_histogram(tag),
+        };
+        if meaning.split == Split::Unknown && self.split != Split::Unknown {
+            return extract::on_split(meaning, self.split);
+        }
+        meaning
     }
 
     fn follow(&mut self, id: u32) {
@@ -94,26 +124,9 @@ impl Store {
         self.series
     }
 
-    /// A writer that forgot the step logs every point at the same one.
-    #[must_use]
-    pub fn stuck_step(&self) -> Option<Problem> {
-        const POINTS_MIN: u64 = 5;
-        let is_stuck = |it: &&SeriesInfo| it.points >= POINTS_MIN && it.first_step == it.last_step && it.restarts == 0;
-        let series = self.series.iter().find(is_stuck)?;
-        let (points, tag, step) = (series.points, &series.tag, series.last_step);
-        Some(Problem::note(0, format!("step never advances: {points} points of `{tag}` all at step {step}")))
-    }
-
     /// Values that were not taken because there were too many series.
     #[must_use]
     pub fn overflow(&self) -> u64 {
         self.overflow
-    }
-}
-
-fn meaning_of(tag: &str, form: Form) -> Meaning {
-    match form {
-        Form::Number { .. } => extract::understand(tag),
-        Form::Tensor { .. } | Form::Buckets { .. } => extract::understand_histogram(tag),
     }
 }

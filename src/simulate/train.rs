@@ -109,7 +109,12 @@ impl Batches {
     fn next(&mut self) -> (Matrix, Matrix) {
         match self {
             Self::Fixed { x, target } => (x.clone(), target.clone()),
-            Self::Fresh { batch, scale, teacher, rng } => {
+            Self::Fresh {
+                batch,
+                scale,
+                teacher,
+                rng,
+            } => {
                 let x = Matrix::from_fn(teacher.cols(), *batch, |_, _| *scale * rng.normal());
                 let target = teacher.times(&x);
                 (x, target)

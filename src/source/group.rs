@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::names::{
     checkpoint_step, is_canonical, is_event_file, is_lightning_version, rank_of, stem_of_stream_pair,
 };
+use super::trackers::{Layout, Trackers};
 use super::walk::{Folder, LogFile};
 use super::{RunFiles, StreamFiles};
 
@@ -25,13 +26,34 @@ pub(super) fn group_into_runs(
     let folders = lift_checkpoints(folders);
     let places = Places::of(&folders);
     let mut runs: BTreeMap<Vec<String>, Vec<StreamFiles>> = BTreeMap::new();
+    let trackers = Trackers::of(root, &folders);
+    let mut metrics: BTreeMap<(Vec<String>, Option<u32>), Vec<PathBuf>> = BTreeMap::new();
     for folder in folders {
-        let (run, rank) = places.place(&folder.parts);
+        let place_of = |n_parts: usize| places.place(folder.parts.get(..n_parts).unwrap_or_default());
+        let (run, rank) = match trackers.layout(&folder.parts) {
+            Layout::Foreign => continue,
+            Layout::Metrics(n_parts) => {
+                let files = folder.files.into_iter().map(|it| it.path);
+                metrics.entry(place_of(n_parts)).or_default().extend(files);
+                continue;
+            }
+            Layout::PartOf(n_parts) => place_of(n_parts),
+            Layout::Plain => places.place(&folder.parts),
+        };
         for (own_name, streams) in streams_of(folder.files, rank) {
             let mut parts = run.clone();
             parts.extend(own_name);
             runs.entry(parts).or_default().extend(streams);
         }
+    }
+    for ((parts, rank), mut files) in metrics {
+        files.sort();
+        let stream = StreamFiles {
+            rank,
+            files,
+            is_event_files: false,
+        };
+        runs.entry(parts).or_default().push(stream);
     }
     runs.into_iter()
         .map(|(parts, mut streams)| {

@@ -1,19 +1,25 @@
 //! Files to bytes. Knows files, not formats.
 //!
 //! In: the paths a user gave. Out: [`Discovery`], the runs found in them with their files in a stable order, and
-//! [`BlockReader`], which reads one of these files at a time. Invariants: nothing is ever written, locked or left
-//! open; what cannot be read is a [`Problem`], and the rest is read.
+//! [`BlockReader`], which reads one of these files at a time, or [`Tail`], which follows one that changes.
+//! Invariants: nothing is ever written or locked; the number of files left open is bounded; what cannot be read is
+//! a [`Problem`], and the rest is read.
 
 mod discover;
 mod group;
+mod identity;
 mod names;
 mod read;
+mod tail;
+mod trackers;
 mod walk;
 
 use std::path::PathBuf;
 
 pub use discover::discover;
+pub use identity::{FileId, Fingerprint, HEAD_BYTES_MAX, MARKER_BYTES};
 pub use read::{BLOCK_BYTES, Block, BlockReader};
+pub use tail::{Change, Cursor, HELD_FILES_MAX, IDLE_POLLS_HELD, POLL_BYTES_MAX, Polled, Tail, TailPool};
 pub use walk::{MAX_DEPTH, MAX_FILES};
 
 use crate::model::Problem;
@@ -35,7 +41,7 @@ pub struct RunFiles {
 pub struct StreamFiles {
     /// The rank that wrote it, where directory or file names tell several apart.
     pub rank: Option<u32>,
-    /// One file, or all event files of a directory, by name.
+    /// One file, or all event files of a directory, or the files of one metric each that a tracker writes, by name.
     pub files: Vec<PathBuf>,
     /// Whether they are TensorBoard event files (by name).
     pub is_event_files: bool,

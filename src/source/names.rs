@@ -214,10 +214,12 @@ pub(super) fn may_be_log(name: &str) -> bool {
     let Some((stem, extension)) = lower.rsplit_once('.') else {
         return true;
     };
-    if extension == "gz" {
-        return [".log", ".txt", ".out", ".err", ".csv", ".tsv", ".jsonl"]
-            .iter()
-            .any(|it| stem.ends_with(it));
+    if matches!(extension, "gz" | "zst") {
+        return [
+            ".log", ".txt", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".ndjson",
+        ]
+        .iter()
+        .any(|it| stem.ends_with(it));
     }
     !NEVER_LOGS.contains(&extension)
 }

@@ -114,7 +114,7 @@ fn read_some(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn refuse_endless(path: &Path, offset: u64, metadata: &fs::Metadata) -> Result<(), Problem> {
+pub(super) fn refuse_endless(path: &Path, offset: u64, metadata: &fs::Metadata) -> Result<(), Problem> {
     let file_type = metadata.file_type();
     let what = if file_type.is_file() {
         return Ok(());

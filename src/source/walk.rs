@@ -4,6 +4,7 @@
 //! symlinks are followed, but a directory is never entered below itself; depth and number of files are bounded;
 //! what cannot be read is a problem and the rest is walked.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -18,6 +19,10 @@ pub const MAX_DEPTH: usize = 64;
 
 /// Files beyond this number are not looked at.
 pub const MAX_FILES: u64 = 1_000_000;
+
+/// Paths over which one directory is entered. Symlinks from each of `n` directories twice into the next make
+/// 2^n paths of n directories.
+const MAX_ALIASES: u32 = 16;
 
 /// A file that may be a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,7 @@ pub(super) struct Walk {
     pub(super) problems: Vec<Problem>,
     pub(super) n_files: u64,
     max_files: u64,
+    entered: HashMap<DirectoryId, u32>,
 }
 
 /// A directory's identity, which a symlink cannot change.
@@ -54,6 +60,7 @@ impl Walk {
             problems: Vec::new(),
             n_files: 0,
             max_files,
+            entered: HashMap::new(),
         }
     }
 
@@ -65,7 +72,7 @@ impl Walk {
     fn directory(&mut self, path: &Path, parts: &mut Vec<String>, ancestors: &mut Vec<DirectoryId>) {
         let entries = match self.enter(path, ancestors) {
             Ok(entries) => entries,
-            Err(what) => return self.problems.push(problem(path, what)),
+            Err(what) => return self.problems.extend(what.map(|it| problem(path, it))),
         };
         let (files, directories) = self.sort_out(path, entries);
         if !files.is_empty() {
@@ -89,19 +96,33 @@ impl Walk {
         ancestors.pop();
     }
 
-    /// Lists a directory and puts it on the list of ancestors.
-    fn enter(&self, path: &Path, ancestors: &mut Vec<DirectoryId>) -> Result<Vec<fs::DirEntry>, String> {
-        let metadata = fs::metadata(path).map_err(|it| words_for(&it))?;
+    /// Lists a directory and puts it on the list of ancestors; else says why not, where that is not yet known.
+    fn enter(
+        &mut self,
+        path: &Path,
+        ancestors: &mut Vec<DirectoryId>,
+    ) -> Result<Vec<fs::DirEntry>, Option<String>> {
+        let metadata = fs::metadata(path).map_err(|it| Some(words_for(&it)))?;
         let id = (metadata.dev(), metadata.ino());
         if ancestors.contains(&id) {
-            return Err("symlink loop cut: the directory is one of those it lies in".to_owned());
+            return Err(Some(
+                "symlink loop cut: the directory is one of those it lies in".to_owned(),
+            ));
+        }
+        let n_entered = self.entered.entry(id).or_default();
+        *n_entered += 1;
+        if *n_entered > MAX_ALIASES {
+            let what = format!(
+                "symlinks lead here over more than {MAX_ALIASES} paths: further ones are not followed"
+            );
+            return Err((*n_entered == MAX_ALIASES + 1).then_some(what));
         }
         let mut entries: Vec<fs::DirEntry> = Vec::new();
-        for entry in fs::read_dir(path).map_err(|it| words_for(&it))? {
+        for entry in fs::read_dir(path).map_err(|it| Some(words_for(&it)))? {
             if self.n_files + entries.len() as u64 >= self.max_files {
                 break;
             }
-            entries.push(entry.map_err(|it| words_for(&it))?);
+            entries.push(entry.map_err(|it| Some(words_for(&it)))?);
         }
         entries.sort_by_key(fs::DirEntry::file_name);
         ancestors.push(id);
@@ -140,8 +161,12 @@ impl Walk {
     fn kind_of(&mut self, entry: &fs::DirEntry, name: &OsStr) -> Option<EntryKind> {
         let name = name.to_string_lossy();
         let mut file_type = entry.file_type().ok()?;
-        if file_type.is_symlink() {
+        let is_link = file_type.is_symlink();
+        if is_link {
             if !may_hold_logs(&name) {
+                return None;
+            }
+            if is_link_of_wandb(&entry.path(), &name) {
                 return None;
             }
             match fs::metadata(entry.path()) {
@@ -155,6 +180,9 @@ impl Walk {
             }
         }
         if file_type.is_dir() {
+            if is_link && leads_to_a_sibling(&entry.path()) {
+                return None;
+            }
             return may_hold_logs(&name).then_some(EntryKind::Directory);
         }
         if !file_type.is_file() {
@@ -163,6 +191,21 @@ impl Walk {
         self.n_files += 1;
         may_be_log(&name).then_some(EntryKind::File)
     }
+}
+
+/// Weights & Biases links the debug log of the latest run (its own, not the training's) into `wandb`.
+fn is_link_of_wandb(path: &Path, name: &str) -> bool {
+    name.starts_with("debug") && path.parent().is_some_and(|it| it.ends_with("wandb"))
+}
+
+/// Whether a link stands for a directory beside it (`latest-run`), which is walked anyway.
+fn leads_to_a_sibling(link: &Path) -> bool {
+    let target = fs::canonicalize(link).ok();
+    let home = link.parent().and_then(|it| fs::canonicalize(it).ok());
+    target
+        .as_deref()
+        .and_then(Path::parent)
+        .is_some_and(|parent| home.as_deref() == Some(parent))
 }
 
 enum EntryKind {

@@ -14,7 +14,7 @@ pub use depth_fit::{
     pair_fit, random_walk_se, thin_evenly,
 };
 pub use paired::{MeanTest, mean_test, share_below, welch_test};
-pub use robust::{mad, median, sorted_median};
+pub use robust::{mad, median, median_log, range, sorted_median};
 pub use special::{digamma, student_t_two_sided, trigamma};
 pub use tail::{clopper_pearson_upper, normal_cdf, normal_upper_quantile, sd_upper_factor};
 pub use trend::{log_linear, positive_logs};

@@ -8,6 +8,39 @@
 /// Linear time. `None` when empty.
 #[must_use]
 pub fn median(values: &mut [f64]) -> Option<f64> {
+    middle_pair(values).map(|(lower, upper)| halfway(lower, upper))
+}
+
+/// Half of each, so that two values near the end of the range do not overflow.
+fn halfway(lower: f64, upper: f64) -> f64 {
+    if lower == upper {
+        upper
+    } else {
+        0.5 * lower + 0.5 * upper
+    }
+}
+
+/// Median of `ln` of `values`, which are positive and are reordered. `None` when empty.
+#[must_use]
+pub fn median_log(values: &mut [f64]) -> Option<f64> {
+    middle_pair(values).map(|(lower, upper)| halfway(lower.ln(), upper.ln()))
+}
+
+/// Smallest and largest of `values`; infinity and -infinity when there are none. NaN is passed over.
+#[must_use]
+pub fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (
+            if value < low { value } else { low },
+            if value > high { value } else { high },
+        )
+    })
+}
+
+/// The two middle ones of `values`, which are reordered; twice the middle one when their number is odd. For
+/// the median of a rising function of the values, which then need not be worked out for all of them.
+#[must_use]
+pub fn middle_pair(values: &mut [f64]) -> Option<(f64, f64)> {
     let middle = values.len() / 2;
     if values.is_empty() {
         return None;
@@ -15,12 +48,12 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     let is_even = values.len().is_multiple_of(2);
     let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let upper = *upper;
-    if !is_even {
-        return Some(upper);
-    }
-    let lower = below.iter().copied().max_by(f64::total_cmp)?;
-    // Half of each, so that two values near the end of the range do not overflow.
-    Some(0.5 * lower + 0.5 * upper)
+    let lower = if is_even {
+        below.iter().copied().max_by(f64::total_cmp)?
+    } else {
+        upper
+    };
+    Some((lower, upper))
 }
 
 /// Median of values that are sorted already. `None` when empty.

@@ -25,7 +25,9 @@ pub fn normal_upper_quantile(p: f64) -> f64 {
 /// lower quantile of chi-squared, for normal values; infinite when `degrees` is not positive.
 #[must_use]
 pub fn sd_upper_factor(degrees: f64, confidence: f64) -> f64 {
-    ChiSquared::new(degrees).map_or(f64::INFINITY, |chi| (degrees / chi.inverse_cdf(1.0 - confidence)).sqrt())
+    ChiSquared::new(degrees).map_or(f64::INFINITY, |chi| {
+        (degrees / chi.inverse_cdf(1.0 - confidence)).sqrt()
+    })
 }
 
 /// Upper end of the one-sided Clopper-Pearson interval: the largest probability that would still show at most

@@ -7,6 +7,9 @@
 /// Largest capacity of a [`Window`], so that a median is taken on the stack.
 pub const WINDOW_MAX: usize = 64;
 
+/// Values of a short window.
+const SHORT: usize = 9;
+
 /// Standard deviation of a normal variable over its mean absolute deviation: sqrt(pi / 2).
 const SD_PER_MEAN_ABS: f64 = 1.253_314_137_315_500_3;
 
@@ -66,11 +69,40 @@ impl Window {
     /// The upper median.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
-        let mut sorted = [0.0; WINDOW_MAX];
+        if let Ok(values) = self.values.as_slice().try_into() {
+            return Some(upper_median_of_16(values));
+        }
+        // The short ones are by far the most frequent: no 512 bytes are cleared for five values.
+        let (mut short, mut long);
+        let sorted: &mut [f64] = if self.values.len() <= SHORT {
+            short = [0.0; SHORT];
+            &mut short
+        } else {
+            long = [0.0; WINDOW_MAX];
+            &mut long
+        };
         let part = sorted.get_mut(..self.values.len())?;
         part.copy_from_slice(&self.values);
         upper_median(part)
     }
+}
+
+/// The upper median of 16 values: the largest that has at most eight below it. All 256 comparisons are made, side
+/// by side and without a branch, in a fraction of the time that a selection loses to mispredicted ones.
+fn upper_median_of_16(values: &[f64; 16]) -> f64 {
+    let mut n_below = [0_u64; 16];
+    for other in values {
+        for (n, value) in n_below.iter_mut().zip(values) {
+            *n += u64::from(other < value);
+        }
+    }
+    n_below
+        .iter()
+        .zip(values)
+        .fold(f64::NEG_INFINITY, |median, (n, value)| {
+            let candidate = if *n <= 8 { *value } else { f64::NEG_INFINITY };
+            if candidate > median { candidate } else { median }
+        })
 }
 
 /// The upper median of `values`, which are reordered.
@@ -320,6 +352,21 @@ mod tests {
         held.sort_by(f64::total_cmp);
         assert_eq!(held, [2.0, 5.0, 7.0]);
         assert_eq!(window.median(), Some(5.0));
+    }
+
+    #[test]
+    fn sixteen_values_have_the_median_that_sorting_finds() {
+        let mut x: u32 = 1;
+        for _ in 0..500 {
+            let mut window = Window::new(16);
+            for _ in 0..16 {
+                x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                window.push(f64::from((x >> 16) % 20) - 10.0);
+            }
+            let mut sorted = window.values().to_vec();
+            sorted.sort_by(f64::total_cmp);
+            assert_eq!(window.median(), Some(sorted[8]));
+        }
     }
 
     #[test]

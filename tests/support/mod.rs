@@ -11,12 +11,12 @@ use gradwatch::series::{SeriesInfo, Tap};
 use gradwatch::source::discover;
 
 /// The checkout.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The shared data directory beside the checkout; says so when it is not there.
-pub fn shared(part: &str) -> Option<PathBuf> {
+pub(crate) fn shared(part: &str) -> Option<PathBuf> {
     let path = root().join("../shared").join(part);
     if path.exists() {
         return Some(path);
@@ -26,7 +26,7 @@ pub fn shared(part: &str) -> Option<PathBuf> {
 }
 
 /// Points by tag, those of the last attempt.
-pub type Points = BTreeMap<String, Vec<(i64, f64)>>;
+pub(crate) type Points = BTreeMap<String, Vec<(i64, f64)>>;
 
 #[derive(Default)]
 struct Keep {
@@ -50,7 +50,7 @@ impl Tap for KeepTap {
 }
 
 /// Judges a log directory or file as `audit` does; gives its runs with their points.
-pub fn judge(path: &Path, rules: &[Rule]) -> Vec<(RunReport, Points)> {
+pub(crate) fn judge(path: &Path, rules: &[Rule]) -> Vec<(RunReport, Points)> {
     let found = discover(&[path.to_owned()]);
     found
         .runs

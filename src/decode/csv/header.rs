@@ -99,18 +99,25 @@ fn names(row: &[u8], delimiter: u8) -> Vec<String> {
     all
 }
 
-/// The delimiter that occurs most often outside quotes, a comma when there is none.
+/// The delimiter that occurs most often outside quotes, a comma when there is none. Bars around a name, as in
+/// `step,|grad|/fc1`, separate nothing: the first of them follows another delimiter, and as many close it.
 pub(in crate::decode) fn sniff(row: &[u8]) -> u8 {
     let mut counts = [0_usize; 4];
-    let mut is_quoted = false;
-    for byte in row {
-        is_quoted ^= *byte == b'"';
-        if !is_quoted
-            && let Some(at) = DELIMITERS.iter().position(|d| d == byte)
+    let (mut is_quoted, mut is_opening, mut n_open_bars) = (false, false, 0_usize);
+    for &byte in row {
+        is_quoted ^= byte == b'"';
+        let is_bar = byte == b'|';
+        if is_bar && is_opening {
+            n_open_bars += 1;
+        } else if is_bar && n_open_bars > 0 {
+            n_open_bars -= 1;
+        } else if !is_quoted
+            && let Some(at) = DELIMITERS.iter().position(|d| *d == byte)
             && let Some(count) = counts.get_mut(at)
         {
             *count += 1;
         }
+        is_opening = matches!(byte, b',' | b';' | b'\t') || is_bar && is_opening;
     }
     let best = counts
         .iter()
@@ -144,6 +151,8 @@ mod tests {
         assert_eq!(sniff(b"step;loss,mean;lr"), b';');
         assert_eq!(sniff(b"step|\"a,b,c\"|lr"), b'|');
         assert_eq!(sniff(b"loss"), b',');
+        assert_eq!(sniff(b"step,|grad|/fc1,||w||/fc1"), b',');
+        assert_eq!(sniff(b"step|a,b|c|d"), b'|');
     }
 
     #[test]

@@ -87,6 +87,14 @@ impl Columns {
         })
     }
 
+    /// Forgets the lists that are members of an object.
+    pub(super) fn remove_under(&mut self, is_member: impl Fn(&str) -> bool) {
+        self.all.retain(|column| !is_member(&column.path));
+        // The places have changed; nothing is pushed any more to the lists of this document.
+        self.by_path.clear();
+        self.last = self.all.len();
+    }
+
     /// Forgets all lists.
     pub(super) fn clear(&mut self) {
         *self = Self::default();

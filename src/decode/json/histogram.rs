@@ -41,7 +41,7 @@ impl Histogram {
         match part {
             Part::Counts => numbers(bytes, b']', &mut self.counts),
             Part::Edges => numbers(bytes, b']', &mut self.edges),
-            Part::Packed => numbers(bytes, b'}', &mut self.packed),
+            Part::Packed => packed(bytes, &mut self.packed),
         }
     }
 
@@ -83,8 +83,29 @@ impl Histogram {
     }
 }
 
-/// Reads the numbers of a flat array or object up to its end; keys are skipped. The order of the members of
-/// `packedBins` is the writer's (`min`, `size`, `count`).
+/// Reads the members of `packedBins` in whatever order to the left edge, the width and the number of buckets.
+fn packed(bytes: &[u8], out: &mut Vec<f64>) -> Option<usize> {
+    let used = numbers(bytes, b'}', out)?;
+    let text = bytes.get(..used)?;
+    let mut places: Vec<(usize, usize)> = [&b"\"min\""[..], b"\"size\"", b"\"count\""]
+        .iter()
+        .map(|key| memchr::memmem::find(text, key).unwrap_or(usize::MAX))
+        .zip(0_usize..)
+        .collect();
+    places.sort_by_key(|(place, _)| *place);
+    let values = std::mem::take(out);
+    if values.len() == places.len() {
+        out.resize(values.len(), 0.0);
+        for ((_, slot), value) in places.into_iter().zip(values) {
+            if let Some(place) = out.get_mut(slot) {
+                *place = value;
+            }
+        }
+    }
+    Some(used)
+}
+
+/// Reads the numbers of a flat array or object up to its end; keys are skipped.
 fn numbers(bytes: &[u8], end: u8, out: &mut Vec<f64>) -> Option<usize> {
     out.clear();
     let mut at = 1;

@@ -91,6 +91,12 @@ pub(super) struct Taken {
     pub has_witness: bool,
 }
 
+/// Smallest step of the printed decimals. A bare `0` has none: `%g` prints it for an exact zero, and fixed decimals show.
+fn resolution(number: Number) -> f64 {
+    let is_bare_zero = number.value == 0.0 && number.resolution >= 1.0;
+    if is_bare_zero { 0.0 } else { number.resolution }
+}
+
 impl Emitter {
     /// One point with its tag as it is.
     pub(super) fn point(&mut self, sink: &mut dyn Sink, tag: &str, step: i64, number: Number, place: Place) {
@@ -101,7 +107,7 @@ impl Emitter {
             wall_time: place.wall_time,
             value: number.value,
             form: Form::Number {
-                resolution: number.resolution,
+                resolution: resolution(number),
             },
             offset: place.offset,
         });

@@ -164,7 +164,11 @@ pub(super) fn layer_line(text: &str, is_indented: bool) -> Option<LayerLine<'_>>
     let mut norms = [None; N_NORMS_MAX];
     let mut free = norms.iter_mut();
     let mut name = None;
+    let name_end = name_bytes_max(bytes);
     for norm in Norms::of(text) {
+        if name.is_none() && norm.start > name_end {
+            return None;
+        }
         if norm.kind.is_some() && name.is_none() {
             name = Some(clean_name(text.get(..norm.start)?, is_indented)?);
         }
@@ -178,6 +182,27 @@ pub(super) fn layer_line(text: &str, is_indented: bool) -> Option<LayerLine<'_>>
         }
     }
     Some(LayerLine { name: name?, norms })
+}
+
+/// Words before the first norm of a layer line: an index, the word `layer`, the name.
+const NAME_WORDS_MAX: usize = 3;
+
+/// Where the name of a layer has ended at the latest: [`clean_name`] takes none with more words. Spares long lines
+/// that begin with a blank, as Megatron's do, the search of all their words.
+fn name_bytes_max(bytes: &[u8]) -> usize {
+    let (mut n_words, mut is_in_word) = (0, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(byte, b' ' | b'\t') {
+            is_in_word = false;
+        } else if byte.is_ascii_alphanumeric() && !is_in_word {
+            is_in_word = true;
+            n_words += 1;
+            if n_words > NAME_WORDS_MAX {
+                return at;
+            }
+        }
+    }
+    bytes.len()
 }
 
 /// Takes index, bullets and the word `layer` off a name.
@@ -338,6 +363,10 @@ mod tests {
         assert_eq!(
             read("Layer lm_head: weight_norm=6.5, grad_norm=0.25"),
             both("lm_head")
+        );
+        assert_eq!(
+            read("  [ 0 ] layer = # h.0 : |W| = 6.5   |dW| = 2.5e-01"),
+            both("h.0")
         );
         assert_eq!(read("  wte: w_norm 6.5 g_norm 0.25 std=0.1"), both("wte"));
     }

@@ -70,6 +70,7 @@ fn strip_piece(text: &str, is_inside: bool) -> Option<(&str, Option<f64>)> {
                 return Some((behind(text, used), Some(time)));
             }
             short_date(text)
+                .or_else(|| clock(text))
                 .or_else(|| rank_label(text))
                 .map(|rest| (rest, None))
         }
@@ -90,6 +91,23 @@ fn short_date(text: &str) -> Option<&str> {
     let at = |i: usize| text.as_bytes().get(i).copied();
     let is_date = at(2) == Some(b'/') && at(5) == Some(b' ') && at(8) == Some(b':') && at(11) == Some(b':');
     is_date.then(|| text.get(14..)).flatten()
+}
+
+/// `12:11:10 `, `12:11:10.512 - `: a clock without a date gives no time.
+fn clock(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let digits = |from: usize| {
+        bytes
+            .get(from..from + 2)
+            .is_some_and(|it| it.iter().all(u8::is_ascii_digit))
+    };
+    let colon = |at: usize| bytes.get(at) == Some(&b':');
+    if !(digits(0) && colon(2) && digits(3) && colon(5) && digits(6)) {
+        return None;
+    }
+    let rest = text.get(8..)?;
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ','));
+    rest.starts_with([' ', '\t']).then(|| rest.trim_start())
 }
 
 fn behind(text: &str, used: usize) -> &str {
@@ -303,6 +321,8 @@ mod tests {
             "[rank0]:[titan] 2024-05-03 13:15:05,123 - root - INFO - step=0 loss=1",
             "[2021-06-10 20:47:51,885] [INFO] [logging.py:60:log_dist] [Rank 0] step=0 loss=1",
             "I1123 18:34:55.846173 140585252273024 logging_writer.py:48] step=0 loss=1",
+            "12:00:01 step=0 loss=1",
+            "12:00:01.512 - INFO - step=0 loss=1",
             "INFO:root:step=0 loss=1",
             "INFO:tensorflow:step=0 loss=1",
             "2024-01-01 10:00:00.123 | INFO     | __main__:train:45 - step=0 loss=1",

@@ -266,12 +266,24 @@ fn key_of(raw: &str) -> Option<(&str, Option<(&str, &str)>)> {
         .position(|b| !is_soft(b) && !matches!(*b, b'-' | b'*' | b'#' | b'+'))?;
     let key = raw.get(start..end)?;
     let (key, label) = match key.as_bytes().iter().rposition(|b| class(*b) == Class::Assign) {
+        Some(at) if is_within_a_path(key, at) => (key, None),
         Some(at) => split_label(key, at),
         None => (key, None),
     };
     let key = without_unit(key);
     let is_key = key.len() <= KEY_BYTES_MAX && key.bytes().any(|b| b.is_ascii_alphabetic() || b >= 0x80);
     is_key.then_some((key, label))
+}
+
+/// `layers.0.weight:grad_l2` is one key: the colon stands between two words, behind a path with an index.
+fn is_within_a_path(key: &str, at: usize) -> bool {
+    let (head, tail) = (
+        key.get(..at).unwrap_or_default(),
+        key.get(at..).unwrap_or_default(),
+    );
+    let is_path =
+        !head.contains(' ') && head.contains(['.', '/']) && head.bytes().any(|b| b.is_ascii_digit());
+    is_path && tail.starts_with(':') && !tail.contains(' ') && tail.len() > 1
 }
 
 /// `layer=h.0 grad_norm` is a label and a key; `split: loss` is a key behind a heading.

@@ -10,7 +10,7 @@ use super::depth_view::is_expert;
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Group, Profile, Severity, Slot};
 use crate::rules::Rule;
-use crate::stats::median;
+use crate::stats::{median, range};
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -77,6 +77,8 @@ const UNDECIDED_LOGS: u64 = 10;
 const LIVED_LOGS: u64 = 5;
 /// Profiles after a NaN in which zeros that begin are its work: a `ReLU` turns NaN into zero in some frameworks.
 const NEAR_NAN_LOGS: u64 = 3;
+/// Fewest siblings with a gradient that make a median to compare with.
+const FAINT_SIBLINGS_MIN: usize = 6;
 /// A printed zero is a zero only beside numbers this many times the printed resolution.
 const RESOLUTION_MARGIN: f64 = 1e3;
 /// Vanishing is graded from layer to layer; a faint layer stands below a gap.
@@ -94,6 +96,8 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
         n_profiles: 0,
         nonfinite_since: None,
         nonfinite_profile: None,
+        has_zero_runs: false,
+        has_faint_runs: false,
         scratch: Vec::new(),
     })
 }
@@ -156,6 +160,10 @@ struct DeadLayer {
     /// First step with a NaN as known so far, and the number of the profile that learnt of it.
     nonfinite_since: Option<i64>,
     nonfinite_profile: Option<u64>,
+    /// Whether any layer is in a run of zeros now.
+    has_zero_runs: bool,
+    /// Whether any layer may be in a run of faint norms.
+    has_faint_runs: bool,
     scratch: Vec<f64>,
 }
 
@@ -183,22 +191,29 @@ impl DeadLayer {
         if self.lives.len() < profile.slots.len() {
             self.lives.resize(profile.slots.len(), Life::default());
         }
+        self.has_zero_runs = false;
         for (life, norm) in self.lives.iter_mut().zip(profile.values) {
             if let Some(norm) = norm {
                 life.add(*norm, is_near_nan);
             }
+            self.has_zero_runs |= life.zero_run > 0;
         }
     }
 
     fn survey(&mut self, profile: &Profile<'_>) -> Survey {
         let mut survey = Survey::default();
-        for group in profile.groups.iter().filter(|group| !is_expert(group)) {
-            self.mark_faint(profile, group, &mut survey);
-            let typical = self.typical_peak(group);
+        let groups = || profile.groups.iter().filter(|group| !is_expert(group));
+        groups().for_each(|group| self.mark_faint(profile, group, &mut survey));
+        if !self.has_zero_runs && survey.faint.is_empty() {
+            // All is well, and nobody asks how many layers were judged.
+            return survey;
+        }
+        for group in groups() {
+            let mut typical = None;
             let mut is_input_end = true;
             for member in &group.members {
                 let place = *member as usize;
-                let (Some(life), Some(slot)) = (self.lives.get(place), profile.slots.get(place)) else {
+                let (Some(&life), Some(slot)) = (self.lives.get(place), profile.slots.get(place)) else {
                     continue;
                 };
                 if life.logs == 0 || life.is_poisoned {
@@ -208,8 +223,17 @@ impl DeadLayer {
                 if life.zero_run == 0 {
                     survey.n_alive += 1;
                     is_input_end = false;
-                } else if life.zero_run >= self.logs && proves_zero(slot, life, typical) {
-                    self.file(*member, life, is_input_end, &mut survey);
+                    continue;
+                }
+                let is_long = life.zero_run >= self.logs;
+                if is_long
+                    && proves_zero(
+                        slot,
+                        &life,
+                        *typical.get_or_insert_with(|| self.typical_peak(group)),
+                    )
+                {
+                    self.file(*member, &life, is_input_end, &mut survey);
                 } else {
                     is_input_end = false;
                 }
@@ -242,16 +266,23 @@ impl DeadLayer {
     }
 
     fn mark_faint(&mut self, profile: &Profile<'_>, group: &Group, survey: &mut Survey) {
-        self.scratch.clear();
-        self.scratch.extend(
+        let norms = || {
             profile
                 .by_depth(group)
                 .map(|(_, norm)| norm)
-                .filter(|norm| *norm > 0.0),
-        );
-        if self.scratch.len() < 6 {
+                .filter(|norm| *norm > 0.0)
+        };
+        if norms().nth(FAINT_SIBLINGS_MIN - 1).is_none() {
             return;
         }
+        let (low, high) = range(norms());
+        // The median is at most the largest: spares it in nearly every profile.
+        if low >= self.faint_ratio * high && !self.has_faint_runs {
+            return;
+        }
+        self.has_faint_runs = true;
+        self.scratch.clear();
+        self.scratch.extend(norms());
         let bound = self.faint_ratio * median(&mut self.scratch).unwrap_or(0.0);
         let (mut largest_faint, mut next) = (0.0_f64, f64::INFINITY);
         for norm in &self.scratch {
@@ -371,6 +402,7 @@ impl ProfileCheck for DeadLayer {
             life.zero_run = 0;
             life.faint_run = 0;
         }
+        self.has_faint_runs = false;
     }
 }
 

@@ -12,6 +12,7 @@ use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
+use crate::series::LossFacts;
 use crate::stats::window::Window;
 
 /// The check.
@@ -97,7 +98,8 @@ impl SeriesCheck for Decay {
         Judgement::Bad(
             Observation::new("collapse", now, bound)
                 .severity(severity.min(self.full))
-                .word("start", format!("{start:.4e}")),
+                .word("start", format!("{start:.4e}"))
+                .word("beside", beside(loss, self.fall)),
         )
     }
 
@@ -107,6 +109,19 @@ impl SeriesCheck for Decay {
             self.start = None;
             self.first.clear();
         }
+    }
+}
+
+/// What the loss does beside it, for the sentence.
+fn beside(loss: &LossFacts, fall: f64) -> &'static str {
+    if loss.n == 0 {
+        ""
+    } else if loss.fell_share() < fall {
+        " while the loss has hardly fallen"
+    } else if loss_state(loss) == LossState::Unwell {
+        " while the loss has not stayed down"
+    } else {
+        ", as the loss fell"
     }
 }
 

@@ -123,6 +123,9 @@ const CONVERGED_LOG_DROP: f64 = 9.21; // ln 1e4
 /// Bias gradients this far below the weight gradients are rounding noise: a bias in front of a normalisation
 /// or of a softmax key has no gradient in exact arithmetic.
 const BIAS_NOISE_LOG_GAP: f64 = 13.8; // ln 1e6
+/// The same where it must hold in every single layer: float32 rounds to 6e-8, sums over a batch and an image add up
+/// to some 1e-5.
+const BIAS_NOISE_GAP_EACH: f64 = 1e4;
 
 fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
     Box::new(DepthTrend::new(rule))
@@ -223,6 +226,7 @@ impl DepthTrend {
     }
 
     fn fit(&mut self) -> Option<(PairFit, f64)> {
+        self.view.take_logs();
         let n_usable = self.view.n_usable();
         if n_usable > FIT_LAYERS_MAX {
             thin_evenly(&mut self.view.ranks, &mut self.view.logs, FIT_LAYERS_MAX);
@@ -244,6 +248,9 @@ impl DepthTrend {
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
             return quiet;
+        }
+        if self.is_noise(profile, group) {
+            return Assessment::Unusable;
         }
         let n_usable = self.view.n_usable();
         let Some((fit, span)) = self.fit() else {
@@ -274,14 +281,14 @@ impl DepthTrend {
     ) -> Judgement {
         self.view.read(profile, group);
         let assessment = self.assess(profile, group);
-        let level = self.view.median_log(&mut self.scratch);
-        let memory = self.remember(subject, &assessment, level);
+        let memory = self.remember(subject, &assessment);
         let (fit, total, n_usable) = match assessment {
             Assessment::Unusable => return Judgement::Abstain,
             Assessment::InBounds => return Judgement::Good,
             Assessment::OutOfBounds { fit, total, n_usable } => (fit, total, n_usable),
         };
         let kind = kind_of(profile.quantity, fit.slope);
+        let level = self.view.median_log(&mut self.scratch);
         if kind == "vanishing" && has_converged(memory.start_level, level, context) {
             return Judgement::Abstain;
         }
@@ -301,7 +308,7 @@ impl DepthTrend {
         })
     }
 
-    fn remember(&mut self, subject: u32, assessment: &Assessment, level: Option<f64>) -> Memory {
+    fn remember(&mut self, subject: u32, assessment: &Assessment) -> Memory {
         let place = subject as usize;
         if self.memories.len() <= place {
             self.memories.resize(place + 1, Memory::default());
@@ -314,7 +321,9 @@ impl DepthTrend {
             matches!(assessment, Assessment::OutOfBounds { total, .. } if *total >= self.bounds.steep);
         if !matches!(assessment, Assessment::Unusable) {
             memory.is_first = memory.start_level.is_none();
-            memory.start_level = memory.start_level.or(level);
+            memory.start_level = memory
+                .start_level
+                .or_else(|| self.view.median_log(&mut self.scratch));
             memory.steep = memory.steep << 1 | u8::from(is_steep);
             memory.recent = memory.recent << 1 | u8::from(is_out);
         }
@@ -330,6 +339,37 @@ impl DepthTrend {
                 .is_some_and(|shape| !shape.is_geometric())
     }
 
+    /// Whether these are bias gradients that are rounding noise in every layer, as in front of a normalisation: the
+    /// noise goes with the batch and the layer, and its slope says nothing. In a chain that explodes the gap to the
+    /// weight gradients is the norm of the activations, and small at the input.
+    fn is_noise(&mut self, profile: &Profile<'_>, group: &Group) -> bool {
+        if profile.quantity != Quantity::GradNorm || !is_bias_group(profile, group) {
+            return false;
+        }
+        let section = section_of(profile, group);
+        let is_weight = |other: &&Group| {
+            other.role == group.role
+                && section_of(profile, other) == section
+                && !is_bias_group(profile, other)
+        };
+        let Some(weights) = profile.groups.iter().find(is_weight) else {
+            return false;
+        };
+        self.sibling.read(profile, weights);
+        let mut of_weights = self.sibling.by_rank().peekable();
+        let mut n_compared = 0_usize;
+        for (rank, bias) in self.view.by_rank() {
+            while of_weights.next_if(|(other, _)| *other < rank).is_some() {}
+            if let Some((_, weight)) = of_weights.next_if(|(other, _)| *other == rank) {
+                n_compared += 1;
+                if weight < BIAS_NOISE_GAP_EACH * bias {
+                    return false;
+                }
+            }
+        }
+        n_compared * 2 > self.view.n_usable()
+    }
+
     /// Whether the bias gradients of the same role, where they are logged and more than noise, show no trend in
     /// this direction: then the weight gradients follow the activations.
     fn bias_disagrees(&mut self, profile: &Profile<'_>, group: &Group, fit: PairFit) -> bool {
@@ -343,6 +383,7 @@ impl DepthTrend {
             return false;
         };
         self.sibling.read(profile, biases);
+        self.sibling.take_logs();
         if self.sibling.n_nonfinite > 0 || self.sibling.n_usable() < self.bounds.layers {
             return false;
         }

@@ -5,7 +5,7 @@
 //! healthy ones into a slope of 4.65x per layer; what has no logarithm is counted and left out.
 
 use crate::model::{Group, Profile, Section};
-use crate::stats::median;
+use crate::stats::{median, median_log, range};
 
 /// Smallest normal number of float32 (and bfloat16). A norm below it is made of rounding.
 pub(super) const F32_NORMAL_MIN: f64 = 1.175_494_350_822_287_5e-38;
@@ -24,8 +24,10 @@ pub(super) struct LostEnd {
 pub(super) struct DepthView {
     /// True rank of each usable layer, counted from 0 at the input.
     pub(super) ranks: Vec<f64>,
-    /// `ln norm` of each usable layer.
+    /// `ln norm` of each usable layer; empty until [`Self::take_logs`].
     pub(super) logs: Vec<f64>,
+    /// The norms of the usable layers.
+    norms: Vec<f64>,
     /// Layers of the group, logged or not.
     pub(super) n_layers: usize,
     /// Layers that were NaN or infinite.
@@ -41,6 +43,7 @@ impl DepthView {
     pub(super) fn read(&mut self, profile: &Profile<'_>, group: &Group) {
         self.ranks.clear();
         self.logs.clear();
+        self.norms.clear();
         self.n_layers = group.members.len();
         self.n_nonfinite = 0;
         self.n_underflow = 0;
@@ -48,15 +51,19 @@ impl DepthView {
         for (rank, norm) in profile.by_depth(group) {
             if norm.is_finite() && norm >= F32_NORMAL_MIN {
                 self.ranks.push(rank as f64);
-                self.logs.push(norm.ln());
+                self.norms.push(norm);
                 // What was lost between usable layers is at neither end.
-                lost_before += if self.logs.len() > 1 { lost_after } else { 0 };
+                lost_before += if self.norms.len() > 1 { lost_after } else { 0 };
                 lost_after = 0;
                 continue;
             }
             self.n_nonfinite += usize::from(!norm.is_finite());
             self.n_underflow += usize::from(norm.is_finite());
-            if self.logs.is_empty() { lost_before += 1 } else { lost_after += 1 }
+            if self.norms.is_empty() {
+                lost_before += 1
+            } else {
+                lost_after += 1
+            }
         }
         self.lost_end = self.find_lost_end(lost_before, lost_after);
     }
@@ -68,35 +75,48 @@ impl DepthView {
         let is_prefix = before == n_lost && before == first;
         let is_one_kind = self.n_nonfinite == 0 || self.n_underflow == 0;
         let is_one_end = n_lost > 0 && is_one_kind && (is_prefix || after == n_lost);
-        is_one_end.then_some(LostEnd { is_input: is_prefix, is_overflow: self.n_nonfinite > 0 })
+        is_one_end.then_some(LostEnd {
+            is_input: is_prefix,
+            is_overflow: self.n_nonfinite > 0,
+        })
     }
 
     /// Whether a line of this slope runs into the end where the numbers left the format.
     pub(super) fn leads_out(&self, slope: f64) -> bool {
-        self.lost_end.is_some_and(|end| (slope > 0.0) == (end.is_overflow != end.is_input))
+        self.lost_end
+            .is_some_and(|end| (slope > 0.0) == (end.is_overflow != end.is_input))
+    }
+
+    /// Fills `logs`: most profiles are judged by their range and need only two logarithms.
+    pub(super) fn take_logs(&mut self) {
+        self.logs.clear();
+        self.logs.extend(self.norms.iter().map(|norm| norm.ln()));
+    }
+
+    /// True rank and norm of the usable layers.
+    pub(super) fn by_rank(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.ranks.iter().copied().zip(self.norms.iter().copied())
     }
 
     /// Number of usable layers.
     pub(super) fn n_usable(&self) -> usize {
-        self.logs.len()
+        self.norms.len()
     }
 
     /// Distance between the largest and the smallest `ln norm`; 0 when nothing is usable.
     pub(super) fn log_range(&self) -> f64 {
-        let (low, high) = self
-            .logs
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| {
-                (low.min(*log), high.max(*log))
-            });
-        (high - low).max(0.0)
+        if self.norms.is_empty() {
+            return 0.0;
+        }
+        let (low, high) = range(self.norms.iter().copied());
+        (high.ln() - low.ln()).max(0.0)
     }
 
     /// Median `ln norm`.
     pub(super) fn median_log(&self, scratch: &mut Vec<f64>) -> Option<f64> {
         scratch.clear();
-        scratch.extend_from_slice(&self.logs);
-        median(scratch)
+        scratch.extend_from_slice(&self.norms);
+        median_log(scratch)
     }
 }
 

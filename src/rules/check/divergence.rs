@@ -79,6 +79,10 @@ pub static INFO: CheckInfo = CheckInfo {
 const POINTS_MIN: u64 = 8;
 /// Share of the fall of `ln loss`, where `fall_share` is half.
 const LOG_SHARE: f64 = 1.2;
+/// And so much of `fall_share` on the linear scale all the same: of a loss near zero the logarithm swings widely.
+const LOG_LEAST: f64 = 0.6;
+/// A loss that is back at its start to a twentieth of the fall has lost it all, whatever the ratio.
+const UNDONE: f64 = 0.05;
 /// A smaller fall than this share of the start may be the luck of slow noise: then the loss must rise above its
 /// start as well.
 const SMALL_FALL: f64 = 0.3;
@@ -88,6 +92,13 @@ const HEALED_RATIO: f64 = 2.0;
 /// within some ten points.
 const CLEAR: f64 = 1.3;
 const UNCLEAR_POINTS: u32 = 16;
+/// Or so many times the bound on noise, for some points: beyond the excursions of AR(.9), which are 2.3 times as wide
+/// as its deviations from a local median.
+const FAR_NOISES: f64 = 2.0;
+const FAR_POINTS: u32 = 3;
+/// Healed: back below this share of the bound, or in bounds for so many points.
+const HEALED_SHARE: f64 = 0.5;
+const HEALED_POINTS: u32 = 8;
 /// Points after which a loss far above its start is lost.
 const LOST_POINTS: u32 = 5;
 /// Far above the start.
@@ -110,6 +121,8 @@ struct Divergence {
     patience: u32,
     creep_share: f64,
     full: Severity,
+    /// Players with losses of their own: a rise is only judged as that of a loss that never fell.
+    is_game: bool,
     state: State,
 }
 
@@ -123,6 +136,7 @@ impl Divergence {
             patience: rule.params.get("patience") as u32,
             creep_share: rule.params.get("creep_share"),
             full: rule.severity,
+            is_game: false,
             state: State::default(),
         }
     }
@@ -131,7 +145,7 @@ impl Divergence {
     fn bound(&self, initial: f64, best: f64) -> f64 {
         let noise = self.state.rise_by_noise(best, self.noises);
         let fall = initial - best;
-        if !self.state.has_fallen {
+        if !self.state.has_fallen || self.is_game {
             let scale = initial.abs().max(noise);
             let rise = if self.state.is_linear() {
                 self.never_fell_ratio * scale
@@ -143,7 +157,10 @@ impl Divergence {
         let mut bound = best + self.fall_share * fall;
         if !self.state.is_linear() {
             let by_log = best * (initial / best).powf((LOG_SHARE * self.fall_share).min(1.0));
-            bound = bound.min(by_log).max(self.ratio * best);
+            let least = (self.ratio * best).min(initial - UNDONE * fall);
+            bound = bound
+                .min(by_log.max(best + LOG_LEAST * self.fall_share * fall))
+                .max(least);
             if fall < SMALL_FALL * initial {
                 bound = bound.max(self.ratio * initial);
             }
@@ -161,23 +178,28 @@ impl Divergence {
         let Some((initial, best, now)) = self.state.levels() else {
             return Judgement::Abstain;
         };
-        if self.state.n < POINTS_MIN {
+        // Behind a restart the start and the best of before are known: a median of five is enough.
+        if self.state.n < POINTS_MIN && !self.state.is_resumed {
             return Judgement::Abstain;
         }
         let bound = self.bound(initial, best);
         if now > bound {
             self.state.bad_points += 1;
+            self.state.good_points = 0;
+            let noise = self.state.rise_by_noise(best, FAR_NOISES * self.noises);
+            let is_far = now - best >= noise && self.state.bad_points >= FAR_POINTS;
             let is_clear = now - best >= CLEAR * (bound - best);
-            if !is_clear && self.state.bad_points < UNCLEAR_POINTS {
+            if !is_clear && !is_far && self.state.bad_points < UNCLEAR_POINTS {
                 return Judgement::Abstain;
             }
             let severity = self.severity_of_rise(initial, now);
             return self.bad("diverged", now, bound, best, severity);
         }
         self.state.bad_points = 0;
-        if let Some(said) = self.state.said.take()
-            && said > Severity::Warning
-        {
+        self.state.good_points += 1;
+        let is_healed =
+            now - best <= HEALED_SHARE * (bound - best) || self.state.good_points >= HEALED_POINTS;
+        if is_healed && self.state.said.take().is_some() {
             return Judgement::Healed(Severity::Warning);
         }
         // While the learning rate rises (warm-up, restarts of the schedule) a gentle rise of the loss is its work.
@@ -187,6 +209,7 @@ impl Divergence {
         );
         if let Some((now, bound)) = self.state.creep
             && !is_rewarming
+            && !self.is_game
         {
             return self.bad("creep", now, bound, best, Severity::Warning);
         }
@@ -272,6 +295,7 @@ impl SeriesCheck for Divergence {
         if !point.value.is_finite() {
             return Judgement::Abstain;
         }
+        self.is_game = context.facts.is_game;
         self.state.add(point.step, point.value);
         if self.state.bins.push(point.step, point.value) {
             self.find_creep();
@@ -284,6 +308,7 @@ impl SeriesCheck for Divergence {
         let old = std::mem::take(&mut self.state);
         if let Some(initial) = old.initial.filter(|it| it.0 < step) {
             self.state.initial = Some(initial);
+            self.state.is_resumed = true;
             self.state.best = old.best;
             self.state.best.retain(|it| it.0 < step);
             self.state.lowest = old.lowest;

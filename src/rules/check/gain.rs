@@ -12,7 +12,7 @@ use super::depth_view::{DepthView, Subjects, median_width};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Group, Profile, Quantity};
 use crate::rules::Rule;
-use crate::stats::median;
+use crate::stats::median_log;
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -144,6 +144,7 @@ impl Gain {
         if !is_complete || self.view.n_layers < self.layers {
             return Judgement::Abstain;
         }
+        self.view.take_logs();
         let log_product: f64 = self.view.logs.iter().sum();
         let gradients = self.gradient_level(context);
         let start = self.start(subject, log_product, gradients);
@@ -187,13 +188,10 @@ impl Gain {
     fn gradient_level(&mut self, context: &Context<'_>) -> Option<f64> {
         let gradients = context.profiles.latest(Quantity::GradNorm)?;
         self.scratch.clear();
-        let norms = gradients.values.iter().flatten();
-        self.scratch.extend(
-            norms
-                .filter(|norm| norm.is_finite() && **norm > 0.0)
-                .map(|norm| norm.ln()),
-        );
-        median(&mut self.scratch)
+        let norms = gradients.values.iter().flatten().copied();
+        self.scratch
+            .extend(norms.filter(|norm| norm.is_finite() && *norm > 0.0));
+        median_log(&mut self.scratch)
     }
 
     fn bad(&self, group: &Group, log_gain: f64, since: &'static str) -> Judgement {

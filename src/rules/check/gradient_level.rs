@@ -16,10 +16,12 @@
 //!   items leaves sqrt N, but a chain whose output explodes has J of about its output. Measured at the start:
 //!   at most 6 in healthy runs (sum reduction included), 2e3 to 6e15 in exploding chains.
 
+use super::depth_view::is_expert;
+use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
-use crate::model::{Family, Profile, Quantity, Severity};
+use crate::model::{Family, Profile, Quantity, Severity, Slot};
 use crate::rules::Rule;
-use crate::stats::median;
+use crate::stats::{median, median_log};
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -106,6 +108,9 @@ const TINY_ELASTICITY: f64 = 1e-6;
 const LEARNT_SHARE: f64 = 0.9;
 /// ... or may be: a noise floor reached by full batches.
 const HALF_LEARNT_SHARE: f64 = 0.5;
+/// Losses after which a net without gradients from its start is judged: what is frozen needs time to show that the
+/// loss falls all the same.
+const ZERO_LOSSES: u64 = 20;
 /// `ln` of the climb from the first non-zero layer to the largest that tells underflow from frozen layers.
 const UNDERFLOW_CLIMB: f64 = 13.8;
 
@@ -149,6 +154,8 @@ enum Suspicion {
     Fallen,
     Risen,
     Tiny,
+    /// Most layers have no gradient at all.
+    Zero,
     Underflow,
     Exploded,
 }
@@ -173,11 +180,11 @@ impl GradientLevel {
                 let is_bias = profile.slots.get(place).is_some_and(|slot| slot.layer.is_bias());
                 let norm = profile.values.get(place).copied().flatten().unwrap_or(0.0);
                 if norm > 0.0 && (with_biases || !is_bias) {
-                    self.scratch.push(norm.ln());
+                    self.scratch.push(norm);
                 }
             }
             if self.scratch.len() >= self.bounds.layers {
-                return median(&mut self.scratch);
+                return median_log(&mut self.scratch);
             }
         }
         None
@@ -234,8 +241,67 @@ impl GradientLevel {
         }
     }
 
+    /// Whether the median norm is exactly zero (and not a small one that was printed as zero) beside a loss that does
+    /// not do well. Frozen layers have no gradient either, but beside them the loss falls; experts and
+    /// adapters are left out.
+    fn is_zero(&self, profile: &Profile<'_>, context: &Context<'_>) -> bool {
+        let loss = &context.facts.loss;
+        let needed = if self.start.is_empty() { ZERO_LOSSES } else { 0 };
+        let need_not_fall = context.facts.is_game || context.facts.learning_rate_max == Some(0.0);
+        if loss.n < needed || need_not_fall || loss_state(loss) != LossState::Unwell {
+            return false;
+        }
+        let (mut n_layers, mut n_zero) = (0_usize, 0_usize);
+        for group in profile.groups.iter().filter(|group| !is_expert(group)) {
+            for member in &group.members {
+                let place = *member as usize;
+                let (Some(slot), Some(Some(norm))) = (profile.slots.get(place), profile.values.get(place))
+                else {
+                    continue;
+                };
+                let is_exact = slot.resolution == 0.0;
+                let counts = !slot.layer.is_bias() && !is_adapter(slot);
+                n_layers += usize::from(counts);
+                n_zero += usize::from(counts && is_exact && *norm == 0.0);
+            }
+        }
+        n_layers >= self.bounds.layers && n_zero * 2 > n_layers
+    }
+
+    fn judge_zero(&mut self, profile: &Profile<'_>) -> Judgement {
+        let logs = if self.run.0 == Suspicion::Zero {
+            self.run.1 + 1
+        } else {
+            1
+        };
+        self.run = (Suspicion::Zero, logs);
+        if logs < self.bounds.logs {
+            return Judgement::Abstain;
+        }
+        let slots = profile
+            .groups
+            .iter()
+            .flat_map(|group| group.members.iter().copied());
+        Judgement::Bad(
+            Observation::new("vanishing", 0.0, self.bounds.tiny.exp())
+                .slots(slots.collect())
+                .word("how", "exactly zero in most layers"),
+        )
+    }
+
+    /// Nothing but zeros beside a loss that falls, or too little to say.
+    fn heal_zero(&mut self) -> Judgement {
+        let was_zero = self.run.0 == Suspicion::Zero && self.run.1 >= self.bounds.logs;
+        self.run = (Suspicion::None, 0);
+        if was_zero {
+            Judgement::Healed(Severity::Info)
+        } else {
+            Judgement::Abstain
+        }
+    }
+
     fn has_exploded(&self, level: f64, context: &Context<'_>) -> bool {
-        let Some(loss) = context.facts.loss.current.filter(|loss| *loss > 0.0) else {
+        let Some(loss) = loss_now(context).filter(|loss| *loss > 0.0) else {
             return false;
         };
         level >= self.bounds.huge
@@ -270,9 +336,9 @@ impl GradientLevel {
         let norm = level.exp();
         let fell = context.facts.loss.fell_share();
         let observation = match self.run.0 {
-            Suspicion::None => return None,
+            Suspicion::None | Suspicion::Zero => return None,
             Suspicion::Exploded => {
-                let loss = context.facts.loss.current?;
+                let loss = loss_now(context)?;
                 let found = Observation::new("exploding", norm, self.bounds.huge.exp()).word(
                     "how",
                     format!(
@@ -312,9 +378,15 @@ impl GradientLevel {
         if profile.values.iter().flatten().any(|norm| !norm.is_finite()) {
             return Judgement::Abstain;
         }
+        if self.is_zero(profile, context) {
+            return self.judge_zero(profile);
+        }
         let Some(level) = self.level(profile) else {
-            return Judgement::Abstain;
+            return self.heal_zero();
         };
+        if self.run.0 == Suspicion::Zero {
+            self.run = (Suspicion::None, 0);
+        }
         self.n_profiles += 1;
         let unscaled = level
             - context
@@ -358,6 +430,18 @@ impl ProfileCheck for GradientLevel {
     }
 }
 
+/// The loss, also of a run that is over before there is a median.
+fn loss_now(context: &Context<'_>) -> Option<f64> {
+    let loss = &context.facts.loss;
+    loss.current.or(loss.lowest)
+}
+
+/// Low-rank adapters and the frozen weights beside them.
+fn is_adapter(slot: &Slot) -> bool {
+    let path = slot.layer.path.to_ascii_lowercase();
+    path.contains("lora") || path.contains("adapter")
+}
+
 /// `ln J`.
 fn jacobian(level: f64, loss: f64) -> f64 {
     level - (2.0 * loss.sqrt()).ln()
@@ -368,19 +452,20 @@ fn weight_level(context: &Context<'_>) -> f64 {
     let Some(weights) = context.profiles.latest(Quantity::WeightNorm) else {
         return 0.0;
     };
-    let mut logs: Vec<f64> = weights
+    let is_usable = |norm: &f64| norm.is_finite() && *norm > 0.0;
+    let mut norms: Vec<f64> = weights
         .values
         .iter()
         .flatten()
-        .filter(|norm| norm.is_finite() && **norm > 0.0)
-        .map(|norm| norm.ln())
+        .copied()
+        .filter(is_usable)
         .collect();
-    median(&mut logs).unwrap_or(0.0)
+    median_log(&mut norms).unwrap_or(0.0)
 }
 
 /// Whether the loss, where it is known, is too large for gradients of this level to change it.
 fn is_inelastic(level: f64, context: &Context<'_>) -> bool {
-    let loss = context.facts.loss.current.map_or(1.0, f64::abs);
+    let loss = loss_now(context).map_or(1.0, f64::abs);
     level + weight_level(context) < TINY_ELASTICITY.ln() + loss.max(f64::MIN_POSITIVE).ln()
 }
 

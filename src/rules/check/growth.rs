@@ -96,6 +96,8 @@ struct Growth {
     needs_loss_unwell: bool,
     points: u64,
     full: Severity,
+    has_begun: bool,
+    starts_at_zero: bool,
     bins: Bins,
     rise: Option<Rise>,
     cusum: Cusum,
@@ -123,6 +125,8 @@ impl Growth {
             needs_loss_unwell: rule.params.get("needs_loss_unwell") >= 0.5,
             points: rule.params.get("points") as u64,
             full: rule.severity,
+            has_begun: false,
+            starts_at_zero: false,
             bins: Bins::new(BINS),
             rise: None,
             cusum: Cusum::default(),
@@ -254,8 +258,11 @@ fn fit(bins: &[Bin]) -> Option<Line> {
 
 impl SeriesCheck for Growth {
     fn observe(&mut self, point: &Point, context: &Context<'_>) -> Judgement {
-        // Zero has no logarithm: a layer that starts at zero grows from its first value on.
-        if !point.value.is_finite() || point.value <= 0.0 {
+        // Zero has no logarithm, and what starts at zero (biases, residual scales) grows by any factor in good health.
+        let is_first_zero = self.bins.n_points() == 0 && point.value == 0.0;
+        self.starts_at_zero |= is_first_zero && !self.has_begun;
+        self.has_begun = true;
+        if !point.value.is_finite() || point.value <= 0.0 || self.starts_at_zero && !self.needs_loss_unwell {
             return Judgement::Abstain;
         }
         let y = point.value.ln();

@@ -9,7 +9,7 @@ use super::depth_view::{is_bias_group, is_expert};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Group, Profile, Quantity, Severity};
 use crate::rules::Rule;
-use crate::stats::{mad, median};
+use crate::stats::{mad, median, sorted_median};
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -78,30 +78,65 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
 }
 
 /// Recent `ln norm` of one layer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Past {
+    /// A ring.
     logs: [f64; PAST],
+    /// The same by size, infinity where there are none yet: kept sorted, because every profile asks for the
+    /// median of every layer.
+    sorted: [f64; PAST],
     n: usize,
     next: usize,
     out_run: u32,
 }
 
+impl Default for Past {
+    fn default() -> Self {
+        Self {
+            logs: [f64::INFINITY; PAST],
+            sorted: [f64::INFINITY; PAST],
+            n: 0,
+            next: 0,
+            out_run: 0,
+        }
+    }
+}
+
 impl Past {
     fn add(&mut self, log: f64) {
-        if let Some(place) = self.logs.get_mut(self.next) {
-            *place = log;
-        }
+        let place = &mut self.logs[self.next % PAST];
+        let oldest = std::mem::replace(place, log);
         self.next = (self.next + 1) % PAST;
         self.n = (self.n + 1).min(PAST);
+        // Without branches, which would be mispredicted: out with the oldest, the larger ones move down ...
+        for i in 0..PAST - 1 {
+            self.sorted[i] = if self.sorted[i] < oldest {
+                self.sorted[i]
+            } else {
+                self.sorted[i + 1]
+            };
+        }
+        self.sorted[PAST - 1] = f64::INFINITY;
+        // ... and in with the new one, the larger ones move up.
+        let mut carried = log;
+        for place in &mut self.sorted {
+            let is_below = *place < carried;
+            let (low, high) = if is_below {
+                (*place, carried)
+            } else {
+                (carried, *place)
+            };
+            *place = low;
+            carried = high;
+        }
     }
 
     fn median(&self) -> Option<f64> {
-        let mut sorted = self.logs;
-        let filled = sorted.get_mut(..self.n)?;
+        let filled = self.sorted.get(..self.n)?;
         if filled.len() < PAST_MIN {
             return None;
         }
-        median(filled)
+        sorted_median(filled)
     }
 }
 
@@ -129,15 +164,30 @@ impl LayerOutlier {
             if !(norm.is_finite() && norm > 0.0) {
                 continue;
             }
+            let log = norm.ln();
             match past.median() {
-                Some(median) => self.changes.push((*member, norm.ln(), norm.ln() - median)),
-                None => past.add(norm.ln()),
+                Some(median) => self.changes.push((*member, log, log - median)),
+                None => past.add(log),
             }
         }
     }
 
     /// Judges the layers in `changes`, updates their pasts, and pushes those that are out for long enough.
     fn judge_changes(&mut self, found: &mut Vec<(u32, f64)>) {
+        if self
+            .changes
+            .iter()
+            .all(|(_, _, change)| change.abs() < self.ln_factor)
+        {
+            // None is out whatever the others do; spares two medians in nearly every profile.
+            for (member, log, _) in &self.changes {
+                if let Some(past) = self.pasts.get_mut(*member as usize) {
+                    past.out_run = 0;
+                    past.add(*log);
+                }
+            }
+            return;
+        }
         self.scratch.clear();
         self.scratch
             .extend(self.changes.iter().map(|(_, _, change)| *change));

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use regex::{Regex, RegexSet};
+use regex::Regex;
 
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, StreamCheck, StreamEnd};
 use crate::model::{Family, Mark, Severity, TextLine};
@@ -14,6 +14,11 @@ use crate::rules::Rule;
 
 /// Characters of a line that a finding quotes.
 const QUOTE_CHARS_MAX: usize = 160;
+
+/// What follows a traceback when somebody pressed Ctrl-C.
+const INTERRUPT: &str = "KeyboardInterrupt";
+/// Begins what an interpreter says of an exception that it drops.
+const IGNORED: &str = "Exception ignored";
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {
@@ -52,7 +57,6 @@ struct Pending {
 
 #[derive(Debug)]
 struct LogPattern {
-    set: RegexSet,
     patterns: Vec<Regex>,
     is_at_end: bool,
     heals_after: u64,
@@ -67,9 +71,6 @@ struct LogPattern {
 impl LogPattern {
     fn new(rule: &Rule) -> Self {
         Self {
-            // One automaton answers for all patterns whether a line needs a closer look. They compiled one by one;
-            // should they be too large together, none is searched, which a test of the shipped rules would show.
-            set: RegexSet::new(rule.patterns.iter().map(Regex::as_str)).unwrap_or_else(|_| RegexSet::empty()),
             patterns: rule.patterns.clone(),
             is_at_end: rule.params.get("at_end") > 0.5,
             heals_after: rule.params.get("heals_after") as u64,
@@ -81,19 +82,16 @@ impl LogPattern {
     }
 
     fn is_hit(&self, text: &str) -> bool {
-        self.set.is_match(text)
-            && self.set.matches(text).iter().any(|index| {
-                self.patterns
-                    .get(index)
-                    .and_then(|it| it.find(text))
-                    .is_some_and(|it| !is_code(text, text.get(..it.start()).unwrap_or("")))
-            })
+        self.patterns
+            .iter()
+            .filter_map(|it| it.find(text))
+            .any(|it| !is_code(text, text.get(..it.start()).unwrap_or("")))
     }
 
     /// What follows a traceback tells whether somebody pressed Ctrl-C.
     fn note_end_of_traceback(&mut self, text: &str) {
         if let Some(pending) = &mut self.pending
-            && text.contains("KeyboardInterrupt")
+            && text.contains(INTERRUPT)
         {
             pending.seen.severity = Some(Severity::Info);
         }
@@ -101,13 +99,21 @@ impl LogPattern {
 }
 
 impl StreamCheck for LogPattern {
+    fn line_patterns(&self) -> Option<Vec<String>> {
+        let mut patterns: Vec<String> = self.patterns.iter().map(|it| it.as_str().to_owned()).collect();
+        if self.is_at_end {
+            patterns.extend([INTERRUPT.to_owned(), format!("^{IGNORED}")]);
+        }
+        Some(patterns)
+    }
+
     fn line(&mut self, line: &TextLine<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
         if self.is_at_end {
             self.note_end_of_traceback(line.text);
         }
         if !self.is_hit(line.text) {
             if self.is_at_end {
-                self.is_ignored |= line.text.starts_with("Exception ignored");
+                self.is_ignored |= line.text.starts_with(IGNORED);
             }
             return;
         }

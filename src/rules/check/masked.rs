@@ -82,6 +82,8 @@ struct LossTrack {
     values: Window,
     changes: Window,
     zeros: u32,
+    /// Smallest step of the decimals of a loss that was not zero: a bare `0.0` does not show how many there are.
+    resolution: f64,
     repeats: u32,
     missing: u32,
 }
@@ -96,6 +98,7 @@ impl LossTrack {
             values: Window::new(CHANGES),
             changes: Window::new(CHANGES),
             zeros: 0,
+            resolution: 0.0,
             repeats: 0,
             missing: 0,
         }
@@ -106,7 +109,7 @@ impl LossTrack {
     }
 
     /// Whether the losses before the zeros were well above zero, so that zero was no neighbour of theirs.
-    fn was_well_above_zero(&self, resolution: f64) -> bool {
+    fn was_well_above_zero(&self) -> bool {
         let (Some(median), Some(first)) = (self.values.median(), self.first) else {
             return false;
         };
@@ -114,18 +117,18 @@ impl LossTrack {
         self.values.len() >= 4
             && smallest >= STEADY_SHARE * median
             && median >= STEADY_SHARE * first.abs()
-            && smallest > 100.0 * resolution
+            && smallest > 100.0 * self.resolution
     }
 
     /// Whether each of the last changes was a real one.
-    fn varied(&self, resolution: f64) -> bool {
+    fn varied(&self) -> bool {
         let (Some(value), Some(change)) = (self.values.median(), self.changes.median()) else {
             return false;
         };
         self.changes.len() == CHANGES
             && self.changes.values().iter().all(|it| *it > 0.0)
             && change > CONVERGED * value.abs()
-            && change > PRINTED_STEPS * resolution
+            && change > PRINTED_STEPS * self.resolution
     }
 
     fn count(&mut self, point: &Point) {
@@ -138,6 +141,7 @@ impl LossTrack {
         self.zeros = if point.value == 0.0 { self.zeros + 1 } else { 0 };
         if !is_repeat && point.value != 0.0 && point.value.is_finite() {
             self.first.get_or_insert(point.value);
+            self.resolution = point.resolution;
             if let Some((_, last)) = self.last
                 && last != 0.0
                 && last.is_finite()
@@ -197,7 +201,7 @@ impl Masked {
         let since = track.before_last_step;
         let beside_bad = self.gradient_is_bad(since);
         let learns = context.facts.learning_rate != Some(0.0);
-        if track.zeros >= 2 && track.was_well_above_zero(point.resolution) {
+        if track.zeros >= 2 && track.was_well_above_zero() {
             if beside_bad {
                 return self.bad(
                     "zero-loss",
@@ -218,7 +222,7 @@ impl Masked {
             }
         }
         let equal = track.repeats + 1;
-        if track.zeros == 0 && point.value.is_finite() && learns && track.varied(point.resolution) {
+        if track.zeros == 0 && point.value.is_finite() && learns && track.varied() {
             if equal >= 3 && beside_bad {
                 return self.bad(
                     "repeated-loss",

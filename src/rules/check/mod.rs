@@ -31,7 +31,7 @@ mod stream_fixture;
 pub mod threshold;
 
 #[cfg(test)]
-mod bench;
+pub(crate) mod bench;
 #[cfg(test)]
 mod families;
 mod loss_state;
@@ -255,6 +255,11 @@ pub trait StreamCheck: Send {
         _context: &Context<'_>,
         _out: &mut Vec<Judged>,
     ) {
+    }
+    /// Regular expressions of which a line must match one to be of interest: other lines may be left out.
+    /// `None` when every line is.
+    fn line_patterns(&self) -> Option<Vec<String>> {
+        None
     }
     /// A line of text.
     fn line(&mut self, _line: &TextLine<'_>, _context: &Context<'_>, _out: &mut Vec<Judged>) {}

@@ -151,8 +151,8 @@ impl NoProgress {
             (Some(first), Some(last)) => first > last.saturating_sub(first) / 10 && first > 100,
             _ => false,
         };
-        let is_rate_zero = facts.learning_rate_max == Some(0.0);
-        self.bins.n_points() >= points_needed && !self.is_odd && !begins_late && !is_rate_zero
+        let need_not_fall = facts.is_game || facts.learning_rate_max == Some(0.0);
+        self.bins.n_points() >= points_needed && !self.is_odd && !begins_late && !need_not_fall
     }
 
     fn done_share(context: &Context<'_>, step: i64) -> Option<f64> {

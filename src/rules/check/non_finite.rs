@@ -146,7 +146,10 @@ impl NonFinite {
             .unwrap_or(point.step);
         let steps_in = point.step.saturating_sub(first) as f64;
         let is_start = self.startup_steps > 0.0 && steps_in <= self.startup_steps;
-        let may_be_search = is_start && state.bad_in_a_row <= SEARCH_POINTS_MAX;
+        // The search begins with the run: gradients that were finite before, without a loss scale in the log,
+        // are not searched for.
+        let may_begin = state.first_finite_step.is_none() || context.facts.loss_scale.is_some();
+        let may_be_search = is_start && may_begin && state.bad_in_a_row <= SEARCH_POINTS_MAX;
         let is_tolerated = state.bad_in_a_row <= self.patience;
         let is_lowered = is_tolerated && state.scale_fell();
         self.state.is_search = may_be_search && (state.is_search || state.bad_in_a_row == state.bad_points);

@@ -4,7 +4,9 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, baseline, dead_layer, depth_trend, divergence, gain, gradient_level, layer_outlier, learning_rate, log_integrity, log_pattern, masked, no_progress, growth, decay, non_finite, spike, stall, threshold,
+    CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
+    layer_outlier, learning_rate, log_integrity, log_pattern, masked, no_progress, non_finite, spike, stall,
+    threshold,
 };
 
 /// Every check that a rule can name.

@@ -73,6 +73,13 @@ const HISTORY_MIN: u32 = 8;
 const HISTORY_FULL: f64 = 32.0;
 /// Smallest noise of a logarithm: 2 % (healthy losses and norms stray more).
 const NOISE_MIN: f64 = 0.02;
+/// Norms with too short a history for a z: points before, points in a row beyond three times the highest of them,
+/// and how far the loss must be above its best meanwhile. The next three of n + 3 points being the three highest has
+/// a probability of 6/((n+1)(n+2)(n+3)), 1 in 84 for n = 6, before the factor and the loss are asked for.
+const YOUNG_POINTS: u32 = 6;
+const YOUNG_IN_A_ROW: u32 = 3;
+const YOUNG_RATIO: f64 = 3.0;
+const YOUNG_LOSS_RATIO: f64 = 1.5;
 /// Outliers in a row that are not learnt.
 const UNLEARNT_MAX: u8 = 16;
 /// A single outlier this many times the level that is still out at the next point is sustained.
@@ -107,8 +114,31 @@ struct State {
     /// One bit per point, newest lowest: strong outliers.
     outliers: u8,
     was_huge: bool,
+    young: Young,
     /// What was said since the last usual point is at most this urgent once the next usual one comes.
     unsettled: Option<Severity>,
+}
+
+/// The highest of the first points, and how many in a row were far above it. A restart does not forget it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Young {
+    n: u32,
+    highest: f64,
+    in_a_row: u32,
+}
+
+impl Young {
+    /// Takes a norm; true when it is the third or later in a row far above all before.
+    fn is_far_above(&mut self, value: f64) -> bool {
+        if self.n >= YOUNG_POINTS && value > YOUNG_RATIO * self.highest {
+            self.in_a_row += 1;
+        } else {
+            self.in_a_row = 0;
+            self.n = self.n.saturating_add(1);
+            self.highest = self.highest.max(value);
+        }
+        self.in_a_row >= YOUNG_IN_A_ROW
+    }
 }
 
 /// How far a point is from the usual ones.
@@ -183,7 +213,9 @@ impl Spike {
         }
         let several = (self.state.outliers & 0b1_1111).count_ones() >= 3 && is_grave;
         if several || lingers {
-            let severity = if self.needs_loss_unwell && loss_state(&context.facts.loss) == LossState::Well {
+            let is_of_a_game = self.setback > 0.0 && context.facts.is_game;
+            let is_well = self.needs_loss_unwell && loss_state(&context.facts.loss) == LossState::Well;
+            let severity = if is_of_a_game || is_well {
                 Severity::Info
             } else {
                 self.full
@@ -218,6 +250,22 @@ impl Spike {
             );
         }
         self.settle()
+    }
+
+    /// A norm whose history is too short for its noise to be known.
+    fn judge_young(&mut self, point: &Point, context: &Context<'_>) -> Judgement {
+        let loss = &context.facts.loss;
+        let is_loss_up = matches!((loss.last, loss.best), (Some(last), Some(best)) if best > 0.0 && last > YOUNG_LOSS_RATIO * best);
+        if !self.needs_loss_unwell || !self.state.young.is_far_above(point.value) || !is_loss_up {
+            return Judgement::Abstain;
+        }
+        let usual = self.state.young.highest;
+        Judgement::Bad(
+            Observation::new("sustained", point.value, YOUNG_RATIO * usual)
+                .severity(Severity::Warning.min(self.full))
+                .word("usual", format!("at most {usual:.4}"))
+                .word("z", "?"),
+        )
     }
 
     /// A usual point: a single outlier before it has healed at once.
@@ -317,7 +365,7 @@ impl SeriesCheck for Spike {
         if self.state.level.n_deviations() < HISTORY_MIN {
             self.state.level.learn(y);
             self.state.set_worth(self.bound_z);
-            return Judgement::Abstain;
+            return self.judge_young(point, context);
         }
         if y <= self.state.worth {
             self.state.outliers <<= 1;

@@ -5,6 +5,10 @@
 //! judged only at the end, because only the whole log tells a pause that recurs (an evaluation, a checkpoint)
 //! from one that does not; a live run's silence is the daemon's business, which has a clock.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, StreamCheck, StreamEnd};
 use crate::model::{Family, Mark, TextLine};
 use crate::rules::Rule;
@@ -113,7 +117,8 @@ struct Stall {
     planned: Planned,
     /// The log was written line by line or with wall times: its end is the end of what the run did.
     is_live_log: bool,
-    has_ended_well: bool,
+    /// The step up to which the run had come when it said that it ends in good order.
+    ended_well: Option<i64>,
 }
 
 /// What the log states about the length of the run.
@@ -144,7 +149,7 @@ impl Stall {
             n_steps: 0,
             planned: Planned::Unknown,
             is_live_log: false,
-            has_ended_well: false,
+            ended_well: None,
         }
     }
 
@@ -217,7 +222,8 @@ impl Stall {
         let (Planned::Steps(planned), Some((last, wall_time))) = (self.planned, self.last) else {
             return;
         };
-        if self.has_ended_well || !self.is_live_log || context.facts.steps_are_ordinal || last > planned {
+        if self.ended_well.is_some() || !self.is_live_log || context.facts.steps_are_ordinal || last > planned
+        {
             return;
         }
         let Some(stride) = self
@@ -252,7 +258,8 @@ impl StreamCheck for Stall {
     fn step_closed(&mut self, step: i64, wall_time: Option<f64>, _: &Context<'_>, _: &mut Vec<Judged>) {
         let wall_time = wall_time.filter(|it| it.is_finite());
         self.is_live_log |= wall_time.is_some();
-        self.has_ended_well = false;
+        // The step in which it said so is closed only now; a later one means that it went on.
+        self.ended_well = self.ended_well.filter(|said| step <= *said);
         self.n_steps += 1;
         self.first_step.get_or_insert(step);
         if let Some((last_step, last_time)) = self.last {
@@ -270,14 +277,14 @@ impl StreamCheck for Stall {
         self.last = Some((step, wall_time.or_else(|| self.last.and_then(|it| it.1))));
     }
 
-    fn line(&mut self, line: &TextLine<'_>, _: &Context<'_>, _: &mut Vec<Judged>) {
+    fn line(&mut self, line: &TextLine<'_>, context: &Context<'_>, _: &mut Vec<Judged>) {
         self.is_live_log = true;
-        if self.wants_end && self.n_steps > 0 && !self.has_ended_well {
-            self.has_ended_well = says_orderly_end(line.text);
+        if self.wants_end && self.ended_well.is_none() && says_orderly_end(line.text) {
+            self.ended_well = context.facts.last_step;
         }
     }
 
-    fn mark(&mut self, mark: &Mark<'_>, _: &Context<'_>, _: &mut Vec<Judged>) {
+    fn mark(&mut self, mark: &Mark<'_>, context: &Context<'_>, _: &mut Vec<Judged>) {
         match mark {
             Mark::PlannedSteps(steps) => {
                 self.planned = match self.planned {
@@ -288,7 +295,7 @@ impl StreamCheck for Stall {
             }
             // What lies between two sessions is no pause of either.
             Mark::SessionStart { .. } => self.last = self.last.map(|(step, _)| (step, None)),
-            Mark::Finished => self.has_ended_well = true,
+            Mark::Finished => self.ended_well = context.facts.last_step.or(Some(i64::MAX)),
             _ => {}
         }
     }
@@ -298,7 +305,7 @@ impl StreamCheck for Stall {
         self.last = self
             .last
             .map(|(last, _)| (last.min(step.saturating_sub(1)), None));
-        self.has_ended_well = false;
+        self.ended_well = None;
         // The new attempt may be planned for another length.
         if self.planned == Planned::Contradictory {
             self.planned = Planned::Unknown;
@@ -312,13 +319,13 @@ impl StreamCheck for Stall {
 }
 
 /// Sentences by which a program leaves before its planned length of its own will.
+/// Ends of sentences by which programs say that they are done.
+static ORDERLY_END: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new("arly stopping|arlyStopping|exiting program|raining complete|raining finished").ok()
+});
+
 fn says_orderly_end(text: &str) -> bool {
-    let has = |part: &str| memchr::memmem::find(text.as_bytes(), part.as_bytes()).is_some();
-    has("arly stopping")
-        || has("arlyStopping")
-        || has("exiting program")
-        || has("raining complete")
-        || has("raining finished")
+    ORDERLY_END.as_ref().is_some_and(|it| it.is_match(text))
 }
 
 fn in_words(seconds: f64) -> String {

@@ -388,10 +388,16 @@ fn empty_files_and_huge_files() {
 fn foreign_files_stay_bounded() {
     let found = problems(&"x = 1\n".repeat(3000));
     assert!(found.len() <= PROBLEMS_MAX + 1, "{}", found.len());
-    let keys = (0..PROBLEMS_MAX + 5).map(|it| format!("key{it} = 1\n")).collect::<Vec<_>>().concat();
+    let keys = (0..PROBLEMS_MAX + 5)
+        .map(|it| format!("key{it} = 1\n"))
+        .collect::<Vec<_>>()
+        .concat();
     let found = problems(&keys);
     assert_eq!(found.len(), PROBLEMS_MAX + 1);
-    assert_eq!(found[PROBLEMS_MAX], "team.toml:1006:1: 5 further problems are not listed");
+    assert_eq!(
+        found[PROBLEMS_MAX],
+        "team.toml:1006:1: 5 further problems are not listed"
+    );
 }
 
 #[test]

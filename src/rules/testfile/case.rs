@@ -6,7 +6,7 @@
 use crate::model::{Quantity, Severity};
 
 /// One `[[test]]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Case {
     /// Its name.
     pub name: String,
@@ -24,6 +24,10 @@ pub struct Case {
     pub planned_steps: Option<i64>,
     /// The log says that the run has ended in good order.
     pub is_finished: bool,
+    /// The run that this one is compared with: series or a chain, and nothing else.
+    pub baseline: Option<Box<Case>>,
+    /// Records of the log that could not be read.
+    pub n_unreadable: u64,
     /// What must be found.
     pub expect: Vec<Expectation>,
     /// Rules that must look at something and find nothing.
@@ -35,6 +39,8 @@ pub struct Case {
 pub struct CaseSeries {
     /// Tag.
     pub tag: String,
+    /// Smallest step of the printed decimals, 0 when not limited by printing.
+    pub resolution: f64,
     /// In the order of logging; missing values are left out.
     pub points: Vec<CasePoint>,
 }
@@ -81,6 +87,8 @@ pub enum Event<'a> {
         tag: &'a str,
         /// The point.
         point: CasePoint,
+        /// Smallest step of the printed decimals, 0 when not limited by printing.
+        resolution: f64,
     },
     /// A line of text.
     Line(&'a CaseLine),
@@ -136,6 +144,7 @@ impl Case {
                 let sample = Event::Sample {
                     tag: &series.tag,
                     point: *point,
+                    resolution: series.resolution,
                 };
                 keyed.push(((attempt, point.step, false), sample));
             }

@@ -15,9 +15,11 @@ use crate::rules::problem::Problems;
 /// takes for real.
 const WALL_START: f64 = 1.7e9;
 
-const SERIES_KEYS: &[&str] = &["tag", "values", "start", "every", "steps", "times", "seed"];
+const SERIES_KEYS: &[&str] = &[
+    "tag", "values", "start", "every", "steps", "times", "seed", "decimals",
+];
 const PROFILE_KEYS: &[&str] = &[
-    "quantity", "tag", "layers", "n", "by_depth", "by_step", "steps", "every", "seed",
+    "quantity", "tag", "layers", "n", "by_depth", "by_step", "steps", "every", "seed", "decimals",
 ];
 
 /// One series by its tag.
@@ -32,9 +34,10 @@ pub(super) fn read_series(
     let seed = read_seed(table, problems);
     let values =
         required(table, "values", header, problems).and_then(|it| notation("values", it, seed, problems));
+    let digits = read_decimals(table, problems);
     let start = whole(table, "start", 0, i64::MIN, problems);
     let every = whole(table, "every", 1, 1, problems);
-    let (tag, values, start, every) = (tag?, values?, start?, every?);
+    let (tag, values, start, every, digits) = (tag?, values?, start?, every?, digits?);
     let steps = match table.get("steps") {
         Some(node) => listed("steps", node, values.len(), problems)?,
         None => vec![None; values.len()],
@@ -53,11 +56,12 @@ pub(super) fn read_series(
         Some(CasePoint {
             step,
             wall_time,
-            value: (*value)?,
+            value: digits.print((*value)?),
         })
     });
     Some(CaseSeries {
         points: points.collect(),
+        resolution: digits.resolution,
         tag,
     })
 }
@@ -72,6 +76,7 @@ pub(super) fn read_profile(
     check_keys(table, PROFILE_KEYS, problems);
     let layers = read_layers(table, header, problems);
     let template = read_tag(table, header, problems);
+    let digits = read_decimals(table, problems);
     let every = whole(table, "every", 1, 1, problems);
     let steps = required(table, "steps", header, problems).and_then(|it| read_steps(it, every?, problems));
     let mut noise = read_seed(table, problems).map(Noise::new);
@@ -80,7 +85,7 @@ pub(super) fn read_profile(
     let by_step = table
         .get("by_step")
         .map_or(Some("1".to_owned()), |it| text("by_step", it, problems));
-    let (layers, template, steps) = (layers?, template?, steps?);
+    let (layers, template, steps, digits) = (layers?, template?, steps?, digits?);
     if layers.len().saturating_mul(steps.len()) > POINTS_MAX {
         problems.add(header, format!("more than {POINTS_MAX} points in one test"));
         return None;
@@ -91,6 +96,7 @@ pub(super) fn read_profile(
         .iter()
         .map(|it| CaseSeries {
             tag: template.replace("{layer}", it),
+            resolution: digits.resolution,
             points: Vec::with_capacity(steps.len()),
         })
         .collect();
@@ -103,7 +109,7 @@ pub(super) fn read_profile(
                 .extend(value.zip(factor).map(|(value, factor)| CasePoint {
                     step,
                     wall_time,
-                    value: value * factor,
+                    value: digits.print(value * factor),
                 }));
         }
     }
@@ -174,6 +180,38 @@ fn read_steps(node: &Node, every: i64, problems: &mut Problems<'_>) -> Option<Ve
         return None;
     }
     Some((0..=n).map(|it| from + it * every).collect())
+}
+
+/// How a log prints numbers.
+#[derive(Clone, Copy)]
+struct Digits {
+    /// Smallest step, 0 for full precision.
+    resolution: f64,
+}
+
+impl Digits {
+    fn print(self, value: f64) -> f64 {
+        if self.resolution > 0.0 {
+            (value / self.resolution).round() * self.resolution
+        } else {
+            value
+        }
+    }
+}
+
+/// `decimals = 3`: the log prints three digits behind the point.
+fn read_decimals(table: &Table, problems: &mut Problems<'_>) -> Option<Digits> {
+    let Some(node) = table.get("decimals") else {
+        return Some(Digits { resolution: 0.0 });
+    };
+    let n = integer("decimals", node, problems)?;
+    if !(0..=15).contains(&n) {
+        problems.add(&node.span, "`decimals` is not 0 to 15");
+        return None;
+    }
+    Some(Digits {
+        resolution: 10.0_f64.powi(-(n as i32)),
+    })
 }
 
 fn read_seed(table: &Table, problems: &mut Problems<'_>) -> Option<u64> {

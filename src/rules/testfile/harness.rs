@@ -3,12 +3,18 @@
 //! In: a case of series, profiles and lines. Out: what an audit of such a log finds. Invariant: chains and
 //! fixtures are refused, never left out: they need a simulator and decoders, which rules may not use.
 
+use std::sync::Arc;
+
 use super::case::{Case, Event};
 use super::run::{CaseOutcome, Harness};
 use crate::model::{Form, Mark, Sample, TextLine};
 use crate::rules::check::StreamEnd;
 use crate::rules::run::{StreamOutcome, join};
-use crate::rules::{Engine, Rule};
+use crate::rules::{Engine, Rule, exonerate};
+use crate::series::{Baseline, PortraitTap};
+
+/// Name of the run in a test: it must not say anything, because names tell splits and games.
+const RUN: &str = ".";
 
 /// Feeds cases of samples and lines to the engine.
 #[derive(Debug, Clone, Copy)]
@@ -19,32 +25,48 @@ pub struct SampleHarness<'r> {
 
 impl Harness for SampleHarness<'_> {
     fn run(&self, case: &Case) -> Result<CaseOutcome, String> {
-        if case.chain.is_some() || case.fixture.is_some() {
+        let needs_more = |it: &Case| it.chain.is_some() || it.fixture.is_some();
+        if needs_more(case) || case.baseline.as_deref().is_some_and(needs_more) {
             return Err("`chain` and `fixture` need a simulator and decoders".to_owned());
         }
-        let mut engine = Engine::new(self.rules, &case.name);
-        if let Some(steps) = case.planned_steps {
-            engine.mark(Mark::PlannedSteps(steps));
-        }
-        feed(case, &mut engine);
-        if case.is_finished {
-            engine.mark(Mark::Finished);
-        }
-        let records = case.events().len() as u64;
-        let outcome = engine.finish(&StreamEnd {
-            records,
-            ..StreamEnd::default()
-        });
-        let unmatched = outcome.unmatched.clone();
-        let run = join(vec![StreamOutcome {
-            rank: None,
-            precedence: 0,
-            outcome,
-        }]);
-        Ok(CaseOutcome {
-            findings: run.findings,
-            unmatched,
-        })
+        let Some(other) = &case.baseline else {
+            return Ok(judge(case, Engine::new(self.rules, RUN)));
+        };
+        let tap = PortraitTap::default();
+        let by_itself = judge(
+            other,
+            Engine::new(self.rules, RUN).with_tap(Box::new(tap.clone())),
+        );
+        let baseline = Arc::new(Baseline::new(other.name.clone(), tap.take(), &by_itself.findings));
+        let engine = Engine::new(self.rules, RUN).with_baseline(Arc::clone(&baseline));
+        let mut outcome = judge(case, engine);
+        exonerate(&mut outcome.findings, &baseline);
+        Ok(outcome)
+    }
+}
+
+fn judge(case: &Case, mut engine: Engine<'_>) -> CaseOutcome {
+    if let Some(steps) = case.planned_steps {
+        engine.mark(Mark::PlannedSteps(steps));
+    }
+    feed(case, &mut engine);
+    if case.is_finished {
+        engine.mark(Mark::Finished);
+    }
+    let outcome = engine.finish(&StreamEnd {
+        records: case.events().len() as u64,
+        skipped: case.n_unreadable,
+        ..StreamEnd::default()
+    });
+    let unmatched = outcome.unmatched.clone();
+    let run = join(vec![StreamOutcome {
+        rank: None,
+        precedence: 0,
+        outcome,
+    }]);
+    CaseOutcome {
+        findings: run.findings,
+        unmatched,
     }
 }
 
@@ -53,14 +75,18 @@ fn feed(case: &Case, engine: &mut Engine<'_>) {
     let mut number = 0;
     for event in case.events() {
         match event {
-            Event::Sample { tag, point } => {
+            Event::Sample {
+                tag,
+                point,
+                resolution,
+            } => {
                 last_step = Some(point.step);
                 engine.sample(&Sample {
                     tag,
                     step: point.step,
                     wall_time: point.wall_time,
                     value: point.value,
-                    form: Form::EXACT,
+                    form: Form::Number { resolution },
                     offset: 0,
                 });
             }

@@ -25,9 +25,12 @@ const TEST_KEYS: &[&str] = &[
     "seconds_per_step",
     "planned_steps",
     "finished",
+    "unreadable",
+    "baseline",
     "expect",
     "quiet",
 ];
+const BASELINE_KEYS: &[&str] = &["series", "profile", "chain"];
 const EXPECT_KEYS: &[&str] = &[
     "rule",
     "kind",
@@ -122,6 +125,13 @@ fn read_case(table: &Table, header: &Span, rules: &RuleSet, problems: &mut Probl
             .get("finished")
             .and_then(|it| flag("finished", it, problems))
             == Some(true),
+        baseline: table
+            .get("baseline")
+            .and_then(|it| read_baseline(it, seconds, problems))
+            .map(Box::new),
+        n_unreadable: table
+            .get("unreadable")
+            .map_or(0, |it| read_count("unreadable", it, problems)),
         expect: Vec::new(),
         quiet: table
             .get("quiet")
@@ -197,6 +207,23 @@ fn read_feeds(
         }
     }
     all
+}
+
+/// Another run of the same kind, for rules that compare.
+fn read_baseline(node: &Node, seconds_per_step: Option<f64>, problems: &mut Problems<'_>) -> Option<Case> {
+    let Value::Table(table) = &node.value else {
+        return wrong_type("baseline", "a table", &node.value, &node.span, problems);
+    };
+    check_keys(table, BASELINE_KEYS, problems);
+    if table.entries.is_empty() {
+        problems.add(&node.span, "`baseline` needs `series`, `profile` or `chain`");
+    }
+    Some(Case {
+        name: "the baseline".to_owned(),
+        series: read_feeds(table, &node.span, seconds_per_step, problems),
+        chain: table.get("chain").and_then(|it| read_chain(it, problems)),
+        ..Case::default()
+    })
 }
 
 /// Strings, or tables of `text` and `step`.
@@ -307,6 +334,17 @@ fn read_expectation(
             .get("forecast_step")
             .and_then(|it| read_range("forecast_step", it, problems)),
         rule: id,
+    })
+}
+
+/// A whole number from 0 up; 0 beside a problem.
+fn read_count(key: &str, node: &Node, problems: &mut Problems<'_>) -> u64 {
+    let Some(number) = integer(key, node, problems) else {
+        return 0;
+    };
+    u64::try_from(number).unwrap_or_else(|_| {
+        problems.add(&node.span, format!("`{key}` is less than 0"));
+        0
     })
 }
 

@@ -311,3 +311,75 @@ fn the_depth_is_bounded_and_said() {
     assert_eq!(found.runs.len(), 1);
     assert!(found.problems[0].what.starts_with("directories below depth 64"));
 }
+
+#[test]
+fn the_metrics_of_an_mlflow_run_are_one_stream() {
+    let tree = Tree::of(&[
+        "mlruns/0/meta.yaml",
+        "mlruns/0/cb00/meta.yaml",
+        "mlruns/0/cb00/metrics/loss",
+        "mlruns/0/cb00/metrics/grad_norm/fc1",
+        "mlruns/0/cb00/params/lr",
+        "mlruns/0/cb00/tags/mlflow.user",
+        "metrics/loss",
+    ]);
+    assert_eq!(
+        tree.runs(),
+        [
+            "metrics: metrics/loss",
+            "mlruns/0/cb00: mlruns/0/cb00/metrics/grad_norm/fc1+mlruns/0/cb00/metrics/loss",
+        ]
+    );
+}
+
+#[test]
+fn the_metrics_of_dvclive_are_one_stream_beside_its_latest_values() {
+    let tree = Tree::of(&[
+        "d/metrics.json",
+        "d/plots/metrics/loss.tsv",
+        "d/plots/metrics/train/acc.tsv",
+    ]);
+    assert_eq!(
+        tree.runs(),
+        ["d: d/metrics.json d/plots/metrics/loss.tsv+d/plots/metrics/train/acc.tsv"]
+    );
+}
+
+#[test]
+fn a_wandb_run_has_its_console_with_it_and_is_there_once() {
+    let tree = Tree::of(&[
+        "wandb/run-1-a/run-a.wandb",
+        "wandb/run-1-a/files/output.log",
+        "wandb/run-1-a/logs/debug.log",
+        "files/output.log",
+    ]);
+    symlink("run-1-a", tree.path("wandb/latest-run")).unwrap();
+    symlink("run-1-a/logs/debug.log", tree.path("wandb/debug.log")).unwrap();
+    assert_eq!(
+        tree.runs(),
+        [
+            "files: files/output.log",
+            "wandb/run-1-a: wandb/run-1-a/files/output.log wandb/run-1-a/run-a.wandb",
+        ]
+    );
+}
+
+#[test]
+fn symlinks_that_multiply_paths_are_followed_a_bounded_number_of_times() {
+    let names: Vec<String> = (0..40).map(|it| format!("d{it}/log.txt")).collect();
+    let tree = Tree::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for at in 0..39 {
+        for name in ["left", "right"] {
+            symlink(format!("../d{}", at + 1), tree.path(&format!("d{at}/{name}"))).unwrap();
+        }
+    }
+    let found = tree.discover();
+    assert!((40..=40 * 16).contains(&found.runs.len()), "{}", found.runs.len());
+    assert!(
+        found
+            .problems
+            .iter()
+            .any(|it| it.what.starts_with("symlinks lead here over more than 16 paths"))
+    );
+    assert!(found.problems.len() <= 40);
+}

@@ -82,3 +82,12 @@ fn integers_take_thousands_and_never_overflow() {
     assert_eq!(integer(b"99999999999999999999999"), Some((i64::MAX, 23)));
     assert_eq!(integer(b"x"), None);
 }
+
+#[test]
+fn a_colon_within_a_path_belongs_to_the_key() {
+    assert_eq!(
+        shown("step=5 layers.0.weight:grad_l2=0.5 layers.0.weight:weight_l2=2"),
+        "step=5 ; layers.0.weight:grad_l2=0.5 ; layers.0.weight:weight_l2=2"
+    );
+    assert_eq!(shown("val:loss=0.5"), "loss=0.5");
+}

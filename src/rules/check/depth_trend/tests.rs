@@ -371,3 +371,21 @@ fn narrow_nets_are_quiet_when_their_width_is_known() {
     let unknown = false_alarms("relu", 128, 16.0, 500, false);
     assert!(unknown > 25, "the bound would be pointless: {unknown} of 500");
 }
+
+#[test]
+fn bias_gradients_of_rounding_size_have_no_trend() {
+    let weights = [0.3; 10];
+    let noise = geometric(1e-7, 0.5, 10);
+    let net = |biases: &[f64]| {
+        Net::new(Quantity::GradNorm)
+            .group("convs.#", "weight", &weights)
+            .group("convs.#", "bias", biases)
+    };
+    assert!(verdicts(&judge(&net(&noise))).iter().all(|it| *it != "exploding"));
+    // The same slope at the size of gradients is a trend, and so is one of which a single layer is of that size.
+    let sound: Vec<f64> = noise.iter().map(|it| it * 1e6).collect();
+    assert!(verdicts(&judge(&net(&sound))).contains(&"exploding"));
+    let mut partly = geometric(1e-3, 0.5, 10);
+    partly[0] = 0.1;
+    assert!(verdicts(&judge(&net(&partly))).contains(&"exploding"));
+}

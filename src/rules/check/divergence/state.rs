@@ -33,6 +33,8 @@ const TRAIL_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) n: u64,
+    /// Whether a restart went back to a step of this series.
+    pub(super) is_resumed: bool,
     pub(super) last_step: i64,
     pub(super) start: Window,
     pub(super) initial: Option<(i64, f64)>,
@@ -40,6 +42,9 @@ pub(super) struct State {
     pub(super) best: Vec<(i64, f64)>,
     pub(super) last_five: Window,
     pub(super) smooth: Window,
+    /// Medians of the two windows, taken once for each point.
+    five_median: Option<f64>,
+    smooth_median: Option<f64>,
     pub(super) lowest: f64,
     /// Of `ln loss`, or of the loss where it may be negative.
     pub(super) stray: Stray,
@@ -49,6 +54,8 @@ pub(super) struct State {
     /// Whether the loss ever fell, rather than wandered.
     pub(super) has_fallen: bool,
     pub(super) bad_points: u32,
+    /// Points in bounds since the last that was not.
+    pub(super) good_points: u32,
     pub(super) medians_before: [f64; 5],
     pub(super) said: Option<Severity>,
     pub(super) bins: Bins,
@@ -70,18 +77,22 @@ impl Default for State {
     fn default() -> Self {
         Self {
             n: 0,
+            is_resumed: false,
             last_step: i64::MIN,
             start: Window::new(START_POINTS),
             initial: None,
             best: Vec::new(),
             last_five: Window::new(5),
             smooth: Window::new(SMOOTH),
+            five_median: None,
+            smooth_median: None,
             lowest: f64::INFINITY,
             stray: Stray::default(),
             rise_now: 0.0,
             rise_healed: 0.0,
             has_fallen: false,
             bad_points: 0,
+            good_points: 0,
             medians_before: [f64::INFINITY; 5],
             said: None,
             bins: Bins::new(BINS),
@@ -95,7 +106,7 @@ impl State {
     /// Initial, best and present loss.
     pub(super) fn levels(&self) -> Option<(f64, f64, f64)> {
         let best = self.best.last()?.1;
-        Some((self.initial?.1, best, self.last_five.median()?))
+        Some((self.initial?.1, best, self.five_median?))
     }
 
     /// How far above `level` that many standard deviations of noise lead. Noise is a share of the loss where losses
@@ -131,11 +142,13 @@ impl State {
             self.learn_noise(value);
         }
         self.medians_before.rotate_left(1);
-        if let (Some(slot), Some(median)) = (self.medians_before.last_mut(), self.last_five.median()) {
+        if let (Some(slot), Some(median)) = (self.medians_before.last_mut(), self.five_median) {
             *slot = median;
         }
         self.last_five.push(value);
         self.smooth.push(value);
+        self.five_median = self.last_five.median();
+        self.smooth_median = self.smooth.median();
         if self.initial.is_none() {
             self.note_start(step, value);
         } else {
@@ -146,7 +159,7 @@ impl State {
     }
 
     fn learn_noise(&mut self, value: f64) {
-        let Some(usual) = self.smooth.median().filter(|_| self.smooth.len() >= 3) else {
+        let Some(usual) = self.smooth_median.filter(|_| self.smooth.len() >= 3) else {
             return;
         };
         let deviation = if self.is_linear() {
@@ -196,7 +209,7 @@ impl State {
 
     /// The best loss, smoothed so that the luck of single batches does not count.
     fn note_best(&mut self, step: i64) {
-        let (Some(now), Some(best)) = (self.smooth.median(), self.best.last().copied()) else {
+        let (Some(now), Some(best)) = (self.smooth_median, self.best.last().copied()) else {
             return;
         };
         if now >= best.1 {

@@ -2,6 +2,7 @@
 
 use super::INFO;
 use crate::model::{Quantity, Severity};
+use crate::rules::check::Judgement;
 use crate::rules::check::bench::{Bench, Noise};
 use crate::rules::check::families::{falling_losses, odd_losses};
 
@@ -142,4 +143,47 @@ fn values_that_are_not_finite_are_passed_over() {
         .push_all([f64::NAN, f64::INFINITY])
         .push_all(noisy(4, 50, 0.05, |_| 0.4));
     assert_eq!(bench.severity(), None);
+}
+
+#[test]
+fn a_rise_that_comes_again_is_told_again() {
+    let mut bench = bench(noisy(5, 150, 0.03, fall));
+    bench.push_all(noisy(6, 8, 0.03, |_| 2.3));
+    bench.push_all(noisy(7, 100, 0.03, |_| 0.41));
+    let healed = |bench: &Bench| {
+        bench
+            .said
+            .iter()
+            .filter(|it| matches!(it.1, Judgement::Healed(_)))
+            .count()
+    };
+    assert_eq!(healed(&bench), 1);
+    bench.push_all(noisy(8, 60, 0.03, |_| 2.3));
+    assert_eq!((healed(&bench), bench.severity()), (1, Some(Severity::Critical)));
+}
+
+#[test]
+fn a_rise_near_zero_is_small_however_many_times_it_is() {
+    let mut bench = bench(noisy(9, 200, 0.05, |t| 0.03 + 3.2 * (-20.0 * t).exp()));
+    bench.push_all(noisy(10, 20, 0.05, |_| 0.6));
+    bench.push_all(noisy(11, 60, 0.05, |_| 0.03));
+    assert_eq!(bench.severity(), None);
+}
+
+#[test]
+fn all_progress_undone_is_a_divergence_whatever_the_ratio() {
+    let mut bench = bench(noisy(12, 100, 0.01, |t| 2.3 - 0.75 * t));
+    bench.push_all(noisy(13, 40, 0.002, |_| 2.302));
+    assert_eq!(bench.severity(), Some(Severity::Critical));
+}
+
+#[test]
+fn losses_of_a_game_rise_in_good_health() {
+    let mut bench = Bench::new(&INFO, Quantity::Loss, &[]);
+    bench.facts.is_game = true;
+    bench.push_all(noisy(14, 100, 0.05, |t| 0.65 - 0.2 * t));
+    bench.push_all(noisy(15, 100, 0.05, |_| 1.2));
+    assert_eq!(bench.severity(), None);
+    bench.push_all(noisy(16, 100, 0.05, |_| 30.0));
+    assert_eq!(bench.severity(), Some(Severity::Critical));
 }

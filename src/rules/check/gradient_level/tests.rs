@@ -148,3 +148,28 @@ fn nan_and_shallow_nets_are_not_judged() {
     assert!(first(&loud, &Net::weights(Quantity::GradNorm, &norms)).is_empty());
     assert!(first(&loud, &Net::weights(Quantity::GradNorm, &[2.4e10; 3])).is_empty());
 }
+
+#[test]
+fn zeros_everywhere_are_vanishing_beside_a_loss_that_stands_still() {
+    let stuck = world(&[2.3; 24]);
+    let mut zeros = vec![0.0; 12];
+    zeros[11] = 0.3;
+    let net = Net::weights(Quantity::GradNorm, &zeros);
+    assert!(show(build(&INFO, &[]).as_mut(), &stuck, &net, 2).is_empty());
+    assert_eq!(show(build(&INFO, &[]).as_mut(), &stuck, &net, 3), ["vanishing"]);
+    // Frozen layers, beside which the loss falls; numbers printed as 0.0000; the first points of a run.
+    let falling: Vec<f64> = (0..24).map(|i| 2.3 - 0.05 * f64::from(i)).collect();
+    assert!(show(build(&INFO, &[]).as_mut(), &world(&falling), &net, 30).is_empty());
+    let printed = Net::weights(Quantity::GradNorm, &zeros).resolution(1e-4);
+    assert!(show(build(&INFO, &[]).as_mut(), &stuck, &printed, 30).is_empty());
+    assert!(show(build(&INFO, &[]).as_mut(), &world(&[2.3; 12]), &net, 30).is_empty());
+    let mut game = world(&[2.3; 24]);
+    game.facts.is_game = true;
+    assert!(show(build(&INFO, &[]).as_mut(), &game, &net, 30).is_empty());
+}
+
+#[test]
+fn one_profile_and_one_loss_are_enough_for_an_explosion() {
+    assert_eq!(first(&world(&[7.5e9]), &flat(2.4e10)), ["exploding"]);
+    assert!(first(&world(&[5.0]), &flat(2.0)).is_empty());
+}

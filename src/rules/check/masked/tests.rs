@@ -28,6 +28,12 @@ impl Stream {
         }
     }
 
+    /// A printed number: three decimals unless it is zero, which prints as a bare `0.0`.
+    fn printed(&mut self, kind: Kind, value: f64) {
+        self.resolution = if value == 0.0 { 0.1 } else { 1e-3 };
+        self.point(kind, value);
+    }
+
     fn point(&mut self, kind: Kind, value: f64) {
         let quantity = kind.quantity(Split::Train);
         let meaning = Meaning {
@@ -187,4 +193,23 @@ fn missing_losses() {
     stream.noisy_start(Some(1.0));
     (0..3).for_each(|_| stream.missing(Some(f64::NAN)));
     assert_eq!(stream.worst(), Some((21, Severity::Critical, "missing-loss")));
+}
+
+#[test]
+fn a_bare_zero_beside_losses_with_decimals_is_a_zero() {
+    let mut stream = Stream::new();
+    for step in 0..17 {
+        stream.printed(Kind::Loss, 4.0 - 0.08 * f64::from(step));
+        stream.point(Kind::GradNormGlobal, 0.5);
+        stream.step += 1;
+    }
+    for _ in 0..5 {
+        stream.printed(Kind::Loss, 0.0);
+        stream.point(Kind::GradNormGlobal, f64::NAN);
+        stream.step += 1;
+    }
+    assert_eq!(
+        stream.worst().map(|it| (it.1, it.2)),
+        Some((Severity::Critical, "zero-loss"))
+    );
 }

@@ -125,3 +125,10 @@ fn a_restart_forgets() {
     assert_eq!(bench.push(1.0), Judgement::Good);
     assert_eq!(bench.push(1.0), Judgement::Good);
 }
+
+#[test]
+fn a_gradient_that_was_finite_before_is_not_in_the_start_up_search() {
+    let mut early = vec![(0.5, 2.0); 17];
+    early.extend([(f64::NAN, 0.0); 12]);
+    assert_eq!(gradients(&early).severity(), Some(Severity::Critical));
+}

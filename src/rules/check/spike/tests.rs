@@ -123,3 +123,19 @@ fn a_new_level_is_learnt_after_sixteen_points() {
     bench.push_all(noisy(3, 60, 0.1, 40.0));
     assert_eq!(bench.severity(), None);
 }
+
+#[test]
+fn a_burst_in_a_log_of_few_points_is_told_beside_a_loss_that_rises() {
+    let before = [95e3, 85e3, 122e3, 90e3, 230e3, 180e3, 89e3];
+    let after = [1.5e6, 3.3e6, 1.8e6, 1.4e6];
+    let run = |loss: f64| {
+        let mut bench = Bench::with_severity(&INFO, Quantity::GradNorm, &[], Severity::Warning);
+        let points = before.map(|norm| (norm, 3.3)).into_iter().chain(after.map(|norm| (norm, loss)));
+        for (norm, loss) in points {
+            bench.push_beside_loss(norm, loss);
+        }
+        bench.severity()
+    };
+    assert_eq!(run(7.4), Some(Severity::Warning));
+    assert_eq!(run(3.4), None, "the loss does not mind");
+}

@@ -31,7 +31,7 @@ fn fed(case: &Case) -> Vec<String> {
     case.events()
         .into_iter()
         .map(|it| match it {
-            Event::Sample { tag, point } => format!("{tag} {} {}", point.step, point.value),
+            Event::Sample { tag, point, .. } => format!("{tag} {} {}", point.step, point.value),
             Event::Line(line) => format!("> {}", line.text),
         })
         .collect()
@@ -269,5 +269,25 @@ proptest::proptest! {
     #[test]
     fn no_text_panics(text in "(\\[\\[test\\]\\]\n)?(series|profile|expect|lines|chain|name) = [a-z\\[\\]=\"{}#,. 0-9-]{0,80}") {
         let _ = parse_tests(&Source::new("t.toml", text), &rules());
+    }
+}
+
+#[test]
+fn a_log_may_be_damaged_and_print_few_digits() {
+    let read = |keys: &str| {
+        let text = format!("[[test]]\nname = \"t\"\n{keys}\nexpect = []\n");
+        parse_tests(&Source::new("t.toml", text), &RuleSet::default())
+    };
+    let cases = read("unreadable = 7\nseries = { tag = \"loss\", values = \"1.2345 0.0004\", decimals = 3 }")
+        .unwrap();
+    let series = &cases[0].series[0];
+    let values: Vec<f64> = series.points.iter().map(|it| (it.value * 1e3).round()).collect();
+    assert_eq!((cases[0].n_unreadable, values), (7, vec![1235.0, 0.0]));
+    assert!((series.resolution - 1e-3).abs() < 1e-15);
+    for bad in [
+        "unreadable = -1\nlines = [\"x\"]",
+        "series = { tag = \"a\", values = \"1\", decimals = 16 }",
+    ] {
+        assert_eq!(read(bad).unwrap_err().len(), 1, "{bad}");
     }
 }

@@ -1,0 +1,251 @@
+// Layers over steps as colours on a log scale: the input on top, one band per role.
+
+const HEAD_HEIGHT = 16, HEAT_BOTTOM = 22, HEAT_HEIGHT = 560;
+
+/** A grid as the pictures need it: rows in the order of the groups, cells row by row. */
+function readGrid(raw) {
+  const nColumns = raw.first.length;
+  const cells = readQuads(raw.cells.shown, raw.scale);
+  const low = raw.cells.min === null ? null : readQuads(raw.cells.min, raw.scale);
+  const high = raw.cells.max === null ? null : readQuads(raw.cells.max, raw.scale);
+  const rows = [];
+  const groups = raw.groups.map((group) => {
+    const begin = rows.length;
+    group.rows.forEach((row) => rows.push({ ...row, group }));
+    return { ...group, begin, end: rows.length, name: groupName(group) };
+  });
+  const gaps = raw.first.slice(1).map((it, i) => it - raw.first[i]).sort((a, b) => a - b);
+  const usualGap = gaps[gaps.length >> 1] ?? 1;
+  const isNegative = cells.values.some((it) => it < 0);
+  return { ...raw, nColumns, cells, low, high, rows, groups, usualGap, isNegative, name: gridName(raw) };
+}
+
+function groupName(group) {
+  const section = { enc: "encoder ", dec: "decoder " }[group.section] ?? "";
+  if (group.role === "") return "embeddings, heads and layers of their own kind";
+  const order = group.order === "unknown" ? " (depth order unknown)" : "";
+  return `${section}${group.role}${group.parameter ? ` ${group.parameter}` : ""}${order}`;
+}
+
+function gridName(raw) {
+  const split = ["train", "unknown"].includes(raw.split) ? "" : ` (${raw.split})`;
+  return (QUANTITY_NAMES[raw.quantity] ?? raw.quantity) + split;
+}
+
+/** What a cell says, in words. */
+function cellText(grid, row, column) {
+  const i = row * grid.nColumns + column;
+  const kind = grid.cells.kinds[i];
+  const tilde = grid.rows[row].estimated ? "~" : "";
+  if (kind === MISSING) return "not logged";
+  const band = grid.low !== null && grid.low.kinds[i] !== MISSING && grid.low.values[i] !== grid.high.values[i]
+    ? ` (${shown(grid.low.values[i])} to ${shown(grid.high.values[i])})` : "";
+  return tilde + shown(grid.cells.values[i]) + band;
+}
+
+function columnText(grid, column) {
+  const [from, to] = [grid.first[column], grid.until[column]];
+  return from === to ? `step ${thousands(from)}` : `steps ${thousands(from)} to ${thousands(to)}`;
+}
+
+class HeatPicture extends Picture {
+  constructor(view, grid, onRow) {
+    super(view, `${grid.name}: ${grid.rows.length} layers over steps as colours. Arrow keys move through steps and layers.`);
+    Object.assign(this, { grid, onRow, row: 0 });
+    this.colorRange();
+    const hasBad = grid.cells.kinds.some((it) => it >= IS_NAN && it <= IS_NEG_INF);
+    const parts = [make("span", { textContent: powerText(this.low / Math.LN10) }), make("i", { className: "ramp" }),
+      make("span", { textContent: powerText(this.high / Math.LN10) })];
+    if (hasBad) parts.push(make("span", { className: "keyed" }, make("i", { className: "key bad-key" }), "NaN or ∞"));
+    if (grid.cells.kinds.includes(IS_ZERO)) parts.push(make("span", { className: "keyed" }, make("i", { className: "key zero-key" }), "exactly 0"));
+    parts.push(make("span", { className: "keyed" }, make("i", { className: "key empty-key" }), "not logged"));
+    if (view.finding?.quantity === grid.quantity) parts.push(make("span", { className: "keyed" }, make("i", { className: "key mark-key" }), "layers and first step of the finding"));
+    if (grid.rows.some((it) => it.estimated)) parts.push(make("span", { textContent: "~ estimated from histograms" }));
+    if (grid.isNegative) parts.push(make("span", { textContent: "colours show the size of negative numbers" }));
+    this.element = make("div", { className: "heat" }, make("div", { className: "scale" }, ...parts), this.box, this.readout);
+  }
+
+  /** From the 1st to the 99.9th hundredth of what is finite, so that one outlier does not flatten the rest. */
+  colorRange() {
+    const { logs, kinds } = this.grid.cells;
+    const finite = logs.filter((_, i) => kinds[i] === IS_FINITE).sort();
+    this.low = finite[Math.floor(finite.length * 0.005)] ?? 0;
+    this.high = finite[Math.min(finite.length - 1, Math.floor(finite.length * 0.999))] ?? 1;
+    if (this.high - this.low < 0.2) { this.low -= 0.1; this.high += 0.1; }
+  }
+
+  layOut(width) {
+    const { groups, rows } = this.grid;
+    const room = HEAT_HEIGHT - groups.length * HEAD_HEIGHT;
+    this.rowHeight = Math.max(groups.length > 24 ? 4 : 2, Math.min(rows.length < 10 ? 28 : rows.length < 24 ? 20 : 14, Math.floor(room / rows.length)));
+    this.left = Math.min(170, Math.round(width * 0.24));
+    this.tops = new Array(rows.length);
+    let y = 0;
+    for (const group of groups) {
+      group.top = y;
+      y += HEAD_HEIGHT;
+      for (let row = group.begin; row < group.end; row++) { this.tops[row] = y; y += this.rowHeight; }
+      y += 3;
+    }
+    this.bottom = y;
+    return y + HEAT_BOTTOM;
+  }
+
+  draw() {
+    const colors = theme();
+    this.height = this.layOut(Math.max(120, this.box.clientWidth));
+    const { context, width } = prepare(this.canvas, this.height);
+    const { range } = this.view;
+    Object.assign(this, { context, width });
+    // The last column is as wide as the others.
+    this.span = [range[0], range[1] + this.grid.usualGap];
+    this.toX = (step) => this.left + (width - this.left - MARGIN.right) * (step - this.span[0]) / (this.span[1] - this.span[0]);
+    this.edges();
+    this.drawNames(context, colors);
+    this.drawCells(context, colors);
+    drawStepAxis(context, { ...colors, grid: "transparent" }, range, this.toX, this.bottom, this.bottom, width);
+    this.picture = document.createElement("canvas");
+    this.picture.width = this.canvas.width;
+    this.picture.height = this.canvas.height;
+    this.picture.getContext("2d").drawImage(this.canvas, 0, 0);
+    this.move();
+  }
+
+  /** Left and right of every column: up to the next one, unless steps are missing between them. */
+  edges() {
+    const { first, until, nColumns, usualGap } = this.grid;
+    this.lefts = first.map((it) => this.toX(it));
+    this.rights = first.map((_, i) => {
+      const next = i + 1 < nColumns ? first[i + 1] : Infinity;
+      return Math.min(this.width - MARGIN.right, this.toX(Math.min(next, until[i] + usualGap * (i + 1 < nColumns && next - until[i] <= 3 * usualGap ? 3 : 1))));
+    });
+  }
+
+  drawNames(context, colors) {
+    context.textBaseline = "middle";
+    for (const group of this.grid.groups) {
+      context.font = `600 ${colors.font}`;
+      context.textAlign = "left";
+      context.fillStyle = colors.text;
+      context.fillText(fitText(context, `${group.name} · ${group.end - group.begin}`, this.width, false), 0, group.top + HEAD_HEIGHT / 2);
+      context.font = "10px system-ui, sans-serif";
+      context.textAlign = "right";
+      context.fillStyle = colors.dim;
+      const every = Math.ceil(11 / this.rowHeight);
+      for (let row = group.begin; row < group.end; row += every) {
+        const text = (this.grid.rows[row].estimated ? "~" : "") + this.grid.rows[row].layer;
+        context.fillText(fitText(context, text, this.left - 8, true), this.left - 6, this.tops[row] + this.rowHeight / 2 + 0.5);
+      }
+    }
+  }
+
+  drawCells(context, colors) {
+    const { grid } = this;
+    const { kinds, logs } = grid.cells;
+    const height = this.rowHeight > 4 ? this.rowHeight - 1 : this.rowHeight;
+    const share = 255 / (this.high - this.low);
+    for (let row = 0; row < grid.rows.length; row++) {
+      const y = this.tops[row];
+      context.fillStyle = colors.empty;
+      context.fillRect(this.left, y, this.width - MARGIN.right - this.left, height);
+      for (let column = 0; column < grid.nColumns; column++) {
+        const i = row * grid.nColumns + column;
+        const kind = kinds[i];
+        if (kind === MISSING) continue;
+        const x = this.lefts[column], w = Math.max(1.5, this.rights[column] - x + 0.4);
+        context.fillStyle = kind === IS_FINITE ? HEAT[Math.min(255, Math.max(0, Math.round((logs[i] - this.low) * share)))]
+          : kind === IS_ZERO ? colors.text : colors.bad;
+        context.fillRect(x, y, w, height);
+        if (kind <= IS_NEG_INF && height > 6) strike(context, x, x + w, y, height);
+      }
+    }
+  }
+
+  move() {
+    if (!this.picture) return;
+    const colors = theme();
+    const { context } = this;
+    context.save();
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.drawImage(this.picture, 0, 0);
+    context.restore();
+    drawOverlay(context, colors, { step: this.view.step + this.grid.usualGap / 2, restarts: this.view.restarts, finding: null }, this.toX, 0, this.bottom, this.width - MARGIN.right);
+    this.drawFinding(context, colors);
+    context.strokeStyle = colors.text;
+    context.strokeRect(this.left - 1.5, this.tops[this.row] - 0.5, this.width - MARGIN.right - this.left + 2, this.rowHeight);
+  }
+
+  /** A bar beside the layers of the finding, and a frame around its steps. */
+  drawFinding(context, colors) {
+    const { finding } = this.view;
+    if (!finding || finding.first_step === null) return;
+    const from = this.toX(finding.first_step);
+    context.strokeStyle = colors.mark;
+    context.setLineDash([4, 3]);
+    context.lineWidth = 2;
+    line(context, from, 0, from, this.bottom);
+    context.setLineDash([]);
+    context.lineWidth = 1;
+    if (finding.quantity !== this.grid.quantity) return;
+    const layers = new Set(finding.layers);
+    context.fillStyle = colors.mark;
+    this.grid.rows.forEach((row, i) => {
+      if (layers.has(row.layer)) context.fillRect(this.left - 4, this.tops[i], 4, this.rowHeight);
+    });
+  }
+
+  cellAt(x, y) {
+    const row = this.tops.findIndex((top) => y >= top && y < top + this.rowHeight);
+    if (row < 0) return null;
+    return [row, indexAt(this.grid.first, this.stepAt(x) + this.grid.usualGap / 2)];
+  }
+
+  at(x, y) {
+    const cell = this.tops ? this.cellAt(x, y) : null;
+    if (cell === null) return null;
+    return [this.grid.rows[cell[0]].layer, columnText(this.grid, cell[1]), cellText(this.grid, ...cell)];
+  }
+
+  stepAt(x) {
+    const share = Math.min(1, Math.max(0, (x - this.left) / (this.width - this.left - MARGIN.right)));
+    return this.span[0] + share * (this.span[1] - this.span[0]) - this.grid.usualGap / 2;
+  }
+
+  pick(event) {
+    const cell = this.cellAt(...this.place(event));
+    if (cell !== null) this.setRow(cell[0]);
+    super.pick(event);
+  }
+
+  moveRow(by) { this.setRow(Math.min(this.grid.rows.length - 1, Math.max(0, this.row + by))); }
+
+  setRow(row) {
+    this.row = row;
+    this.onRow(row);
+    this.move();
+  }
+
+  describe() {
+    const column = indexAt(this.grid.first, this.view.step);
+    return `${this.grid.rows[this.row].layer}, ${columnText(this.grid, column)}: ${cellText(this.grid, this.row, column)}`;
+  }
+}
+
+/** Strokes every eight pixels, so that what is not finite is told without colour, however narrow the columns. */
+function strike(context, from, to, y, height) {
+  context.strokeStyle = "rgb(255 255 255 / .75)";
+  for (let x = Math.ceil(from / 8) * 8; x < to; x += 8) line(context, x - 2, y + height - 1.5, x + 2, y + 1.5);
+}
+
+/** A text cut to a width: its end is kept when layers differ there. */
+function fitText(context, text, width, keepsEnd) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length;
+  while (length > 1) {
+    length = Math.min(length - 1, Math.floor(length * 0.9));
+    const cut = keepsEnd ? `…${text.slice(-length)}` : `${text.slice(0, length)}…`;
+    if (context.measureText(cut).width <= width) return cut;
+  }
+  return "…";
+}

@@ -1,0 +1,67 @@
+//! The report as one page that opens from disk: every run with its curves, its layers over steps and its profiles.
+//!
+//! In: an [`AuditReport`] and the recordings of its runs. Out: one HTML document without any outside part. Invariants:
+//! text from logs is data, never markup; the page has a bound on its size that does not depend on the length of the
+//! logs; the same report gives the same bytes.
+
+mod fit;
+mod overview;
+mod owned;
+mod page;
+mod payload;
+mod quads;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use super::run::{AuditReport, RunReport};
+
+pub(crate) use fit::depth_line;
+pub use payload::RankRecording;
+
+/// Cells of all heat maps of a page; 12 bytes each at most.
+const CELLS_PER_PAGE: usize = 2_400_000;
+/// Cells of the heat maps of one run.
+const CELLS_PER_RUN: usize = 260_000;
+/// Spans of each curve, of all runs together.
+const SPANS_PER_PAGE: usize = 16_384;
+
+/// How much of each run a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detail {
+    cells: usize,
+    spans: usize,
+}
+
+impl Detail {
+    /// The detail of a page of this many runs: full for a few, coarser for hundreds.
+    #[must_use]
+    pub fn of_runs(n_runs: usize) -> Self {
+        let n_runs = n_runs.max(1);
+        Self {
+            cells: (CELLS_PER_PAGE / n_runs).clamp(2_000, CELLS_PER_RUN),
+            spans: (SPANS_PER_PAGE / n_runs).clamp(48, 512),
+        }
+    }
+}
+
+/// One run, ready for the page. Made while the other runs are still read, so that recordings need not be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPage(String);
+
+/// Prepares one run; the recordings are those of its streams.
+#[must_use]
+pub fn run_page(report: &RunReport, recordings: Vec<RankRecording>, detail: Detail) -> RunPage {
+    RunPage(payload::run(report, recordings, detail.cells, detail.spans))
+}
+
+/// Writes the page; `runs` are parallel to the runs of the report.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_page(report: &AuditReport, runs: &[RunPage], out: &mut dyn Write) -> io::Result<()> {
+    let texts: Vec<&str> = runs.iter().map(|it| it.0.as_str()).collect();
+    page::write(&overview::overview(report), &texts, out)
+}

@@ -1,0 +1,177 @@
+// One quantity over depth at one step, with the geometric line that the depth rules fit (Theil-Sen on ln).
+
+const PROFILE_HEIGHT = 260, PROFILE = { left: 58, right: 12, top: 14, bottom: 34 };
+
+class ProfilePicture extends Picture {
+  constructor(view, grid) {
+    super(view, `${grid.name} over depth at one step, from the input to the output. Arrow keys move through the steps.`);
+    this.grid = grid;
+    this.choices = grid.groups.filter((it) => it.role !== "" || grid.groups.length === 1);
+    if (this.choices.length === 0) this.choices = grid.groups;
+    this.group = this.choices.reduce((best, it) => (it.end - it.begin > best.end - best.begin ? it : best));
+    this.select = make("select", { "aria-label": "Layers of one role" },
+      ...this.choices.map((it, i) => make("option", { value: i, textContent: `${it.name} · ${it.end - it.begin} layers` })));
+    this.select.addEventListener("change", () => this.setGroup(this.choices[this.select.value]));
+    this.select.value = this.choices.indexOf(this.group);
+    this.title = make("p", { className: "fit" });
+    this.element = make("div", { className: "profile" }, make("div", { className: "profile-head" }, this.select), this.title, this.box,
+      make("p", { className: "hint", textContent: "dashed: the fitted geometric line · grey: the first profile of the run" }), this.readout);
+    this.rank = 0;
+  }
+
+  setGroup(group) {
+    if (!group || !this.choices.includes(group)) return;
+    this.group = group;
+    this.select.value = this.choices.indexOf(group);
+    this.rank = 0;
+    this.draw();
+  }
+
+  get column() { return indexAt(this.grid.first, this.view.step); }
+
+  bounds() {
+    const { grid, group } = this;
+    const cells = [];
+    for (let i = group.begin * grid.nColumns; i < group.end * grid.nColumns; i++) {
+      if (grid.cells.kinds[i] === IS_FINITE && grid.cells.values[i] > 0) cells.push(grid.cells.logs[i] / Math.LN10);
+    }
+    if (cells.length === 0) return [-1, 1];
+    const [low, high] = extent(cells);
+    const room = Math.max(0.1, (high - low) * 0.06);
+    return [low - room, high + room];
+  }
+
+  draw() {
+    const colors = theme();
+    const { context, width } = prepare(this.canvas, PROFILE_HEIGHT);
+    const n = this.group.end - this.group.begin;
+    const bottom = PROFILE_HEIGHT - PROFILE.bottom;
+    const [low, high] = this.bounds();
+    this.width = width;
+    this.toX = (rank) => PROFILE.left + 8 + (width - PROFILE.left - PROFILE.right - 16) * (n > 1 ? rank / (n - 1) : 0.5);
+    this.toY = (log10) => bottom - (bottom - PROFILE.top) * (log10 - low) / (high - low);
+    this.drawAxes(context, colors, low, high, bottom);
+    // The first profile, to see how far the present one has moved.
+    this.drawPoints(context, colors, 0, true);
+    this.drawFit(context, colors);
+    this.drawPoints(context, colors, this.column, false);
+    this.title.textContent = this.fitText();
+  }
+
+  move() { this.draw(); }
+
+  drawAxes(context, colors, low, high, bottom) {
+    context.font = colors.font;
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    for (const tick of logTicks(low, high, 5)) {
+      const y = Math.round(this.toY(tick)) + 0.5;
+      context.strokeStyle = colors.grid;
+      line(context, PROFILE.left, y, this.width - PROFILE.right, y);
+      context.fillStyle = colors.dim;
+      context.fillText(powerText(tick), PROFILE.left - 6, y);
+    }
+    context.fillStyle = colors.dim;
+    context.textBaseline = "top";
+    const n = this.group.end - this.group.begin;
+    context.textAlign = "center";
+    for (const rank of ticks(0, n - 1, Math.max(2, Math.min(n - 1, this.width / 60))).filter(Number.isInteger)) {
+      context.fillText(String(rank), this.toX(rank), bottom + 4);
+    }
+    context.textAlign = "left";
+    context.fillText("input", PROFILE.left, bottom + 18);
+    context.textAlign = "center";
+    context.fillText("depth →", this.width / 2, bottom + 18);
+    context.textAlign = "right";
+    context.fillText("output", this.width - PROFILE.right, bottom + 18);
+  }
+
+  drawPoints(context, colors, column, isGhost) {
+    const { grid, group } = this;
+    const layers = new Set(this.view.finding?.quantity === grid.quantity ? this.view.finding.layers : []);
+    context.globalAlpha = isGhost ? 0.3 : 1;
+    let previous = null;
+    for (let row = group.begin; row < group.end; row++) {
+      const i = row * grid.nColumns + column, kind = grid.cells.kinds[i], x = this.toX(row - group.begin);
+      if (kind === MISSING) { previous = null; continue; }
+      const isShown = kind === IS_FINITE && grid.cells.values[i] > 0;
+      const y = isShown ? this.toY(grid.cells.logs[i] / Math.LN10) : null;
+      if (!isGhost && kind <= IS_NEG_INF) drawBadMark(context, colors, x, PROFILE.top, kind === IS_NAN, 5);
+      if (!isGhost && kind === IS_ZERO) drawZero(context, colors, x, PROFILE_HEIGHT - PROFILE.bottom - 4);
+      if (isShown) {
+        context.strokeStyle = context.fillStyle = isGhost ? colors.dim : colors.lines[0];
+        if (previous) line(context, ...previous, x, y);
+        if (!isGhost) this.drawPoint(context, colors, i, x, y, layers.has(grid.rows[row].layer), row - group.begin === this.rank);
+      }
+      previous = isShown ? [x, y] : null;
+    }
+    context.globalAlpha = 1;
+  }
+
+  drawPoint(context, colors, i, x, y, isOfFinding, isCurrent) {
+    const { low, high } = this.grid;
+    if (low !== null && low.kinds[i] === IS_FINITE && low.values[i] > 0) {
+      context.globalAlpha = 0.5;
+      line(context, x, this.toY(low.logs[i] / Math.LN10), x, this.toY(high.logs[i] / Math.LN10));
+      context.globalAlpha = 1;
+    }
+    context.fillStyle = isOfFinding ? colors.mark : colors.lines[0];
+    context.beginPath();
+    context.arc(x, y, isOfFinding ? 4 : 3, 0, 2 * Math.PI);
+    context.fill();
+    if (isCurrent) { context.strokeStyle = colors.text; context.stroke(); }
+  }
+
+  drawFit(context, colors) {
+    const fit = this.group.lines[this.column];
+    if (!fit) return;
+    const [intercept, slope, first, last] = fit;
+    const at = (rank) => [this.toX(rank), this.toY((intercept + slope * rank) / Math.LN10)];
+    context.strokeStyle = colors.lines[1];
+    context.lineWidth = 2;
+    context.setLineDash([7, 4]);
+    line(context, ...at(first), ...at(last));
+    context.setLineDash([]);
+    context.lineWidth = 1;
+  }
+
+  fitText() {
+    const fit = this.group.lines[this.column];
+    const where = columnText(this.grid, this.column);
+    if (!fit) return `${where}: too few layers with a norm above 0 for a line`;
+    const [, slope, first, last, tau] = fit;
+    const total = Math.exp(Math.abs(slope) * (last - first));
+    if (total < 1.5) return `${where}: flat over ${last - first + 1} layers, ×${shown(total)} in total`;
+    const side = slope > 0 ? "shrinks toward the input" : "grows toward the input";
+    return `${where}: ${side}, ×${shown(Math.exp(-slope))} per layer, ×${shown(total)} in total over ${last - first + 1} layers (τ ${shown(tau)})`;
+  }
+
+  rankAt(x) {
+    const n = this.group.end - this.group.begin;
+    const share = (x - this.toX(0)) / Math.max(1, this.toX(n - 1) - this.toX(0));
+    return Math.min(n - 1, Math.max(0, Math.round(share * (n - 1))));
+  }
+
+  at(x) {
+    const row = this.group.begin + this.rankAt(x);
+    return [this.grid.rows[row].layer, columnText(this.grid, this.column), cellText(this.grid, row, this.column)];
+  }
+
+  moveRow(by) {
+    this.rank = Math.min(this.group.end - this.group.begin - 1, Math.max(0, this.rank - by));
+    this.draw();
+  }
+
+  describe() {
+    const row = this.group.begin + this.rank;
+    return `${this.grid.rows[row].layer}, ${columnText(this.grid, this.column)}: ${cellText(this.grid, row, this.column)}`;
+  }
+}
+
+/** A norm of exactly zero lies below every log scale. */
+function drawZero(context, colors, x, y) {
+  context.strokeStyle = colors.text;
+  context.beginPath();
+  context.arc(x, y, 3, 0, 2 * Math.PI);
+  context.stroke();
+}

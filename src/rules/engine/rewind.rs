@@ -1,0 +1,103 @@
+//! Steps that go back: what a restart takes from an engine.
+//!
+//! In: the series and the step to which it went back. Out: an engine that has forgotten what was superseded.
+//! Invariant: a series goes back for itself, as in TensorBoard; only a session's start takes all of them back.
+
+use super::{Engine, is_of_assembler};
+
+impl Engine<'_> {
+    /// Whether a point at `step` replaces earlier ones of its series. One at the very step of the last one does
+    /// when another series went back in between: a restart from just before it.
+    pub(super) fn is_superseding(&self, id: u32, step: i64) -> bool {
+        let info = self.store.get(id);
+        let is_of_older_attempt = || {
+            self.facts.restart.is_some_and(|(to, _)| to <= step)
+                && self
+                    .series
+                    .get(id as usize)
+                    .is_some_and(|it| it.attempt < self.n_restarts)
+        };
+        info.points > 0 && (step < info.last_step || step == info.last_step && is_of_older_attempt())
+    }
+
+    pub(super) fn series_went_back(&mut self, id: u32, step: i64) {
+        let info = self.store.get_mut(id);
+        info.restarts += 1;
+        if let Some(tap) = &mut self.tap {
+            tap.rewind(id, step);
+        }
+        if self.primary_loss.is_fed_by(id) {
+            self.loss_history.rewind(step);
+        }
+        self.restarts.went_back(info.last_step, step);
+        self.facts.restart = Some((step, 0));
+        if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
+            self.facts.nonfinite_since = None;
+        }
+        let Some(state) = self.series.get_mut(id as usize) else {
+            return;
+        };
+        for binding in &mut state.checks {
+            binding.check.rewind(step);
+            binding.persistence.clear();
+        }
+        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
+        self.book
+            .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
+        if let Some((assembler, _)) = state.slot {
+            self.rewind_profiles(assembler, step);
+        }
+        let heard_by = self
+            .series
+            .get(id as usize)
+            .map_or_else(Vec::new, |it| it.heard_by.clone());
+        self.rewind_stream_checks(step);
+        self.supersede_stream_alarms(step, &heard_by);
+    }
+
+    pub(super) fn rewind_all(&mut self, step: i64) {
+        for id in 0..self.series.len() as u32 {
+            if self.store.get(id).points > 0 && self.store.get(id).last_step >= step {
+                self.series_went_back(id, step);
+                // The tag itself may never come again: it now ends before the restart.
+                self.store.get_mut(id).last_step = step.saturating_sub(1);
+            }
+        }
+    }
+
+    fn rewind_profiles(&mut self, index: usize, step: i64) {
+        let Some(state) = self.assemblers.get_mut(index) else {
+            return;
+        };
+        if !state.assembler.is_superseded_by(step) {
+            return;
+        }
+        state.assembler.rewind(step);
+        for binding in &mut state.checks {
+            binding.check.rewind(step);
+            binding.rules.iter_mut().for_each(|it| it.persistence.clear());
+        }
+        let checks = &state.checks;
+        self.book.rewind(step, |rule, subject| {
+            is_of_assembler(subject, index) && checks.iter().any(|it| it.serves(rule))
+        });
+    }
+
+    /// What these stream checks said of the attempt that ends here.
+    fn supersede_stream_alarms(&mut self, step: i64, checks: &[usize]) {
+        for index in checks {
+            let Some(state) = self.stream_checks.get_mut(*index) else {
+                continue;
+            };
+            state.persistence.clear();
+            let concerned = state.rule;
+            self.book.rewind(step, |rule, _| rule == concerned);
+        }
+    }
+
+    fn rewind_stream_checks(&mut self, step: i64) {
+        for state in &mut self.stream_checks {
+            state.check.rewind(step);
+        }
+    }
+}

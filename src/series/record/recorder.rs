@@ -1,0 +1,228 @@
+//! Listens to the points of one stream and keeps pictures of them.
+//!
+//! In: points and restarts. Out: a [`Recording`], handed over when the recorder is dropped. Invariants: at most
+//! [`LINES_MAX`] curves of [`SPANS_MAX`] spans and, per quantity, a grid of [`COLUMNS_MAX`] columns; what is beyond is
+//! counted.
+
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::grid::Grid;
+use super::trace::Trace;
+use crate::model::{Meaning, Quantity, Slot};
+use crate::series::{SeriesInfo, Tap};
+
+/// Curves of one stream.
+pub const LINES_MAX: usize = 48;
+/// Spans of one curve.
+pub const SPANS_MAX: usize = 512;
+/// Columns of one grid.
+pub const COLUMNS_MAX: usize = 256;
+/// Restarts that are kept.
+const RESTARTS_MAX: usize = 64;
+
+/// A series that is not of a layer.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The tag as logged.
+    pub tag: String,
+    /// What it means.
+    pub meaning: Meaning,
+    /// Points of all attempts.
+    pub points: u64,
+    /// Its course.
+    pub trace: Trace,
+}
+
+/// The pictures of one stream.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// Loss, learning rate, totals and other curves, in the order of first appearance.
+    pub lines: Vec<Line>,
+    /// Per-layer quantities.
+    pub grids: Vec<Grid>,
+    /// Restarts: from which step back to which.
+    pub restarts: Vec<(i64, i64)>,
+    /// Series beyond the limits.
+    pub n_left_out: u64,
+}
+
+impl Recording {
+    /// Joins steps until the grids hold at most `cells` cells together and each curve at most `spans` spans.
+    pub fn shrink_to(&mut self, cells: usize, spans: usize) {
+        let n_rows: usize = self.grids.iter().map(|it| it.rows().len()).sum();
+        let columns = (cells / n_rows.max(1)).max(8);
+        self.grids.iter_mut().for_each(|it| it.shrink_to(columns));
+        self.lines.iter_mut().for_each(|it| it.trace.shrink_to(spans));
+    }
+
+    fn note_restart(&mut self, from: i64, to: i64) {
+        // The other series of the same restart follow: one mark for all of them.
+        if let Some(known) = self.restarts.iter_mut().find(|it| it.1 == to) {
+            known.0 = known.0.max(from);
+        } else if self.restarts.len() < RESTARTS_MAX {
+            self.restarts.push((from, to));
+        }
+    }
+}
+
+/// Where a recorder leaves its recording.
+#[derive(Debug, Clone, Default)]
+pub struct RecordingSlot(Arc<Mutex<Option<Recording>>>);
+
+impl RecordingSlot {
+    /// Takes the recording; `None` while the recorder still listens, and the second time.
+    #[must_use]
+    pub fn take(&self) -> Option<Recording> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Unseen,
+    Nowhere,
+    Line(usize),
+    Row(usize, usize),
+}
+
+/// A listener that keeps pictures.
+#[derive(Debug)]
+pub struct Recorder {
+    targets: Vec<Target>,
+    recording: Recording,
+    slot: RecordingSlot,
+}
+
+impl Recorder {
+    /// A recorder, and the place where its recording will be once it is dropped.
+    #[must_use]
+    pub fn new() -> (Self, RecordingSlot) {
+        let slot = RecordingSlot::default();
+        (
+            Self {
+                targets: Vec::new(),
+                recording: Recording::default(),
+                slot: slot.clone(),
+            },
+            slot,
+        )
+    }
+
+    fn target(&mut self, id: u32, series: &SeriesInfo) -> Target {
+        let index = id as usize;
+        if self.targets.len() <= index {
+            self.targets.resize(index + 1, Target::Unseen);
+        }
+        match self.targets.get(index).copied() {
+            Some(Target::Unseen) | None => {
+                let target = self.place(series);
+                if let Some(it) = self.targets.get_mut(index) {
+                    *it = target;
+                }
+                target
+            }
+            Some(known) => known,
+        }
+    }
+
+    fn place(&mut self, series: &SeriesInfo) -> Target {
+        let meaning = &series.meaning;
+        let target = match &meaning.layer {
+            Some(layer) if meaning.quantity.is_per_layer() => {
+                let slot = Slot {
+                    layer: layer.clone(),
+                    n_elements: series.n_elements,
+                    resolution: series.resolution,
+                    is_estimate: series.is_estimate,
+                };
+                self.place_row(series, slot)
+            }
+            Some(_) => return Target::Nowhere,
+            None if meaning.quantity == Quantity::Other => return Target::Nowhere,
+            None => self.place_line(series),
+        };
+        target.unwrap_or_else(|| {
+            self.recording.n_left_out += 1;
+            Target::Nowhere
+        })
+    }
+
+    fn place_row(&mut self, series: &SeriesInfo, slot: Slot) -> Option<Target> {
+        let key = (series.meaning.quantity, series.meaning.split);
+        let grids = &mut self.recording.grids;
+        let index = grids.iter().position(|it| it.key() == key).unwrap_or(grids.len());
+        if index == grids.len() {
+            grids.push(Grid::new(key.0, key.1, COLUMNS_MAX));
+        }
+        let row = grids.get_mut(index)?.add_row(&series.tag, slot)?;
+        Some(Target::Row(index, row))
+    }
+
+    fn place_line(&mut self, series: &SeriesInfo) -> Option<Target> {
+        let lines = &mut self.recording.lines;
+        if lines.len() >= LINES_MAX {
+            return None;
+        }
+        let (tag, meaning) = (series.tag.clone(), series.meaning.clone());
+        lines.push(Line {
+            tag,
+            meaning,
+            points: 0,
+            trace: Trace::new(SPANS_MAX),
+        });
+        Some(Target::Line(lines.len() - 1))
+    }
+}
+
+impl Tap for Recorder {
+    fn point(&mut self, id: u32, series: &SeriesInfo, step: i64, _wall_time: Option<f64>, value: f64) {
+        match self.target(id, series) {
+            Target::Unseen | Target::Nowhere => {}
+            Target::Line(index) => {
+                if let Some(line) = self.recording.lines.get_mut(index) {
+                    line.points += 1;
+                    line.trace.add(step, value);
+                }
+            }
+            Target::Row(grid, row) => {
+                if let Some(grid) = self.recording.grids.get_mut(grid) {
+                    grid.put(row, step, value);
+                }
+            }
+        }
+    }
+
+    fn rewind(&mut self, id: u32, step: i64) {
+        match self.targets.get(id as usize).copied() {
+            Some(Target::Line(index)) => {
+                let Some(line) = self.recording.lines.get_mut(index) else {
+                    return;
+                };
+                let from = line.trace.spans().last().map(|it| it.last_step);
+                line.trace.rewind(step);
+                if let Some(from) = from.filter(|it| *it >= step) {
+                    self.recording.note_restart(from, step);
+                }
+            }
+            Some(Target::Row(grid, row)) => {
+                let Some(grid) = self.recording.grids.get_mut(grid) else {
+                    return;
+                };
+                let from = grid.columns().last().map(|it| it.last_step);
+                grid.rewind(row, step);
+                if let Some(from) = from.filter(|it| *it >= step) {
+                    self.recording.note_restart(from, step);
+                }
+            }
+            Some(Target::Unseen | Target::Nowhere) | None => {}
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let recording = mem::take(&mut self.recording);
+        *self.slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(recording);
+    }
+}
