@@ -9,7 +9,7 @@ mod engine;
 mod fixtures;
 mod formats;
 mod live_cases;
-mod simulated;
 mod pages;
+mod simulated;
 mod support;
 mod tidy;

@@ -54,7 +54,13 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let found = discover(&args.input.paths);
     let detail = args.html.as_ref().map(|_| Detail::of_runs(found.runs.len()));
     let (report, pages) = read(&args.input, found, |run, tick| {
-        judge_and_draw(run, &rules.rules, other_than(run, baseline.as_ref()), detail, tick)
+        judge_and_draw(
+            run,
+            &rules.rules,
+            other_than(run, baseline.as_ref()),
+            detail,
+            tick,
+        )
     })?;
     if let Some(path) = &args.html {
         let pages: Vec<RunPage> = pages.into_iter().flatten().collect();

@@ -16,6 +16,10 @@ use crate::source::{BLOCK_BYTES, BlockReader};
 /// Problems of one file that are listed; the rest is counted.
 const PROBLEMS_MAX: usize = 100;
 
+/// Said of a text without numbers, when its run has none elsewhere either.
+pub(super) const NOTHING_FOUND: &str =
+    "no line with a step (or epoch) and a known metric was found in this text";
+
 /// Bytes of all merged files together that are decoded ahead: a decoded point takes three times its text.
 const AHEAD_BYTES: usize = 64 << 20;
 
@@ -231,10 +235,9 @@ impl FileReader {
     fn nothing_note(&self) -> Option<Problem> {
         let is_silent =
             self.decoder.tally() == Tally::default() && self.offset > 0 && self.decoder.format() == "text";
-        let what = "no line with a step (or epoch) and a known metric was found in this text";
         is_silent.then(|| Problem {
             is_note: true,
-            ..Problem::path(self.shown.clone(), what)
+            ..Problem::path(self.shown.clone(), NOTHING_FOUND)
         })
     }
 

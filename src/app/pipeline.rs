@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::feed::{Fed, feed};
+use super::feed::{Fed, NOTHING_FOUND, feed};
 use crate::model::Problem;
 use crate::report::RunReport;
 use crate::rules::{Engine, Rule, StreamOutcome, check::StreamEnd, exonerate, join};
@@ -60,6 +60,9 @@ pub fn judge_run_against(
             precedence: fed.precedence,
             outcome,
         });
+    }
+    if report.points > 0 {
+        report.problems.retain(|it| it.what != NOTHING_FOUND);
     }
     let mut outcome = join(outcomes);
     if let Some(baseline) = baseline {

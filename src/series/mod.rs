@@ -17,6 +17,7 @@ mod store;
 mod tap;
 mod trace;
 
+pub use crate::extract::names_a_game;
 pub use assembler::{Assembler, LAYERS_MAX};
 pub use depth::{evidence, layers_by_depth};
 pub use facts::{Facts, LossFacts};

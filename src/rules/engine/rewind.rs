@@ -3,7 +3,8 @@
 //! In: the series and the step to which it went back. Out: an engine that has forgotten what was superseded.
 //! Invariant: a series goes back for itself, as in TensorBoard; only a session's start takes all of them back.
 
-use super::{Engine, is_of_assembler};
+use super::Engine;
+use super::judge::is_of_assembler;
 
 impl Engine<'_> {
     /// Whether a point at `step` replaces earlier ones of its series. One at the very step of the last one does

@@ -130,7 +130,10 @@ fn a_burst_in_a_log_of_few_points_is_told_beside_a_loss_that_rises() {
     let after = [1.5e6, 3.3e6, 1.8e6, 1.4e6];
     let run = |loss: f64| {
         let mut bench = Bench::with_severity(&INFO, Quantity::GradNorm, &[], Severity::Warning);
-        let points = before.map(|norm| (norm, 3.3)).into_iter().chain(after.map(|norm| (norm, loss)));
+        let points = before
+            .map(|norm| (norm, 3.3))
+            .into_iter()
+            .chain(after.map(|norm| (norm, loss)));
         for (norm, loss) in points {
             bench.push_beside_loss(norm, loss);
         }

@@ -1,0 +1,114 @@
+//! New series: which rules look at them, and what they mean for the stream.
+//!
+//! In: the first sample of a tag. Out: a series with its checks, its place in a profile, its role among the facts.
+//! Invariant: a series is bound once, by its tag alone, so that the order of tags does not matter.
+
+use super::{AssemblerState, Engine, HashMap, ProfileBinding, Role, RuleMemory, SeriesBinding, SeriesState};
+use crate::model::{Quantity, Sample, Slot, Split};
+use crate::rules::check::Build;
+use crate::rules::persistence::Persistence;
+use crate::series::{Assembler, History, LossFacts, names_a_game};
+
+impl Engine<'_> {
+    pub(super) fn bind(&mut self, id: u32, sample: &Sample<'_>) {
+        let info = self.store.get(id);
+        let quantity = info.meaning.quantity;
+        self.facts.is_game |= names_a_game(&info.tag);
+        let role = match quantity {
+            Quantity::Loss => {
+                if self.primary_loss.meet(id, &info.tag) {
+                    self.facts.loss = LossFacts::default();
+                    self.loss_history = History::default();
+                }
+                Role::Loss
+            }
+            Quantity::LearningRate => Role::LearningRate,
+            Quantity::LossScale => Role::LossScale,
+            _ => Role::None,
+        };
+        let checks = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| {
+                rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning)
+            })
+            .filter_map(|(index, rule)| match rule.check.build {
+                Build::Series(build) => Some(SeriesBinding {
+                    rule: index,
+                    check: build(rule),
+                    persistence: Persistence::new(rule.persistence),
+                }),
+                Build::Profile(_) | Build::Stream(_) => None,
+            })
+            .collect();
+        let heard_by = self
+            .stream_checks
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| self.rules[it.rule].concerns_series(&info.tag, &info.meaning))
+            .map(|(index, _)| index)
+            .collect();
+        let slot = self.slot_for(id, sample);
+        self.series.push(SeriesState {
+            checks,
+            slot,
+            heard_by,
+            role,
+            attempt: self.n_restarts,
+        });
+    }
+
+    pub(super) fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
+        let meaning = &self.store.get(id).meaning;
+        let layer = meaning.layer.clone()?;
+        if !meaning.quantity.is_per_layer() {
+            return None;
+        }
+        let key = (meaning.quantity, meaning.split);
+        let index = match self.assemblers.iter().position(|it| it.assembler.key() == key) {
+            Some(index) => index,
+            None => self.add_assembler(key),
+        };
+        let slot = Slot {
+            layer,
+            n_elements: sample.form.n_elements(),
+            resolution: sample.form.resolution(),
+            is_estimate: sample.form.is_estimate(),
+        };
+        Some((index, self.assemblers[index].assembler.add_slot(slot)?))
+    }
+
+    pub(super) fn add_assembler(&mut self, key: (Quantity, Split)) -> usize {
+        let mut checks: Vec<ProfileBinding> = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let Build::Profile(build) = rule.check.build else {
+                continue;
+            };
+            if !rule.concerns_run(&self.run) || !rule.concerns_quantity(key.0, key.1) {
+                continue;
+            }
+            let memory = RuleMemory {
+                rule: index,
+                persistence: HashMap::default(),
+            };
+            let is_alike = |it: &&mut ProfileBinding| {
+                it.rules
+                    .first()
+                    .is_some_and(|first| self.rules[first.rule].is_judged_alike(rule))
+            };
+            match checks.iter_mut().find(is_alike) {
+                Some(binding) => binding.rules.push(memory),
+                None => checks.push(ProfileBinding {
+                    rules: vec![memory],
+                    check: build(rule),
+                }),
+            }
+        }
+        self.assemblers.push(AssemblerState {
+            assembler: Assembler::new(key.0, key.1),
+            checks,
+        });
+        self.assemblers.len() - 1
+    }
+}
