@@ -233,6 +233,7 @@ impl Book {
                 .is_some_and(|alarm| alarm.first_step >= step)
             {
                 entry.supersede(subject);
+                self.revision += 1;
             }
         }
     }
