@@ -194,6 +194,9 @@ fn judge_and_draw(
     (without_series(report), page)
 }
 
+/// Logs below this are read before a bar could be looked at.
+const WORTH_A_BAR_BYTES: u64 = 64 << 20;
+
 /// A bar on a terminal once the work takes more than a moment.
 fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if !io::stderr().is_terminal() {
@@ -208,7 +211,6 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
         .filter_map(|it| std::fs::metadata(it).ok())
         .map(|it| it.len())
         .sum();
-    const WORTH_A_BAR_BYTES: u64 = 64 << 20;
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }

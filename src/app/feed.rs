@@ -105,11 +105,11 @@ struct Refused {
 }
 
 impl FileReader {
-    fn open(blocks: &mut BlockReader, path: &Path, shown: String) -> Result<Self, Refused> {
+    fn open(blocks: &mut BlockReader, path: &Path, shown: String) -> Result<Self, Box<Refused>> {
         let refuse = |format: &str, what: Option<String>| {
             let (path, format) = (shown.clone(), format.to_owned());
             let problem = what.map(|what| Problem::path(path.clone(), what));
-            Refused {
+            Box::new(Refused {
                 report: FileReport {
                     path,
                     format,
@@ -119,7 +119,7 @@ impl FileReader {
                     is_log: false,
                 },
                 problem,
-            }
+            })
         };
         let unreadable = |problem: Problem| refuse("unreadable", Some(problem.what));
         blocks.start(path, 0).map_err(unreadable)?;

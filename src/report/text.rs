@@ -100,7 +100,7 @@ impl TextStyle {
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
-        table.set_header(header.iter().map(|it| it.to_string()));
+        table.set_header(header.iter().map(std::string::ToString::to_string));
         for row in rows {
             table.add_row(row.clone());
         }
@@ -144,7 +144,7 @@ pub fn write_audit_text(report: &AuditReport, style: TextStyle, out: &mut dyn Wr
 fn write_overview(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let mut runs: Vec<&RunReport> = report.runs.iter().collect();
     runs.sort_by_key(|it| std::cmp::Reverse(it.verdict));
-    let rows: Vec<Vec<String>> = runs.into_iter().map(|run| overview_row(run)).collect();
+    let rows: Vec<Vec<String>> = runs.into_iter().map(overview_row).collect();
     style.table(&["verdict", "run", "steps", "loss", "layers", "what"], &rows, out)
 }
 

@@ -12,14 +12,14 @@ use super::words::render;
 use crate::model::{Finding, Quantity, Severity};
 
 /// Findings of one stream beyond which further ones are only counted.
-pub const ENTRIES_MAX: usize = 4_096;
+pub(super) const ENTRIES_MAX: usize = 4_096;
 
 /// Times that trouble of one subject may heal and come back before further ones are counted with the last.
 const EPISODES_MAX: u32 = 8;
 
 /// What an alarm is about.
 #[derive(Debug, Clone)]
-pub struct Subject<'a> {
+pub(super) struct Subject<'a> {
     /// Which of the check's subjects; alarms of one subject continue each other.
     pub id: u64,
     /// The quantity.
@@ -107,7 +107,7 @@ impl Alarm {
 
 /// The findings of one stream.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(super) struct Book {
     entries: BTreeMap<Key, Entry>,
     /// The episode that each rule and subject is in.
     episodes: HashMap<(usize, u64), u32>,
@@ -126,7 +126,7 @@ pub struct Noted {
 
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
-    pub fn alarm(
+    pub(super) fn alarm(
         &mut self,
         rule: usize,
         severity: Severity,
@@ -193,7 +193,7 @@ impl Book {
     }
 
     /// What rule number `rule` saw of this subject has healed: its severity is now this one.
-    pub fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
+    pub(super) fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
         let mut was_alarmed = false;
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.rule == rule) {
             if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| it.open.is_some()) {
@@ -209,7 +209,12 @@ impl Book {
     }
 
     /// A restart superseded everything that these subjects showed at or after `step`.
-    pub fn rewind(&mut self, step: i64, concerns: impl Fn(usize) -> bool, is_subject: impl Fn(u64) -> bool) {
+    pub(super) fn rewind(
+        &mut self,
+        step: i64,
+        concerns: impl Fn(usize) -> bool,
+        is_subject: impl Fn(u64) -> bool,
+    ) {
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
             let gone: Vec<u64> = entry
                 .subjects
@@ -225,7 +230,7 @@ impl Book {
     }
 
     /// The same for one subject; a restart asks it of thousands of series, one by one.
-    pub fn rewind_subject(&mut self, step: i64, subject: u64, concerns: impl Fn(usize) -> bool) {
+    pub(super) fn rewind_subject(&mut self, step: i64, subject: u64, concerns: impl Fn(usize) -> bool) {
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
             if entry
                 .subjects
@@ -240,19 +245,19 @@ impl Book {
 
     /// Grows when a finding comes, gets worse, heals or is superseded; not with every further bad point.
     #[must_use]
-    pub fn revision(&self) -> u64 {
+    pub(super) fn revision(&self) -> u64 {
         self.revision
     }
 
     /// Observations that were not taken because there were too many findings.
     #[must_use]
-    pub fn overflow(&self) -> u64 {
+    pub(super) fn overflow(&self) -> u64 {
         self.overflow
     }
 
     /// The findings as they stand now.
     #[must_use]
-    pub fn findings(&self, rules: &[Rule], steps_are_ordinal: bool) -> Vec<Noted> {
+    pub(super) fn findings(&self, rules: &[Rule], steps_are_ordinal: bool) -> Vec<Noted> {
         self.entries
             .iter()
             .filter_map(|(key, entry)| {

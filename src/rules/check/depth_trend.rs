@@ -242,9 +242,14 @@ impl DepthTrend {
             return Assessment::Unusable;
         };
         let n = self.view.n_usable() as f64;
-        let is_whole = n >= self.bounds.usable_share * self.view.n_layers as f64 && self.view.n_nonfinite == 0;
+        let is_whole =
+            n >= self.bounds.usable_share * self.view.n_layers as f64 && self.view.n_nonfinite == 0;
         // Of a part, only a trend that leads out of it says anything.
-        let quiet = if is_whole { Assessment::InBounds } else { Assessment::Unusable };
+        let quiet = if is_whole {
+            Assessment::InBounds
+        } else {
+            Assessment::Unusable
+        };
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
             return quiet;

@@ -159,11 +159,19 @@ fn a_trend_that_leads_out_of_the_format_is_told() {
     // Gradients that underflow at the input.
     let mut shrinks = geometric(1e-38, 1.3, 1000);
     shrinks[..700].fill(0.0);
-    shrinks.iter_mut().skip(700).zip(0..).for_each(|(norm, k)| *norm = 1e-37 * 1.3_f64.powi(k));
+    shrinks
+        .iter_mut()
+        .skip(700)
+        .zip(0..)
+        .for_each(|(norm, k)| *norm = 1e-37 * 1.3_f64.powi(k));
     assert_eq!(of(Quantity::GradNorm, &shrinks), ["vanishing"]);
     // The other end was lost, or the middle: nobody can tell.
     grows.reverse();
-    assert_eq!(of(Quantity::GradNorm, &grows), ["exploding"], "the input end of gradients");
+    assert_eq!(
+        of(Quantity::GradNorm, &grows),
+        ["exploding"],
+        "the input end of gradients"
+    );
     let mut falls = geometric(1.0, 1.0 / 1.3, 1000);
     falls[300..].fill(f64::INFINITY);
     assert_eq!(of(Quantity::ActivationNorm, &falls), ["abstain"]);
