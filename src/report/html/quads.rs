@@ -162,7 +162,7 @@ mod tests {
         let values: Vec<f64> = (-60..60).map(|it| 10_f64.powf(f64::from(it) / 10.0)).collect();
         let scale = Scale::of(values.iter().copied());
         let mut text = String::new();
-        for it in values {
+        for &it in &values {
             scale.write(Some(it), &mut text);
         }
         for (a, b) in values.iter().zip(read(&text, &scale.json())) {
