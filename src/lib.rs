@@ -3,6 +3,7 @@
 //! ```text
 //! files --source--> bytes --decode--> Sample --extract--> Meaning --series--> points, Profile
 //!       --rules--> Finding --report--> text, JSON
+//!                  Finding --alert--> Notice --report--> text, JSON   (a run that is followed)
 //! ```
 //!
 //! Modules in reading order; each may use only those named behind the arrow (held by `tests/tidy.rs`):
@@ -17,12 +18,14 @@
 //! | [`series`] | points to histories and profiles over depth | model, extract |
 //! | [`compare`] | two runs to one judgement: does it train? | model, stats, series |
 //! | [`rules`] | profiles and histories to findings; pure | model, stats, series, compare |
-//! | [`report`] | findings to text, JSON and a page | model, series, stats, rules |
+//! | [`alert`] | findings over time to alarms: what is news, what is over | model |
+//! | [`report`] | findings and alarms to text, JSON and a page | model, series, stats, rules, alert |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
 //! | [`cli`] | every flag, once | model, simulate |
 
+pub mod alert;
 pub mod app;
 pub mod calibrate;
 pub mod cli;

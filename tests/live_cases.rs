@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gradwatch::app::follow::{EventFollower, FileNews, FollowSink};
+use gradwatch::app::follow::{FileNews, FollowSink, Follower};
 use gradwatch::decode::Sink;
 use gradwatch::model::{Mark, Problem, Sample, TextLine};
 use gradwatch::source::{Polled, TailPool};
@@ -93,7 +93,7 @@ fn stages(case: &Path) -> (String, Vec<Option<Vec<u8>>>) {
     (name, contents)
 }
 
-fn look(follower: &mut EventFollower, pool: &mut TailPool, watcher: &mut Watcher, n_looks: usize) {
+fn look(follower: &mut Follower, pool: &mut TailPool, watcher: &mut Watcher, n_looks: usize) {
     for _ in 0..n_looks {
         while follower.poll(pool, watcher) == Polled::More {}
     }
@@ -104,7 +104,7 @@ fn run_case(name: &str, case: &Path, n_looks: usize, held_max: usize) -> Watcher
     let (file_name, contents) = stages(case);
     let path = dir.path().join(file_name);
     let mut pool = TailPool::new(held_max);
-    let mut follower = EventFollower::new(&path);
+    let mut follower = Follower::new(&path);
     let mut watcher = Watcher::default();
     let (first, later) = contents.split_first().unwrap();
     fs::write(&path, first.as_ref().unwrap()).unwrap();

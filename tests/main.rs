@@ -13,3 +13,4 @@ mod pages;
 mod simulated;
 mod support;
 mod tidy;
+mod watch;

@@ -100,7 +100,7 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
     Ok(status(&report, args.input.strict, None))
 }
 
-fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> ExitStatus {
+pub(super) fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> ExitStatus {
     if fail_on.is_some_and(|severity| report.runs.iter().any(|it| it.reaches(severity))) {
         ExitStatus::Findings
     } else if report.is_empty() || is_strict && report.lost_something() {
@@ -194,6 +194,9 @@ fn judge_and_draw(
     (without_series(report), page)
 }
 
+/// Logs below this are read before a bar could be looked at.
+const WORTH_A_BAR_BYTES: u64 = 64 << 20;
+
 /// A bar on a terminal once the work takes more than a moment.
 fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if !io::stderr().is_terminal() {
@@ -208,7 +211,6 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
         .filter_map(|it| std::fs::metadata(it).ok())
         .map(|it| it.len())
         .sum();
-    const WORTH_A_BAR_BYTES: u64 = 64 << 20;
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }
@@ -234,7 +236,7 @@ fn print(
     super::unless_broken_pipe(written).context("failed to write to standard output")
 }
 
-fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
+pub(super) fn text_style(when: ColorWhen, is_terminal: bool) -> TextStyle {
     let is_colored = match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,

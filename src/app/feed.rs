@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use super::order::{Begin, Order};
 use crate::decode::{Decode, Opened, Sink, Tally, open};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
@@ -14,7 +15,7 @@ use crate::rules::Engine;
 use crate::source::{BLOCK_BYTES, BlockReader};
 
 /// Problems of one file that are listed; the rest is counted.
-const PROBLEMS_MAX: usize = 100;
+pub(super) const PROBLEMS_MAX: usize = 100;
 
 /// Said of a text without numbers, when its run has none elsewhere either.
 pub(super) const NOTHING_FOUND: &str =
@@ -75,7 +76,7 @@ pub fn feed(
 }
 
 /// Event files and W&B records hold binary numbers, structured text mostly all digits, console text few.
-fn precedence(format: &str) -> u32 {
+pub(super) fn precedence(format: &str) -> u32 {
     match format {
         "tfevents" => 0,
         "wandb" => 1,
@@ -104,11 +105,11 @@ struct Refused {
 }
 
 impl FileReader {
-    fn open(blocks: &mut BlockReader, path: &Path, shown: String) -> Result<Self, Refused> {
+    fn open(blocks: &mut BlockReader, path: &Path, shown: String) -> Result<Self, Box<Refused>> {
         let refuse = |format: &str, what: Option<String>| {
             let (path, format) = (shown.clone(), format.to_owned());
             let problem = what.map(|what| Problem::path(path.clone(), what));
-            Refused {
+            Box::new(Refused {
                 report: FileReport {
                     path,
                     format,
@@ -118,7 +119,7 @@ impl FileReader {
                     is_log: false,
                 },
                 problem,
-            }
+            })
         };
         let unreadable = |problem: Problem| refuse("unreadable", Some(problem.what));
         blocks.start(path, 0).map_err(unreadable)?;
@@ -203,24 +204,6 @@ impl FileReader {
         }
     }
 
-    /// Wall time of the next point, or its step where the format has no times; marks belong to the point that
-    /// follows them.
-    fn next_time(&self) -> Option<f64> {
-        let is_timed = self.decoder.format() == "tfevents";
-        let time = |held: &Held| match held {
-            Held::Sample {
-                wall_time: Some(time),
-                ..
-            } => Some(*time),
-            Held::Sample { step, .. } => Some(if is_timed { f64::NEG_INFINITY } else { *step as f64 }),
-            Held::Mark(_) => None,
-        };
-        self.queue
-            .iter()
-            .find_map(time)
-            .or((!self.queue.is_empty()).then_some(f64::NEG_INFINITY))
-    }
-
     fn overflow_note(&self) -> Option<Problem> {
         let dropped = self.problems.dropped;
         (dropped > 0).then(|| {
@@ -292,10 +275,8 @@ fn read_block(
     }
 }
 
-/// Merges files by wall time, those that have none by step; of equal times the file that was named first goes first. A file that begins
-/// with a session start is a later attempt: it waits for every file that began before it, whose points at or
-/// after its first step it replaces whatever their times say. Files are decoded only from the time on at which
-/// they are needed, so that a run of a thousand restarts is not held in memory at once.
+/// Merges files in the order that [`Order`] says. Files are decoded only from the time on at which they are
+/// needed, so that a run of a thousand restarts is not held in memory at once.
 fn merge(
     files: &mut [FileReader],
     blocks: &mut BlockReader,
@@ -304,81 +285,62 @@ fn merge(
     tick: &dyn Fn(u64),
 ) {
     let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
-    let mut begins: Vec<(usize, Begin)> = (0..)
-        .zip(files.iter_mut().map(|file| file.peek_begin(blocks, limit)))
-        .collect();
-    begins.sort_by(|(_, a), (_, b)| a.time.total_cmp(&b.time));
-    let mut waiting: VecDeque<(usize, Begin)> = begins.into();
-    let mut active: Vec<usize> = Vec::new();
-    loop {
-        active.retain(|index| {
-            files[*index].fill(blocks, limit, problems, tick);
-            !files[*index].queue.is_empty()
-        });
-        let head = |index: &usize| files[*index].next_time().map(|time| (time, *index));
-        let first = active
-            .iter()
-            .filter_map(head)
-            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let is_due = |begin: &Begin| first.is_none_or(|(time, _)| !begin.is_session && begin.time <= time);
-        if waiting.front().is_some_and(|(_, begin)| is_due(begin)) {
-            active.extend(waiting.pop_front().map(|(index, _)| index));
-            continue;
-        }
-        let Some((_, index)) = first else { return };
-        let others = active
-            .iter()
-            .filter(|it| **it != index)
-            .filter_map(|it| files[*it].next_time());
-        let next_begin = waiting
-            .front()
-            .filter(|(_, begin)| !begin.is_session)
-            .map(|(_, begin)| begin.time);
-        let until = others.chain(next_begin).fold(f64::INFINITY, f64::min);
-        files[index].give_until(until, engine);
+    let mut order = Order::default();
+    for (index, file) in files.iter_mut().enumerate() {
+        order.wait(index, file.peek_begin(blocks, limit));
     }
-}
-
-/// How a file begins.
-#[derive(Debug, Clone, Copy)]
-struct Begin {
-    /// Wall time of its first point; -infinity when it has none.
-    time: f64,
-    /// Whether its first item is a session start.
-    is_session: bool,
+    let mut head = |files: &mut [FileReader], index: usize| {
+        files[index].fill(blocks, limit, problems, tick);
+        next_time(&files[index].queue)
+    };
+    while let Some((index, until)) = order.next(&mut |index| head(files, index)) {
+        give_until(&mut files[index].queue, until, engine);
+    }
 }
 
 impl FileReader {
     /// Looks at the first block and goes back to the start.
     fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
-        let begin = Begin {
-            time: f64::NEG_INFINITY,
-            is_session: false,
-        };
         let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else {
-            return begin;
+            return Begin::UNKNOWN;
         };
         peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
-        let is_session = matches!(peek.queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
-        Begin {
-            time: peek.next_time().unwrap_or(f64::NEG_INFINITY),
-            is_session,
-        }
-    }
-
-    /// Gives what is in the queue up to this wall time, at least one item.
-    fn give_until(&mut self, until: f64, engine: &mut Engine<'_>) {
-        while let Some(held) = self.queue.pop_front() {
-            held.give(engine);
-            if self.next_time().is_none_or(|time| time > until) {
-                return;
-            }
-        }
+        begin_of(&peek.queue)
     }
 }
 
+/// How a file begins, by the items of its first block.
+pub(super) fn begin_of(queue: &VecDeque<Held>) -> Begin {
+    let is_session = matches!(queue.front(), Some(Held::Mark(HeldMark::SessionStart(_))));
+    Begin {
+        time: next_time(queue).unwrap_or(f64::NEG_INFINITY),
+        is_session,
+    }
+}
+
+/// Wall time of the next point; marks belong to the point that follows them.
+pub(super) fn next_time(queue: &VecDeque<Held>) -> Option<f64> {
+    queue
+        .iter()
+        .find_map(Held::wall_time)
+        .or((!queue.is_empty()).then_some(f64::NEG_INFINITY))
+}
+
+/// Gives what is in the queue up to this wall time, at least one item; the latest wall time that was given.
+pub(super) fn give_until(queue: &mut VecDeque<Held>, until: f64, engine: &mut Engine<'_>) -> Option<f64> {
+    let mut latest = None;
+    while let Some(held) = queue.pop_front() {
+        latest = held.wall_time().into_iter().chain(latest).reduce(f64::max);
+        held.give(engine);
+        if next_time(queue).is_none_or(|time| time > until) {
+            break;
+        }
+    }
+    latest
+}
+
 /// An item that waits for its turn.
-enum Held {
+pub(super) enum Held {
     Sample {
         tag: Box<str>,
         step: i64,
@@ -390,7 +352,7 @@ enum Held {
     Mark(HeldMark),
 }
 
-enum HeldMark {
+pub(super) enum HeldMark {
     SessionStart(i64),
     PlannedSteps(i64),
     OrdinalSteps,
@@ -399,6 +361,14 @@ enum HeldMark {
 }
 
 impl Held {
+    /// Wall time of a point, or its step where it has none: before every time since 1970, and in order among its like.
+    pub(super) fn wall_time(&self) -> Option<f64> {
+        match self {
+            Held::Sample { wall_time, step, .. } => Some(wall_time.unwrap_or(*step as f64)),
+            Held::Mark(_) => None,
+        }
+    }
+
     fn give(self, engine: &mut Engine<'_>) {
         match self {
             Held::Sample {
@@ -428,14 +398,14 @@ impl Held {
 }
 
 /// How many problems of a file were listed and how many only counted.
-#[derive(Default)]
-struct KeptProblems {
-    kept: usize,
-    dropped: u64,
+#[derive(Debug, Default)]
+pub(super) struct KeptProblems {
+    pub(super) kept: usize,
+    pub(super) dropped: u64,
 }
 
 /// Where decoded items go.
-trait Target {
+pub(super) trait Target {
     fn sample(&mut self, sample: &Sample<'_>);
     fn line(&mut self, line: &TextLine<'_>);
     fn mark(&mut self, mark: Mark<'_>);

@@ -1,26 +1,28 @@
-//! One event file that is being written, from its changes to samples.
+//! One file that is being written, from its changes to samples, whatever its format.
 //!
 //! In: polls. Out: what the decoder finds, and what became of the file, to a [`FollowSink`]. Invariants: a decoder
-//! sees the bytes of one generation only; an unfinished record, or zeros, at the end of what is there are not taken
-//! for content: they are read again once the file has changed, so that what is written over them is not lost. (A
-//! checksum of which some bytes are still zeros is taken for damage; when it is completed, the file counts as
-//! rewritten and is read again as a whole.)
+//! sees the bytes of one generation only; an unfinished line or record at the end of what is there is held back, and
+//! what may still be overwritten is read again once the file has changed, so that nothing that is written over it is
+//! lost (a checksum of which some bytes are still zeros is taken for damage; when it is completed, the file counts as
+//! rewritten and is read again as a whole); the format is the one that the file's first 64 KiB show, as for a file
+//! that is read at once: while they grow it is looked at again, and when it turns out to be another one the file is
+//! read from its start.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, EventDecoder, Sink, Tally};
+use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, Sink, Tally, open};
 use crate::model::Problem;
 use crate::source::{Change, Polled, Tail, TailPool};
-
-/// An unfinished record up to this size is read again when the file has changed; a longer one, which holds no zeros
-/// that wait to be written, is kept.
-const REREAD_BYTES_MAX: u64 = 64 << 10;
 
 /// What became of a followed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileNews {
     /// It has another content, which is read from byte 0: what was read of it before is another attempt.
     Rewritten,
+    /// Its format turned out to be another one: it is read again from byte 0, and what was read of it before is void.
+    Recognised,
     /// Another file with the same content took its place; reading goes on.
     Continued,
     /// It is not there any more, or not yet.
@@ -33,23 +35,41 @@ pub enum FileNews {
 pub trait FollowSink: Sink {
     /// What became of the file; comes between the samples before and after it.
     fn news(&mut self, news: FileNews);
+    /// The file cannot be read now. Said once; it is looked at again, more rarely.
+    fn failed(&mut self, problem: Problem) {
+        self.problem(problem);
+    }
 }
 
-/// Follows one event file.
-#[derive(Debug)]
-pub struct EventFollower {
+/// Follows one file.
+pub struct Follower {
     tail: Tail,
-    decoder: EventDecoder,
+    reader: Reader,
 }
 
-impl EventFollower {
+/// What the file was recognised as, and its decoder if there is one.
+struct Reader {
+    path: String,
+    opened: Opened,
+    /// Name of the answer; two answers with one name mean the same decoder.
+    name: &'static str,
+    /// Bytes of the head that the format was recognised by.
+    head_bytes: u64,
+}
+
+impl Follower {
     /// Follows the file at `path` from its first byte; it need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            tail: Tail::new(path),
-            decoder: EventDecoder::new(),
-        }
+        let tail = Tail::new(path);
+        let path = tail.path().to_string_lossy().into_owned();
+        let reader = Reader {
+            path,
+            opened: Opened::Empty,
+            name: "",
+            head_bytes: 0,
+        };
+        Self { tail, reader }
     }
 
     /// The file as far as it was read.
@@ -58,52 +78,168 @@ impl EventFollower {
         &self.tail
     }
 
+    /// What the file is.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        &self.reader.opened
+    }
+
     /// Records of the present generation.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.decoder.tally()
+        match &self.reader.opened {
+            Opened::Decoder(decoder) => decoder.tally(),
+            _ => Tally::default(),
+        }
     }
 
     /// Reads what is new. After [`Polled::More`] it should be called again soon.
     pub fn poll(&mut self, pool: &mut TailPool, sink: &mut dyn FollowSink) -> Polled {
-        let decoder = &mut self.decoder;
-        let polled = self.tail.poll(pool, &mut |change| apply(change, decoder, sink));
+        if self.is_refused() {
+            return Polled::Idle;
+        }
+        let reader = &mut self.reader;
+        let polled = self.tail.poll(pool, &mut |change| reader.take(change, sink));
+        if polled == Polled::Idle {
+            return polled;
+        }
+        if polled != Polled::More && matches!(self.reader.opened, Opened::Empty) {
+            // Zeros or blank lines say nothing yet, and may be overwritten.
+            self.reader.head_bytes = 0;
+            self.tail.reread_from(0);
+            return polled;
+        }
+        if self.reader.is_worth_another_look(self.tail.offset()) {
+            self.look_again(sink);
+        }
         // Only what stands at the end can be written later; what more bytes follow is the decoder's to judge.
-        if polled != Polled::More && self.may_be_overwritten() {
-            self.tail.reread_from(self.decoder.rewind());
+        if polled != Polled::More
+            && let Opened::Decoder(decoder) = &mut self.reader.opened
+            && let Some(offset) = decoder.give_back(self.tail.offset())
+        {
+            self.tail.reread_from(offset);
         }
         polled
     }
 
-    /// Whether what the decoder holds back may get other bytes: zeros, or a record of which some pages were not
-    /// written yet.
-    fn may_be_overwritten(&self) -> bool {
-        let is_short = |start| self.tail.offset().saturating_sub(start) <= REREAD_BYTES_MAX;
-        self.decoder.is_waiting_at_zeros() || self.decoder.resume_offset().is_some_and(is_short)
+    /// Whether the file is surely no log that can be read. It is read again when it has become shorter.
+    fn is_refused(&self) -> bool {
+        let is_final = self.reader.head_bytes >= HEAD_BYTES_MAX as u64;
+        let is_shorter = || fs::metadata(self.tail.path()).is_ok_and(|it| it.len() < self.tail.offset());
+        is_final && !matches!(self.reader.opened, Opened::Decoder(_)) && !is_shorter()
+    }
+
+    /// Recognises the file by all that is there of its head now.
+    fn look_again(&mut self, sink: &mut dyn FollowSink) {
+        let fed = self.tail.offset();
+        let Some(head) = read_head(self.tail.path(), fed) else {
+            return;
+        };
+        let had_decoder = self.reader.decoder().is_some();
+        if !self.reader.recognise(&head) {
+            return;
+        }
+        if had_decoder {
+            sink.news(FileNews::Recognised);
+        }
+        if let Some(decoder) = self.reader.decoder() {
+            feed_again(self.tail.path(), fed, decoder, sink);
+        }
     }
 
     /// Nobody will write any more: what is held back is all there is.
     pub fn finish(&mut self, sink: &mut dyn FollowSink) {
-        self.decoder.finish(sink);
+        if self.tail.offset() > self.reader.head_bytes && self.reader.head_bytes < HEAD_BYTES_MAX as u64 {
+            self.look_again(sink);
+        }
+        if let Some(decoder) = self.reader.decoder() {
+            decoder.finish(sink);
+        }
     }
 }
 
-fn apply(change: Change<'_>, decoder: &mut EventDecoder, sink: &mut dyn FollowSink) {
-    match change {
-        Change::Bytes { bytes, .. } => decoder.feed(bytes, sink),
-        Change::Rewritten {
-            read_bytes,
-            unread_bytes,
-        } => {
-            decoder.finish(sink);
-            *decoder = EventDecoder::new();
-            sink.problem(rewritten(read_bytes, unread_bytes));
-            sink.news(FileNews::Rewritten);
+impl Reader {
+    fn decoder(&mut self) -> Option<&mut dyn Decode> {
+        match &mut self.opened {
+            Opened::Decoder(decoder) => Some(decoder.as_mut()),
+            _ => None,
         }
-        Change::Continued => sink.news(FileNews::Continued),
-        Change::Gone => sink.news(FileNews::Gone),
-        Change::Back => sink.news(FileNews::Back),
-        Change::Failed(problem) => sink.problem(problem),
+    }
+
+    fn take(&mut self, change: Change<'_>, sink: &mut dyn FollowSink) {
+        match change {
+            Change::Bytes { offset, bytes } => {
+                if offset == 0 && self.head_bytes == 0 {
+                    self.recognise(bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes));
+                }
+                if let Some(decoder) = self.decoder() {
+                    decoder.feed(bytes, sink);
+                }
+            }
+            Change::Rewritten {
+                read_bytes,
+                unread_bytes,
+            } => {
+                if let Some(decoder) = self.decoder() {
+                    decoder.finish(sink);
+                }
+                (self.opened, self.name, self.head_bytes) = (Opened::Empty, "", 0);
+                sink.problem(rewritten(read_bytes, unread_bytes));
+                sink.news(FileNews::Rewritten);
+            }
+            Change::Continued => sink.news(FileNews::Continued),
+            Change::Gone => sink.news(FileNews::Gone),
+            Change::Back => sink.news(FileNews::Back),
+            Change::Failed(problem) => sink.failed(problem),
+        }
+    }
+
+    /// Recognises the file by its first bytes; true when the answer is another one than before.
+    fn recognise(&mut self, head: &[u8]) -> bool {
+        self.head_bytes = head.len() as u64;
+        let opened = open(head, &self.path);
+        let name = name_of(&opened);
+        let is_other = name != self.name;
+        if is_other {
+            (self.opened, self.name) = (opened, name);
+        }
+        is_other
+    }
+
+    /// Whether enough has come since the format was recognised. An eighth more each time: the looks together cost no
+    /// more than nine times the last one.
+    fn is_worth_another_look(&self, fed: u64) -> bool {
+        let is_final = self.head_bytes >= HEAD_BYTES_MAX as u64 || self.name == "tfevents";
+        !is_final && fed > self.head_bytes + self.head_bytes / 8
+    }
+}
+
+/// Of a decoder that was fed nothing yet: later its format may be known better.
+fn name_of(opened: &Opened) -> &'static str {
+    match opened {
+        Opened::Decoder(decoder) => decoder.format(),
+        Opened::Compressed(name) | Opened::Later(name) | Opened::NotALog(name) => name,
+        Opened::Empty => "",
+    }
+}
+
+/// The first bytes of the file, of those that were read. When it changed in between, the next poll finds out.
+fn read_head(path: &Path, fed: u64) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(fed.min(HEAD_BYTES_MAX as u64))
+        .read_to_end(&mut head)
+        .ok()?;
+    Some(head)
+}
+
+/// Feeds what was read of the file to its new decoder.
+fn feed_again(path: &Path, fed: u64, decoder: &mut dyn Decode, sink: &mut dyn FollowSink) {
+    let Ok(file) = File::open(path) else { return };
+    let mut file = file.take(fed);
+    let mut block = vec![0; HEAD_BYTES_MAX];
+    while let Ok(n @ 1..) = file.read(&mut block) {
+        decoder.feed(block.get(..n).unwrap_or_default(), sink);
     }
 }
 
@@ -118,7 +254,7 @@ fn rewritten(read_bytes: u64, unread_bytes: u64) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::{EventFollower, FileNews, FollowSink};
+    use super::{FileNews, FollowSink, Follower};
     use crate::decode::Sink;
     use crate::decode::event_write::{file_of, scalar_event, version_event};
     use crate::model::{Mark, Problem, Sample, TextLine};
@@ -163,7 +299,7 @@ mod tests {
         )
     }
 
-    fn look(follower: &mut EventFollower, pool: &mut TailPool, heard: &mut Heard) {
+    fn look(follower: &mut Follower, pool: &mut TailPool, heard: &mut Heard) {
         while follower.poll(pool, heard) == Polled::More {}
     }
 
@@ -172,7 +308,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.out.tfevents.1");
         let (mut pool, mut heard) = (TailPool::default(), Heard::default());
-        let mut follower = EventFollower::new(&path);
+        let mut follower = Follower::new(&path);
         let mut file = File::create(&path).unwrap();
         for byte in event_file("loss", 20) {
             file.write_all(&[byte]).unwrap();
@@ -199,7 +335,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("events.out.tfevents.1");
             let (mut pool, mut heard) = (TailPool::new(held_max), Heard::default());
-            let mut follower = EventFollower::new(&path);
+            let mut follower = Follower::new(&path);
             fs::write(&path, vec![0; bytes.len() + 300]).unwrap();
             let file = OpenOptions::new().write(true).open(&path).unwrap();
             look(&mut follower, &mut pool, &mut heard);
@@ -229,7 +365,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("events.out.tfevents.1");
             let (mut pool, mut heard) = (TailPool::default(), Heard::default());
-            let mut follower = EventFollower::new(&path);
+            let mut follower = Follower::new(&path);
             fs::write(&path, &old[..old.len() - cut]).unwrap();
             look(&mut follower, &mut pool, &mut heard);
             fs::write(&path, &new).unwrap();

@@ -10,12 +10,14 @@ mod chain_case;
 pub mod compare;
 pub mod feed;
 pub mod follow;
+mod order;
 pub mod pipeline;
 pub mod record;
 pub mod rule_harness;
 pub mod rule_set;
 pub mod rules_cmd;
 pub mod simulate;
+pub mod watch;
 pub mod whole_file;
 
 use std::io::{self, Write};
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
     match &cli.command {
         Command::Audit(args) => audit::audit(args),
+        Command::Watch(args) => watch::watch(args),
         Command::Inspect(args) => audit::inspect(args),
         Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),

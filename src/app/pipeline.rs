@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::feed::{Fed, NOTHING_FOUND, feed};
 use crate::model::Problem;
 use crate::report::RunReport;
-use crate::rules::{Engine, Rule, StreamOutcome, check::StreamEnd, exonerate, join};
+use crate::rules::{Engine, Outcome, Rule, StreamOutcome, check::StreamEnd, exonerate, join};
 use crate::series::{Baseline, Tap};
 use crate::source::{RunFiles, StreamFiles};
 
@@ -34,10 +34,8 @@ pub fn judge_run_against(
     make_tap: &MakeTap<'_>,
     tick: &(dyn Fn(u64) + Sync),
 ) -> RunReport {
-    let mut report = RunReport::new(&run.name);
-    let mut outcomes = Vec::new();
     let shown = |path: &Path| shown_path(path, &run.root);
-    for stream in &run.streams {
+    let judge = |stream: &StreamFiles| {
         let mut engine = Engine::new(rules, &run.name);
         if let Some(baseline) = baseline {
             engine = engine.with_baseline(Arc::clone(baseline));
@@ -47,6 +45,20 @@ pub fn judge_run_against(
         }
         let fed = feed(&stream.files, &mut engine, &shown, tick);
         let outcome = engine.finish(&end_of(&fed));
+        (stream.rank, fed, outcome)
+    };
+    report_of(&run.name, run.streams.iter().map(judge), baseline)
+}
+
+/// A run's report from what was read of each of its streams and found in it.
+pub(super) fn report_of(
+    run: &str,
+    streams: impl Iterator<Item = (Option<u32>, Fed, Outcome)>,
+    baseline: Option<&Arc<Baseline>>,
+) -> RunReport {
+    let mut report = RunReport::new(run);
+    let mut outcomes = Vec::new();
+    for (rank, fed, outcome) in streams {
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
         report.take_stream(fed.files, fed.problems, &outcome);
         report
@@ -56,7 +68,7 @@ pub fn judge_run_against(
                 ..note
             }));
         outcomes.push(StreamOutcome {
-            rank: stream.rank,
+            rank,
             precedence: fed.precedence,
             outcome,
         });
@@ -73,7 +85,7 @@ pub fn judge_run_against(
 }
 
 /// The path below the root that was given; the whole path when the file itself was given.
-fn shown_path(path: &Path, root: &Path) -> String {
+pub(super) fn shown_path(path: &Path, root: &Path) -> String {
     let below = path
         .strip_prefix(root)
         .ok()
@@ -81,7 +93,7 @@ fn shown_path(path: &Path, root: &Path) -> String {
     below.unwrap_or(path).to_string_lossy().into_owned()
 }
 
-fn end_of(fed: &Fed) -> StreamEnd {
+pub(super) fn end_of(fed: &Fed) -> StreamEnd {
     StreamEnd {
         records: fed.files.iter().map(|it| it.records).sum(),
         skipped: fed.files.iter().map(|it| it.skipped).sum(),

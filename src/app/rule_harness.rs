@@ -121,14 +121,11 @@ mod tests {
     #[test]
     fn a_fixture_is_found_beside_the_test_file() {
         let dir = tempfile::tempdir().unwrap();
-        let lines: String = (0..40)
-            .map(|it| {
-                format!(
-                    "{{\"step\": {it}, \"loss\": {}}}\n",
-                    if it < 30 { "2.0" } else { "NaN" }
-                )
-            })
-            .collect();
+        let row = |it: i32| {
+            let loss = if it < 30 { "2.0" } else { "NaN" };
+            format!("{{\"step\": {it}, \"loss\": {loss}}}\n")
+        };
+        let lines = (0..40).map(row).collect::<Vec<_>>().concat();
         std::fs::write(dir.path().join("run.jsonl"), lines).unwrap();
         let text = "[[test]]\nname = \"t\"\nfixture = \"run.jsonl\"\nexpect = [{ rule = \"non-finite-loss\", first_step = 30 }]\n[[test]]\nname = \"u\"\nfixture = \"no such file\"\nexpect = []\n";
         let source = Source::new(dir.path().join("t.toml").to_string_lossy(), text);

@@ -11,10 +11,12 @@ use crate::model::{Quantity, Severity};
 mod calibrate;
 mod compare;
 mod simulate;
+mod watch;
 
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
+pub use watch::WatchArgs;
 
 /// A watchdog for training runs that already exist.
 ///
@@ -36,6 +38,8 @@ configuration or rule error; 3 nothing readable was found, or --strict and somet
 pub enum Command {
     /// Judge log directories: verdict per run, findings, report, exit status.
     Audit(AuditArgs),
+    /// Follow runs while they are written and say each new alarm once.
+    Watch(WatchArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
     /// The linear-chain reference simulator: print it, or write it as a run in any log format.

@@ -37,7 +37,7 @@ pub enum Opened {
 type Maker = fn() -> Box<dyn Decode>;
 
 /// Bytes of the head that are looked at; more make no answer surer.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Recognises a file by its first bytes (64 KiB are enough) and its path.
 #[must_use]

@@ -26,6 +26,10 @@ use crate::model::{Form, Mark, Sample};
 const N_REMEMBERED_TAGS_MAX: usize = 1 << 16;
 const SESSION_START: u64 = 1;
 
+/// An unfinished record up to this size is read again when the file has changed: some of its pages may not have been
+/// written yet. A longer one, which holds no zeros that wait to be written, is kept.
+const REREAD_BYTES_MAX: u64 = 64 << 10;
+
 /// Decodes one event file.
 #[derive(Debug)]
 pub struct EventDecoder {
@@ -93,6 +97,12 @@ impl Decode for EventDecoder {
             sink,
         });
         self.reader.faults.finish(sink);
+    }
+
+    fn give_back(&mut self, fed: u64) -> Option<u64> {
+        let is_short = |start| fed.saturating_sub(start) <= REREAD_BYTES_MAX;
+        let may_be_overwritten = self.is_waiting_at_zeros() || self.resume_offset().is_some_and(is_short);
+        may_be_overwritten.then(|| self.rewind())
     }
 
     fn tally(&self) -> Tally {

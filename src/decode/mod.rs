@@ -42,7 +42,7 @@ pub mod wandb;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
-pub use detect::{Opened, open};
+pub use detect::{HEAD_BYTES_MAX, Opened, open};
 pub use event::EventDecoder;
 
 /// Receives what a decoder finds, in file order.
@@ -73,6 +73,12 @@ pub trait Decode: Send {
     /// The file is at its end and nobody will append: what is held back is all there is. An unfinished last
     /// line is read, an unfinished binary record is the normal state of a live file and is dropped silently.
     fn finish(&mut self, sink: &mut dyn Sink);
+    /// All that is there, `fed` bytes, was fed, but the file is live. When bytes that are held back may still be
+    /// overwritten (zeros, an unfinished binary record), forgets them and gives the offset from which to feed again
+    /// once the file has changed.
+    fn give_back(&mut self, _fed: u64) -> Option<u64> {
+        None
+    }
     /// Records so far.
     fn tally(&self) -> Tally;
     /// Name of the format as far as it is known now, e.g. `tfevents`, `jsonl`, `text-megatron`.

@@ -2,7 +2,7 @@
 //!
 //! In: the bytes of a gzip, zlib or zstd file, in pieces of any size. Out: the calls of the decoder of the
 //! decompressed file. Invariants: nothing is written anywhere and the decompressed file is never held, only
-//! [`HEAD_BYTES`] of it to recognise it, [`PIECE_BYTES`] at a time afterwards, and zstd's window of at most 8 MiB,
+//! `HEAD_BYTES` of it to recognise it, `PIECE_BYTES` at a time afterwards, and zstd's window of at most 8 MiB,
 //! so that a decompression bomb costs time (it is read like any log of that length) but no memory; a file inside
 //! the file is not unpacked again; what stands before damage is read, and the damage is told.
 //!

@@ -1,7 +1,7 @@
 //! Tag to meaning: quantity, layer, depth.
 //!
 //! In: the name under which a run logged a number (`optim/grad/module.blocks.8.att_proj.weight.norm`). Out: a
-//! [`Meaning`]: kind, quantity, split, layer with its depth index, role and parameter. Invariant: a pure function
+//! [`Meaning`](crate::model::Meaning): kind, quantity, split, layer with its depth index, role and parameter. Invariant: a pure function
 //! of the tag, so the caller may cache it; a name that is not understood is `Other`, never a guess that a rule
 //! would act upon.
 

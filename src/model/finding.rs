@@ -106,4 +106,6 @@ pub struct Finding {
     pub caused_by: Option<String>,
     /// True when a restart from an earlier step has replaced the steps in which it was seen.
     pub is_superseded: bool,
+    /// True when all that it is about has healed by itself: it is told, but it is over.
+    pub has_healed: bool,
 }

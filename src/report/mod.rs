@@ -1,12 +1,13 @@
 //! Findings to bytes: what people read and what programs read.
 //!
-//! In: the outcome of runs. Out: text, JSON and a page. Invariant: every format is made from the same
+//! In: the outcome of runs, and notices of alarms. Out: text, JSON and a page. Invariant: every format is made from the same
 //! [`AuditReport`]; text from logs is escaped where it is shown.
 
 mod escape;
 pub mod html;
 mod inspect;
 mod json;
+mod notice;
 pub mod plot;
 mod run;
 mod spark;
@@ -15,6 +16,7 @@ mod text;
 pub use escape::printable;
 pub use inspect::{write_inspect_json, write_inspect_text};
 pub use json::write_audit_json;
+pub use notice::{write_notices_json, write_notices_text};
 pub use run::{AuditReport, FileReport, LossSpan, RunReport};
 pub use spark::{sparkline, sparkline_log};
 pub use text::{TextStyle, write_audit_text};

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{DepthOrder, Finding, Problem, Quantity, Severity, Verdict};
-use crate::rules::{Outcome, RunOutcome};
+use crate::model::{DepthOrder, Finding, Problem, Severity, Verdict};
+use crate::rules::{Evidence, Outcome, RunOutcome};
 use crate::series::{History, SeriesInfo};
 
 /// What was read of one file.
@@ -61,7 +61,7 @@ pub struct RunReport {
     /// The findings, root causes first.
     pub findings: Vec<Finding>,
     /// Profiles at the alarm, by rule, kind and quantity.
-    pub evidence: HashMap<(String, &'static str, Quantity), Vec<(String, f64)>>,
+    pub evidence: Evidence,
     /// Each series once, with its rank.
     pub series: Vec<(Option<u32>, SeriesInfo)>,
     /// What could not be read, and notes.

@@ -33,7 +33,7 @@ impl TextStyle {
         self.paint(Style::new().bold(), text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.paint(Style::new().dimmed(), text)
     }
 
@@ -64,16 +64,21 @@ impl TextStyle {
     }
 
     fn verdict(self, verdict: Verdict) -> String {
+        self.verdict_as(verdict, word(verdict))
+    }
+
+    /// Another word in the colour of a verdict.
+    pub(super) fn verdict_as(self, verdict: Verdict, word: &str) -> String {
         let color = match verdict {
             Verdict::Critical => AnsiColor::Red,
             Verdict::Warning => AnsiColor::Yellow,
             Verdict::Healthy => AnsiColor::Green,
             Verdict::NoData => AnsiColor::BrightBlack,
         };
-        self.paint(Style::new().bold().fg_color(Some(color.into())), word(verdict))
+        self.paint(Style::new().bold().fg_color(Some(color.into())), word)
     }
 
-    fn severity(self, severity: Severity) -> String {
+    pub(super) fn severity(self, severity: Severity) -> String {
         match severity {
             Severity::Info => self.dim("note"),
             other => self.verdict(Verdict::of(other)),
@@ -95,7 +100,7 @@ impl TextStyle {
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
-        table.set_header(header.iter().map(|it| it.to_string()));
+        table.set_header(header.iter().map(std::string::ToString::to_string));
         for row in rows {
             table.add_row(row.clone());
         }
@@ -139,7 +144,7 @@ pub fn write_audit_text(report: &AuditReport, style: TextStyle, out: &mut dyn Wr
 fn write_overview(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let mut runs: Vec<&RunReport> = report.runs.iter().collect();
     runs.sort_by_key(|it| std::cmp::Reverse(it.verdict));
-    let rows: Vec<Vec<String>> = runs.into_iter().map(|run| overview_row(run)).collect();
+    let rows: Vec<Vec<String>> = runs.into_iter().map(overview_row).collect();
     style.table(&["verdict", "run", "steps", "loss", "layers", "what"], &rows, out)
 }
 
@@ -259,7 +264,7 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
 }
 
 /// Enough names to see the pattern: the first ones and the last.
-fn layer_names(layers: &[String]) -> String {
+pub(super) fn layer_names(layers: &[String]) -> String {
     const SHOWN: usize = 6;
     match layers {
         [] => String::new(),

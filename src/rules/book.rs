@@ -12,14 +12,14 @@ use super::words::render;
 use crate::model::{Finding, Quantity, Severity};
 
 /// Findings of one stream beyond which further ones are only counted.
-pub const ENTRIES_MAX: usize = 4_096;
+pub(super) const ENTRIES_MAX: usize = 4_096;
 
 /// Times that trouble of one subject may heal and come back before further ones are counted with the last.
 const EPISODES_MAX: u32 = 8;
 
 /// What an alarm is about.
 #[derive(Debug, Clone)]
-pub struct Subject<'a> {
+pub(super) struct Subject<'a> {
     /// Which of the check's subjects; alarms of one subject continue each other.
     pub id: u64,
     /// The quantity.
@@ -75,6 +75,20 @@ struct Alarm {
 }
 
 impl Alarm {
+    /// Takes one more bad point; whether it is news. A further one of known trouble changes no more than the count.
+    fn take(&mut self, severity: Severity, step: i64) -> bool {
+        let is_news = self.count == 0 || Some(severity) > self.open;
+        self.open = self.open.max(Some(severity));
+        self.last_step = step;
+        self.count += 1;
+        is_news
+    }
+
+    /// Whether all that was seen has healed.
+    fn has_healed(&self) -> bool {
+        self.open.is_none() && self.healed.is_some()
+    }
+
     fn severity(&self) -> Severity {
         self.open.max(self.healed).unwrap_or(Severity::Info)
     }
@@ -93,11 +107,12 @@ impl Alarm {
 
 /// The findings of one stream.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(super) struct Book {
     entries: BTreeMap<Key, Entry>,
     /// The episode that each rule and subject is in.
     episodes: HashMap<(usize, u64), u32>,
     overflow: u64,
+    revision: u64,
 }
 
 /// A finding with what only the run level needs.
@@ -111,7 +126,7 @@ pub struct Noted {
 
 impl Book {
     /// An observation of rule number `rule` that has lasted long enough.
-    pub fn alarm(
+    pub(super) fn alarm(
         &mut self,
         rule: usize,
         severity: Severity,
@@ -174,13 +189,11 @@ impl Book {
             count: 0,
         };
         let alarm = entry.subjects.entry(subject.id).or_insert(fresh);
-        alarm.open = alarm.open.max(Some(severity));
-        alarm.last_step = step;
-        alarm.count += 1;
+        self.revision += u64::from(alarm.take(severity, step));
     }
 
     /// What rule number `rule` saw of this subject has healed: its severity is now this one.
-    pub fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
+    pub(super) fn heal(&mut self, rule: usize, subject: u64, severity: Severity) {
         let mut was_alarmed = false;
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| key.rule == rule) {
             if let Some(alarm) = entry.subjects.get_mut(&subject).filter(|it| it.open.is_some()) {
@@ -189,20 +202,27 @@ impl Book {
             }
         }
         if was_alarmed {
+            self.revision += 1;
             let episode = self.episodes.entry((rule, subject)).or_default();
             *episode = (*episode + 1).min(EPISODES_MAX - 1);
         }
     }
 
     /// A restart superseded everything that these subjects showed at or after `step`.
-    pub fn rewind(&mut self, step: i64, concerns: impl Fn(usize, u64) -> bool) {
-        for (key, entry) in &mut self.entries {
+    pub(super) fn rewind(
+        &mut self,
+        step: i64,
+        concerns: impl Fn(usize) -> bool,
+        is_subject: impl Fn(u64) -> bool,
+    ) {
+        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
             let gone: Vec<u64> = entry
                 .subjects
                 .iter()
-                .filter(|(id, alarm)| alarm.first_step >= step && concerns(key.rule, **id))
+                .filter(|(id, alarm)| alarm.first_step >= step && is_subject(**id))
                 .map(|(id, _)| *id)
                 .collect();
+            self.revision += gone.len() as u64;
             for id in gone {
                 entry.supersede(id);
             }
@@ -210,7 +230,7 @@ impl Book {
     }
 
     /// The same for one subject; a restart asks it of thousands of series, one by one.
-    pub fn rewind_subject(&mut self, step: i64, subject: u64, concerns: impl Fn(usize) -> bool) {
+    pub(super) fn rewind_subject(&mut self, step: i64, subject: u64, concerns: impl Fn(usize) -> bool) {
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| concerns(key.rule)) {
             if entry
                 .subjects
@@ -218,19 +238,26 @@ impl Book {
                 .is_some_and(|alarm| alarm.first_step >= step)
             {
                 entry.supersede(subject);
+                self.revision += 1;
             }
         }
     }
 
+    /// Grows when a finding comes, gets worse, heals or is superseded; not with every further bad point.
+    #[must_use]
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Observations that were not taken because there were too many findings.
     #[must_use]
-    pub fn overflow(&self) -> u64 {
+    pub(super) fn overflow(&self) -> u64 {
         self.overflow
     }
 
     /// The findings as they stand now.
     #[must_use]
-    pub fn findings(&self, rules: &[Rule], steps_are_ordinal: bool) -> Vec<Noted> {
+    pub(super) fn findings(&self, rules: &[Rule], steps_are_ordinal: bool) -> Vec<Noted> {
         self.entries
             .iter()
             .filter_map(|(key, entry)| {
@@ -286,6 +313,7 @@ impl Entry {
             remedy: rule.remedy.clone(),
             caused_by: None,
             is_superseded,
+            has_healed: alarm.has_healed(),
         };
         finding.message = self.sentence(rule, &finding, alarm.first_step);
         if steps_are_ordinal {

@@ -101,7 +101,7 @@ const ORDER: &[Family] = &[
 ];
 
 /// Orders the findings (root causes first, then by urgency and step) and links effects to their causes.
-pub fn explain(findings: &mut [Finding]) {
+pub(super) fn explain(findings: &mut [Finding]) {
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
     for index in 0..findings.len() {
         let cause = (0..index).find(|before| causes(&findings[*before], &findings[index]));
@@ -185,6 +185,7 @@ mod tests {
             remedy: Vec::new(),
             caused_by: None,
             is_superseded: false,
+            has_healed: false,
         }
     }
 

@@ -267,6 +267,24 @@ impl<'r> Engine<'r> {
         self.outcome()
     }
 
+    /// What was found so far in a log that goes on. Nothing is judged that can be judged only at the end, and the
+    /// engine stays as it is.
+    pub fn findings_now(&mut self) -> Outcome {
+        self.outcome()
+    }
+
+    /// Grows when [`findings_now`](Self::findings_now) gives more than further points of known trouble.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.book.revision() + self.series.len() as u64
+    }
+
+    /// The furthest step that was reached (a row, where the log has no steps).
+    #[must_use]
+    pub fn last_step(&self) -> Option<i64> {
+        self.current_step.or(self.facts.last_step)
+    }
+
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
         let Some(state) = self.series.get_mut(id as usize) else {

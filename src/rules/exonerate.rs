@@ -61,6 +61,7 @@ mod tests {
             ],
             caused_by: None,
             is_superseded: false,
+            has_healed: false,
         }
     }
 

@@ -38,7 +38,7 @@ pub use file::{RULE_FILE_BYTES_MAX, load};
 pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};
 pub use rule::{Params, Rule};
-pub use run::{RunOutcome, StreamOutcome, join};
+pub use run::{Evidence, RunOutcome, StreamOutcome, join};
 pub use schema::{schema, schema_text};
 pub use set::RuleSet;
 pub use template::{TemplateError, fill, placeholders};

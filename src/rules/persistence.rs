@@ -4,7 +4,7 @@
 //! remembered.
 
 /// Points that a rule can look back over.
-pub const WINDOW_MAX: u32 = 64;
+pub(super) const WINDOW_MAX: u32 = 64;
 
 /// The last points of one subject, newest in the lowest bit.
 #[derive(Debug, Clone, Copy)]

@@ -23,13 +23,16 @@ pub struct StreamOutcome {
     pub outcome: Outcome,
 }
 
+/// Profiles at the alarm, by rule id, kind and quantity: layer and value by depth.
+pub type Evidence = HashMap<(String, &'static str, Quantity), Vec<(String, f64)>>;
+
 /// A run's findings and series.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
     /// The findings, root causes first.
     pub findings: Vec<Finding>,
     /// Profiles at the alarm, by rule id, kind and quantity: layer and value by depth.
-    pub evidence: HashMap<(String, &'static str, Quantity), Vec<(String, f64)>>,
+    pub evidence: Evidence,
     /// Each series once, with its rank.
     pub series: Vec<(Option<u32>, SeriesInfo)>,
 }
@@ -249,6 +252,7 @@ fn add(findings: &mut Vec<(usize, Finding)>, stream: usize, finding: Finding) {
     known.last_step = known.last_step.max(finding.last_step);
     known.count += finding.count;
     known.is_superseded &= finding.is_superseded;
+    known.has_healed &= finding.has_healed;
     let listed: HashSet<String> = known.layers.iter().cloned().collect();
     known
         .layers

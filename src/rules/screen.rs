@@ -10,7 +10,10 @@ use regex::RegexSet;
 /// Joined sets that are kept: compiling one takes milliseconds, and an audit has an engine for each run.
 const KEPT_MAX: usize = 8;
 
-static KEPT: Mutex<Vec<(Vec<String>, Option<Arc<RegexSet>>)>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+
+/// Patterns, and what they compiled to.
+type Kept = (Vec<String>, Option<Arc<RegexSet>>);
 
 /// Several patterns as one.
 #[derive(Debug, Clone)]

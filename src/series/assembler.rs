@@ -27,7 +27,7 @@ pub struct Assembler {
 struct Values {
     step: Option<i64>,
     wall_time: Option<f64>,
-    values: Vec<Option<f64>>,
+    by_slot: Vec<Option<f64>>,
 }
 
 impl Assembler {
@@ -57,8 +57,8 @@ impl Assembler {
             return None;
         }
         self.slots.push(slot);
-        self.current.values.push(None);
-        self.closed.values.push(None);
+        self.current.by_slot.push(None);
+        self.closed.by_slot.push(None);
         self.groups_are_stale = true;
         Some(self.slots.len() as u32 - 1)
     }
@@ -79,7 +79,7 @@ impl Assembler {
     pub fn put(&mut self, slot: u32, step: i64, wall_time: Option<f64>, value: f64) {
         self.current.step = Some(step);
         self.current.wall_time = wall_time.or(self.current.wall_time);
-        if let Some(place) = self.current.values.get_mut(slot as usize) {
+        if let Some(place) = self.current.by_slot.get_mut(slot as usize) {
             *place = Some(value);
         }
     }
@@ -94,7 +94,7 @@ impl Assembler {
         std::mem::swap(&mut self.current, &mut self.closed);
         self.current.step = None;
         self.current.wall_time = None;
-        self.current.values.fill(None);
+        self.current.by_slot.fill(None);
         self.latest()
     }
 
@@ -112,7 +112,7 @@ impl Assembler {
     pub fn rewind(&mut self, step: i64) {
         if self.current.step.is_some_and(|it| it >= step) {
             self.current.step = None;
-            self.current.values.fill(None);
+            self.current.by_slot.fill(None);
         }
         if self.closed.step.is_some_and(|it| it >= step) {
             self.closed.step = None;
@@ -129,7 +129,7 @@ impl Assembler {
             step,
             wall_time: self.closed.wall_time,
             slots: &self.slots,
-            values: &self.closed.values,
+            values: &self.closed.by_slot,
             groups: &self.groups,
         })
     }

@@ -40,7 +40,7 @@ pub fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 /// The two middle ones of `values`, which are reordered; twice the middle one when their number is odd. For
 /// the median of a rising function of the values, which then need not be worked out for all of them.
 #[must_use]
-pub fn middle_pair(values: &mut [f64]) -> Option<(f64, f64)> {
+pub(super) fn middle_pair(values: &mut [f64]) -> Option<(f64, f64)> {
     let middle = values.len() / 2;
     if values.is_empty() {
         return None;

@@ -5,6 +5,7 @@
 //! of the depth or non-finite family is named, because it is hardly healthy.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -273,10 +274,11 @@ fn header(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy) 
         args.looks
     );
     for row in channel_rows(result) {
-        text.push_str(&format!("# {row}\n"));
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "# {row}");
     }
     for warning in warnings(result, healthy) {
-        text.push_str(&format!("# Warning: {warning}.\n"));
+        let _ = writeln!(text, "# Warning: {warning}.");
     }
     text
 }

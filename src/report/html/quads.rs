@@ -142,12 +142,14 @@ mod tests {
         ];
         let scale = Scale::of(values.iter().copied().flatten());
         let mut text = String::new();
-        values.iter().for_each(|it| scale.write(*it, &mut text));
+        for it in values {
+            scale.write(it, &mut text);
+        }
         assert_eq!(text.len(), 4 * values.len());
         for (wanted, read) in values.iter().zip(read(&text, &scale.json())) {
             match (wanted, read) {
                 (Some(a), Some(b)) if a.is_finite() && *a != 0.0 => {
-                    assert!((a / b - 1.0).abs() < 5e-4, "{a} {b}")
+                    assert!((a / b - 1.0).abs() < 5e-4, "{a} {b}");
                 }
                 (Some(a), Some(b)) => assert!(a.is_nan() && b.is_nan() || *a == b),
                 (a, b) => assert_eq!(*a, b),
@@ -160,7 +162,9 @@ mod tests {
         let values: Vec<f64> = (-60..60).map(|it| 10_f64.powf(f64::from(it) / 10.0)).collect();
         let scale = Scale::of(values.iter().copied());
         let mut text = String::new();
-        values.iter().for_each(|it| scale.write(Some(*it), &mut text));
+        for &it in &values {
+            scale.write(Some(it), &mut text);
+        }
         for (a, b) in values.iter().zip(read(&text, &scale.json())) {
             assert!((a / b.unwrap() - 1.0).abs() < 7e-6);
         }

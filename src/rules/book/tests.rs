@@ -1,3 +1,5 @@
+//! The book of findings under healing trouble and restarts.
+
 use super::{Book, EPISODES_MAX, Noted, Subject};
 use crate::model::{Quantity, Severity};
 use crate::rules::Rule;
@@ -62,7 +64,7 @@ fn after_a_restart_only_the_layers_of_the_new_attempt_are_named() {
     let mut book = Book::default();
     alarm(&mut book, 3, "h.3", 50);
     alarm(&mut book, 4, "h.4", 60);
-    book.rewind(40, |_, _| true);
+    book.rewind(40, |_| true, |_| true);
     alarm(&mut book, 7, "h.7", 70);
     let found = findings(&book);
     assert_eq!(found.len(), 1);
@@ -87,7 +89,7 @@ fn a_group_that_alarms_again_after_a_restart_names_its_new_layers_only() {
         &group(vec![(0, "h.0"), (1, "h.1")]),
         Observation::new("", 1.0, 1.0),
     );
-    book.rewind(40, |_, _| true);
+    book.rewind(40, |_| true, |_| true);
     book.alarm(
         0,
         Severity::Warning,
@@ -106,7 +108,7 @@ fn what_a_restart_replaced_is_told_as_one_from_its_first_step_on() {
         alarm(&mut book, id, layer, step + 10);
     }
     for id in [1, 2, 3] {
-        book.rewind(40, |_, it| it == id);
+        book.rewind(40, |_| true, |it| it == id);
     }
     let found = findings(&book);
     let told = &found[0].finding;

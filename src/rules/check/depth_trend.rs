@@ -241,15 +241,18 @@ impl DepthTrend {
         let Some(bound) = self.total_bound(profile, group) else {
             return Assessment::Unusable;
         };
+        let n = self.view.n_usable() as f64;
+        let is_whole =
+            n >= self.bounds.usable_share * self.view.n_layers as f64 && self.view.n_nonfinite == 0;
+        // Of a part, only a trend that leads out of it says anything.
+        let quiet = if is_whole {
+            Assessment::InBounds
+        } else {
+            Assessment::Unusable
+        };
         // Quick and exact enough: a line cannot be steeper over the whole stack than the norms range.
         if self.view.log_range() < bound {
-            let n_usable = self.view.n_usable() as f64;
-            let has_enough = n_usable >= self.bounds.usable_share * self.view.n_layers as f64;
-            return if self.view.n_nonfinite > 0 || !has_enough {
-                Assessment::Unusable
-            } else {
-                Assessment::InBounds
-            };
+            return quiet;
         }
         if self.is_noise(profile, group) {
             return Assessment::Unusable;
@@ -258,8 +261,7 @@ impl DepthTrend {
         let Some((fit, span)) = self.fit() else {
             return Assessment::Unusable;
         };
-        let has_enough = n_usable as f64 >= self.bounds.usable_share * self.view.n_layers as f64;
-        if (!has_enough || self.view.n_nonfinite > 0) && !self.view.leads_out(fit.slope) {
+        if !is_whole && !self.view.leads_out(fit.slope) {
             return Assessment::Unusable;
         }
         let total = fit.slope.abs() * span;
@@ -270,7 +272,7 @@ impl DepthTrend {
             self.bounds.tau
         };
         if total < bound || fit.slope.abs() < self.bounds.per_layer || fit.tau.abs() < tau {
-            return Assessment::InBounds;
+            return quiet;
         }
         Assessment::OutOfBounds { fit, total, n_usable }
     }

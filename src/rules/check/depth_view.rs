@@ -60,9 +60,9 @@ impl DepthView {
             self.n_nonfinite += usize::from(!norm.is_finite());
             self.n_underflow += usize::from(norm.is_finite());
             if self.norms.is_empty() {
-                lost_before += 1
+                lost_before += 1;
             } else {
-                lost_after += 1
+                lost_after += 1;
             }
         }
         self.lost_end = self.find_lost_end(lost_before, lost_after);

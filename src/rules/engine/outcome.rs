@@ -1,4 +1,4 @@
-//! What an engine has found, once its log is complete.
+//! What an engine has found, so far or once its log is complete.
 //!
 //! In: the engine. Out: findings, series, notes, and the rules that had nothing to look at. Invariant: nothing is
 //! judged here.
@@ -32,7 +32,7 @@ pub struct Outcome {
 }
 
 impl Engine<'_> {
-    pub(super) fn outcome(mut self) -> Outcome {
+    pub(super) fn outcome(&mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self
                 .series
@@ -81,9 +81,9 @@ impl Engine<'_> {
         let (depth_order, layers) = layers_by_depth(self.assemblers.iter_mut().map(|it| &mut it.assembler));
         Outcome {
             findings: self.book.findings(self.rules, self.facts.steps_are_ordinal),
-            series: self.store.into_series(),
-            facts: self.facts,
-            loss_history: self.loss_history,
+            series: self.store.all().to_vec(),
+            facts: self.facts.clone(),
+            loss_history: self.loss_history.clone(),
             notes,
             unmatched,
             depth_order,

@@ -79,9 +79,9 @@ impl Engine<'_> {
             binding.rules.iter_mut().for_each(|it| it.persistence.clear());
         }
         let checks = &state.checks;
-        self.book.rewind(step, |rule, subject| {
-            is_of_assembler(subject, index) && checks.iter().any(|it| it.serves(rule))
-        });
+        let is_served = |rule| checks.iter().any(|it| it.serves(rule));
+        self.book
+            .rewind(step, is_served, |subject| is_of_assembler(subject, index));
     }
 
     /// What these stream checks said of the attempt that ends here.
@@ -92,7 +92,7 @@ impl Engine<'_> {
             };
             state.persistence.clear();
             let concerned = state.rule;
-            self.book.rewind(step, |rule, _| rule == concerned);
+            self.book.rewind(step, |rule| rule == concerned, |_| true);
         }
     }
 

@@ -1,3 +1,5 @@
+//! The engine at restarts: what they replace, and what they leave alone.
+
 use super::{Engine, Outcome};
 use crate::model::{Family, Form, Profile, Quantity, Sample};
 use crate::rules::Rule;

@@ -1,3 +1,5 @@
+//! Two files of one run that log the same number, of which one is cut off or leaves NaN out.
+
 use std::collections::HashSet;
 
 use super::{StreamOutcome, join};

@@ -100,7 +100,9 @@ mod tests {
     fn joining_is_adding() {
         let values = [1.0, f64::NAN, -3.0, f64::INFINITY, 2.0, f64::NEG_INFINITY];
         let mut whole = Cell::default();
-        values.iter().for_each(|it| whole.add(*it));
+        for it in values {
+            whole.add(it);
+        }
         for split in 0..=values.len() {
             let (mut a, mut b) = (Cell::default(), Cell::default());
             values[..split].iter().for_each(|it| a.add(*it));

@@ -42,6 +42,12 @@ impl TailPool {
         Self::with_sizes(held_max, BLOCK_BYTES, POLL_BYTES_MAX)
     }
 
+    /// A pool for files that hand on one block per poll.
+    #[must_use]
+    pub fn block_by_block() -> Self {
+        Self::with_sizes(HELD_FILES_MAX, BLOCK_BYTES, BLOCK_BYTES as u64)
+    }
+
     pub(super) fn with_sizes(held_max: usize, block_bytes: usize, poll_bytes_max: u64) -> Self {
         Self {
             buffer: vec![0; block_bytes],

@@ -149,6 +149,42 @@ fn short_stacks_need_a_larger_ratio() {
 }
 
 #[test]
+fn a_trend_that_leads_out_of_the_format_is_told() {
+    let of = |quantity, norms: &[f64]| verdicts(&judge(&Net::weights(quantity, norms)));
+    // 300 layers of a chain of 1,000 before float32 overflows; NaN follows infinity.
+    let mut grows = geometric(1.0, 1.3, 1000);
+    grows[300..].fill(f64::INFINITY);
+    grows[400..].fill(f64::NAN);
+    assert_eq!(of(Quantity::ActivationNorm, &grows), ["exploding"]);
+    // Gradients that underflow at the input.
+    let mut shrinks = geometric(1e-38, 1.3, 1000);
+    shrinks[..700].fill(0.0);
+    shrinks
+        .iter_mut()
+        .skip(700)
+        .zip(0..)
+        .for_each(|(norm, k)| *norm = 1e-37 * 1.3_f64.powi(k));
+    assert_eq!(of(Quantity::GradNorm, &shrinks), ["vanishing"]);
+    // The other end was lost, or the middle: nobody can tell.
+    grows.reverse();
+    assert_eq!(
+        of(Quantity::GradNorm, &grows),
+        ["exploding"],
+        "the input end of gradients"
+    );
+    let mut falls = geometric(1.0, 1.0 / 1.3, 1000);
+    falls[300..].fill(f64::INFINITY);
+    assert_eq!(of(Quantity::ActivationNorm, &falls), ["abstain"]);
+    let mut broken = geometric(1.0, 1.3, 24);
+    broken[12] = f64::NAN;
+    assert_eq!(of(Quantity::ActivationNorm, &broken), ["abstain"]);
+    // A level profile with a NaN end has no trend.
+    let mut level = vec![1.0; 24];
+    level[20..].fill(f64::NAN);
+    assert_eq!(of(Quantity::ActivationNorm, &level), ["abstain"]);
+}
+
+#[test]
 fn zeros_and_subnormals_are_left_out_not_replaced() {
     // 8 frozen layers of 24 healthy ones: an epsilon would make this a slope of 4.65 per layer.
     let mut norms = vec![1.0; 24];

@@ -39,6 +39,7 @@ fn finding(rule: &str, severity: Severity, first_step: i64) -> Finding {
         remedy: Vec::new(),
         caused_by: None,
         is_superseded: false,
+        has_healed: false,
     }
 }
 

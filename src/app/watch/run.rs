@@ -1,0 +1,95 @@
+//! One run that is followed: its streams, and what was said of it.
+//!
+//! In: polls. Out: [`Notice`]s. Invariant: streams are joined as `audit` joins them, and only when one of them has
+//! something new to say.
+
+use std::path::{Path, PathBuf};
+
+use super::core::StreamKey;
+use super::file::Pools;
+use super::stream::LiveStream;
+use crate::alert::{Journal, Notice};
+use crate::app::pipeline::{report_of, shown_path};
+use crate::model::Problem;
+use crate::report::RunReport;
+use crate::rules::join;
+use crate::source::Polled;
+
+/// A followed run.
+pub(super) struct LiveRun<'r> {
+    name: String,
+    root: PathBuf,
+    pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
+    pub(super) journal: Journal,
+    /// The marks of the streams when they were last joined.
+    joined: Vec<(u64, u64)>,
+    /// Alarms of a log that was written anew wait for it to come as far again.
+    is_waiting: bool,
+    reach: Option<i64>,
+}
+
+impl LiveRun<'_> {
+    pub(super) fn new(name: &str, root: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            root: root.to_owned(),
+            streams: Vec::new(),
+            journal: Journal::default(),
+            joined: Vec::new(),
+            is_waiting: false,
+            reach: None,
+        }
+    }
+
+    pub(super) fn poll(&mut self, pools: &mut Pools, is_over: &dyn Fn() -> bool) -> Polled {
+        let mut polled = Polled::Idle;
+        for (_, stream) in &mut self.streams {
+            if is_over() {
+                return Polled::More;
+            }
+            polled = match (polled, stream.poll(pools)) {
+                (Polled::More, _) | (_, Polled::More) => Polled::More,
+                (Polled::Read, _) | (_, Polled::Read) => Polled::Read,
+                _ => Polled::Idle,
+            };
+        }
+        polled
+    }
+
+    /// What is to be said since the last time.
+    pub(super) fn news(&mut self) -> Vec<Notice> {
+        if self.streams.is_empty() || !self.streams.iter().all(|(_, it)| it.is_caught_up()) {
+            return Vec::new();
+        }
+        let marks: Vec<(u64, u64)> = self.streams.iter().map(|(_, it)| it.mark()).collect();
+        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let has_moved = self.is_waiting && reach != self.reach;
+        if marks == self.joined && !has_moved {
+            return Vec::new();
+        }
+        (self.joined, self.reach) = (marks, reach);
+        let joined = join(self.streams.iter_mut().map(|(_, it)| it.outcome_now()).collect());
+        let notices = self.journal.update(&self.name, &joined.findings, reach);
+        self.is_waiting = self.journal.is_waiting();
+        notices
+    }
+
+    pub(super) fn take_failures(&mut self) -> Vec<Problem> {
+        self.streams
+            .iter_mut()
+            .flat_map(|(_, it)| it.take_failures())
+            .collect()
+    }
+
+    pub(super) fn finish(mut self, pools: &mut Pools) -> (RunReport, Vec<Notice>) {
+        let shown = |path: &Path| shown_path(path, &self.root);
+        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let report = report_of(
+            &self.name,
+            self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),
+            None,
+        );
+        let notices = self.journal.update(&self.name, &report.findings, reach);
+        (report, notices)
+    }
+}

@@ -1,0 +1,164 @@
+//! Alarms of followed runs: for people one block per run and root cause, for programs one JSON object per line.
+//!
+//! In: [`Notice`]s and the time. Out: text, or lines of schema `gradwatch.watch/1`. Invariants: a consequence of an alarm
+//! that was said stands below its cause or, when it comes later, is left out of the text (never out of the JSON);
+//! nothing from a log reaches the terminal unescaped.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use super::escape::printable;
+use super::json::finding as finding_json;
+use super::text::{TextStyle, layer_names};
+use crate::alert::{News, Notice, Over};
+use crate::model::{Finding, Verdict};
+use crate::rules::words::thousands;
+
+/// Writes one JSON object per line.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_notices_json(notices: &[Notice], time: &str, out: &mut dyn Write) -> io::Result<()> {
+    for notice in notices {
+        let line = json!({
+            "schema": "gradwatch.watch/1",
+            "time": time,
+            "event": event(notice.news),
+            "reason": reason(notice.news),
+            "run": notice.run,
+            "fingerprint": notice.fingerprint.to_string(),
+            "consequence": notice.is_consequence,
+            "finding": finding_json(&notice.finding),
+        });
+        serde_json::to_writer(&mut *out, &line)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn event(news: News) -> &'static str {
+    match news {
+        News::Alarm => "alarm",
+        News::Worse => "worse",
+        News::Resolved(_) => "resolved",
+    }
+}
+
+fn reason(news: News) -> Option<&'static str> {
+    match news {
+        News::Alarm | News::Worse => None,
+        News::Resolved(Over::Healed) => Some("healed"),
+        News::Resolved(Over::Superseded) => Some("superseded"),
+        News::Resolved(Over::NotSeenAgain) => Some("not-seen-again"),
+    }
+}
+
+/// Writes one block per run and root cause.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_notices_text(
+    notices: &[Notice],
+    time: &str,
+    style: TextStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for notice in notices.iter().filter(|it| !it.is_consequence) {
+        match notice.news {
+            News::Alarm | News::Worse => {
+                write_alarm(notice, time, style, out)?;
+                let is_effect = |it: &&Notice| {
+                    it.is_consequence
+                        && it.run == notice.run
+                        && !matches!(it.news, News::Resolved(_))
+                        && it.finding.caused_by.as_deref() == Some(&notice.finding.rule)
+                };
+                for effect in notices.iter().filter(is_effect) {
+                    write_effect(&effect.finding, style, out)?;
+                }
+            }
+            News::Resolved(over) => write_resolved(notice, over, time, style, out)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_alarm(notice: &Notice, time: &str, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    let finding = &notice.finding;
+    let severity = style.severity(finding.severity);
+    let run = style.bold(&printable(&notice.run));
+    let worse = if notice.news == News::Worse {
+        ", worse than said before"
+    } else {
+        ""
+    };
+    let rank = finding
+        .rank
+        .map_or_else(String::new, |it| format!(", rank {it} only"));
+    writeln!(
+        out,
+        "{time} {severity} {run}: {}{}{rank}{worse}",
+        style.bold(&finding.rule),
+        since(finding)
+    )?;
+    writeln!(out, "    {}", printable(&finding.message))?;
+    // Up to three names stand in the sentence already.
+    if finding.layers.len() > 3 {
+        writeln!(
+            out,
+            "    {} {}",
+            style.dim("layers  "),
+            printable(&layer_names(&finding.layers))
+        )?;
+    }
+    if !finding.diagnosis.is_empty() {
+        writeln!(out, "    {} {}", style.dim("look at "), finding.diagnosis)?;
+    }
+    for (index, remedy) in finding.remedy.iter().enumerate() {
+        let label = if index == 0 { "do      " } else { "   or   " };
+        writeln!(out, "    {} {remedy}", style.dim(label))?;
+    }
+    Ok(())
+}
+
+fn write_effect(effect: &Finding, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
+    let message = printable(&effect.message);
+    writeln!(
+        out,
+        "    {} {}{}: {message}",
+        style.dim("leads to"),
+        effect.rule,
+        since(effect)
+    )
+}
+
+fn write_resolved(
+    notice: &Notice,
+    over: Over,
+    time: &str,
+    style: TextStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let why = match over {
+        Over::Healed => "it has healed",
+        Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
+        Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
+    };
+    let verdict = style.verdict_as(Verdict::Healthy, "resolved");
+    let (run, rule) = (
+        style.bold(&printable(&notice.run)),
+        style.bold(&notice.finding.rule),
+    );
+    writeln!(
+        out,
+        "{time} {verdict} {run}: {rule}{}: {why}",
+        since(&notice.finding)
+    )
+}
+
+fn since(finding: &Finding) -> String {
+    finding
+        .first_step
+        .map_or_else(String::new, |it| format!(" since step {}", thousands(it)))
+}
