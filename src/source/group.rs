@@ -86,6 +86,13 @@ fn lift_checkpoints(folders: Vec<Folder>) -> Vec<Folder> {
         if is_newer {
             newest.insert(parent, (step, changed, state));
         }
+        // A tokenizer's vocabulary lies there too, but what is plainly a log is one of its own.
+        let is_log =
+            |it: &LogFile| it.name != TRAINER_STATE && (is_event_file(&it.name) || is_canonical(&it.name));
+        let others: Vec<LogFile> = folder.files.into_iter().filter(is_log).collect();
+        if !others.is_empty() {
+            kept.insert(folder.parts, others);
+        }
     }
     for (parent, (_, _, state)) in newest {
         let files = kept.entry(parent).or_default();

@@ -141,6 +141,18 @@ fn the_newest_checkpoint_stands_for_all_in_the_parent() {
 }
 
 #[test]
+fn other_logs_beside_a_checkpoint_s_state_are_kept() {
+    let tree = Tree::of(&[
+        "m/checkpoint-10/trainer_state.json",
+        "m/checkpoint-10/metrics.jsonl",
+        "m/checkpoint-10/vocab.txt",
+        "m/checkpoint-20/trainer_state.json",
+    ]);
+    let kept = "m/checkpoint-10: m/checkpoint-10/metrics.jsonl";
+    assert_eq!(tree.runs(), ["m: m/checkpoint-20/trainer_state.json", kept]);
+}
+
+#[test]
 fn the_longer_of_the_final_and_the_newest_checkpoint_s_log_stays() {
     let tree = Tree::of(&["checkpoint-9/trainer_state.json", "trainer_state.json"]);
     assert_eq!(tree.runs(), [".: checkpoint-9/trainer_state.json"]);
