@@ -118,12 +118,6 @@ impl Store {
         &self.series
     }
 
-    /// All series, given away.
-    #[must_use]
-    pub fn into_series(self) -> Vec<SeriesInfo> {
-        self.series
-    }
-
     /// Values that were not taken because there were too many series.
     #[must_use]
     pub fn overflow(&self) -> u64 {
