@@ -20,6 +20,7 @@
 //! | [`rules`] | profiles and histories to findings; pure | model, stats, series, compare |
 //! | [`alert`] | findings over time to alarms: what is news, what is over | model |
 //! | [`report`] | findings and alarms to text, JSON and a page | model, series, stats, rules, alert |
+//! | [`deliver`] | bulletins to messages, and the messages to mail servers and other receivers | model, alert, report |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
@@ -31,6 +32,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod compare;
 pub mod decode;
+pub mod deliver;
 pub mod exit;
 pub mod extract;
 pub mod model;

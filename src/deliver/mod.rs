@@ -1,0 +1,39 @@
+//! Bulletins to messages, and the messages to those who are to hear of them.
+//!
+//! In: a bulletin; later the finished bytes of a message. Out: finished bytes for each address; what the receiver
+//! answered. Invariants: wording happens once, before anything is stored, so that a retry sends the same bytes; a
+//! receiver never decides what happens to a message, it only says what it was answered.
+
+/// A message with an address, finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// Which receiver takes it: `mail`, `alertmanager`, `webhook`, `command`.
+    pub receiver: &'static str,
+    /// The address within the receiver: a mail address, a URL, a command's name.
+    pub address: String,
+    /// What it is known by: for mail the Message-ID without its brackets. The same in every attempt.
+    pub name: String,
+    /// What is sent.
+    pub body: Vec<u8>,
+}
+
+/// What came of an attempt to deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It was taken.
+    Taken(String),
+    /// Not now (network, time limit, 4xx): try again later.
+    Later(String),
+    /// Never (5xx to this recipient or message): others may still be served.
+    Refused(String),
+    /// The receiver is set up wrongly (5xx to the connection or the password, a bad certificate, no TLS): keep the
+    /// message, tell the user.
+    Misconfigured(String),
+}
+
+/// One way to deliver.
+pub trait Receiver: Send {
+    /// Tries once, within the receiver's own time limit. Never panics; what went wrong is in the answer, which holds
+    /// no secret.
+    fn deliver(&mut self, parcel: &Parcel) -> Answer;
+}
