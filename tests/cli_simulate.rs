@@ -40,6 +40,14 @@ fn bad_numbers_are_named() {
         (&["-w", "inf"], "the weight must be a finite number"),
         (&["-b", "nan"], "must be a finite number, not NaN"),
         (&["-x", "nan", "--steps", "1"], "must be a finite number, not NaN"),
+        (
+            &["--steps", "3", "--learning-rate", "-1"],
+            "the learning rate must be 0 or more, not -1",
+        ),
+        (
+            &["--steps", "3", "--momentum=-0.1"],
+            "the momentum must be 0 or more, not -0.1",
+        ),
         (&["-w", "1,2", "-b", "1,2,3"], "2 weights do not go with 3 biases"),
         (&["--width", "4,0,4"], "a width is 0"),
         (&["--width", "8,4,8", "--block", "pre-norm"], "width"),
@@ -47,7 +55,6 @@ fn bad_numbers_are_named() {
             &["--learning-rate", "nan", "--steps", "1"],
             "the learning rate must be a finite number, not NaN",
         ),
-        (&["--steps", "3", "--looks", "4"], "cannot be used with"),
         (&["--as", "parquet"], "unknown log format `parquet`"),
     ] {
         refused(&[&["simulate"], args].concat(), words);
@@ -60,6 +67,199 @@ fn bad_numbers_are_named() {
         &["calibrate", "--false-alarm", "0"],
         "the false-alarm probability must be between 0 and 1",
     );
+}
+
+/// Every pair of flags of which one would win silently, and every flag that would change nothing.
+#[test]
+fn flags_that_contradict_each_other_are_refused() {
+    const MATRIX: &[&str] = &["--width", "4"];
+    let simulate: &[(&[&str], &str)] = &[
+        (
+            &["-n", "3", "--width", "4,5"],
+            "--layers 3 contradicts a --width of 1 layer: leave out one of the two",
+        ),
+        (
+            &["-n", "3", "-w", "1,2"],
+            "--layers 3 contradicts a --weight of 2 layers",
+        ),
+        (
+            &["-n", "2", "-b", "1,2,3"],
+            "--layers 2 contradicts a --bias of 3 layers",
+        ),
+        (
+            &["--block", "plain"],
+            "--block is for matrix chains: name a --width",
+        ),
+        (&["--init", "he"], "--init is for matrix chains"),
+        (&["--gain", "2"], "--gain is for matrix chains"),
+        (&["--bias-sd", "2"], "--bias-sd is for matrix chains"),
+        (&["--activation", "relu"], "--activation is for matrix chains"),
+        (
+            &["--batch", "2"],
+            "--batch changes nothing: a scalar chain sees one sample",
+        ),
+        (&["--batch", "2", "--steps", "3"], "--batch changes nothing"),
+        (&["--looks", "3"], "--looks changes nothing without --out"),
+        (&["--as", "csv"], "--as changes nothing without --out"),
+        (
+            &["--learning-rate", "1"],
+            "--learning-rate changes nothing without training",
+        ),
+        (
+            &["--momentum", "1"],
+            "--momentum changes nothing without training",
+        ),
+        (
+            &["--weight-decay", "1"],
+            "--weight-decay changes nothing without training",
+        ),
+        (&["--clip", "1"], "--clip changes nothing without training"),
+        (
+            &["--freeze-biases"],
+            "--freeze-biases changes nothing without training",
+        ),
+        (
+            &["--bad-step", "1"],
+            "--bad-step changes nothing without training",
+        ),
+        (
+            &["--steps", "3", "--bad-factor", "2"],
+            "--bad-factor changes nothing without --bad-step",
+        ),
+        (
+            &["--steps", "3", "--bad-step", "3"],
+            "--bad-step 3 never comes: --steps 3 ends with step 2",
+        ),
+        (
+            &["--out", "never-made", "--bad-step", "40"],
+            "--bad-step 40 never comes: --looks 40 ends with step 39",
+        ),
+        (&["--steps", "0"], "--steps 0 asks for nothing"),
+        (
+            &["--out", "never-made", "--looks", "0"],
+            "--looks 0 asks for nothing",
+        ),
+        (
+            &["--out", "never-made", "--steps", "3", "--looks", "4"],
+            "--looks is the number of looks at an untrained",
+        ),
+    ];
+    for (args, words) in simulate {
+        refused(&[&["simulate"], *args].concat(), words);
+    }
+    for (args, flag) in [
+        (["-w", "1"], "--weight"),
+        (["-b", "1"], "--bias"),
+        (["-x", "1"], "--input"),
+        (["-t", "1"], "--target"),
+    ] {
+        let words = format!("{flag} is for scalar chains, and --width makes a matrix chain");
+        refused(&[&["simulate"], MATRIX, &args].concat(), &words);
+    }
+    assert!(!Path::new("never-made").exists());
+    // What says the same twice is no contradiction.
+    for args in [
+        &["-n", "1", "--width", "4,5"][..],
+        &["-n", "2", "-w", "1,2"],
+        &["--steps", "3", "--bad-step", "2"],
+    ] {
+        assert_eq!(
+            gradwatch(&[&["simulate"], args].concat()).status.code(),
+            Some(0),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn flags_of_calibrate_and_compare_are_checked_alike() {
+    let calibrate: &[(&[&str], &str)] = &[
+        (
+            &["-n", "3", "--width", "4,5,6"],
+            "--layers 3 contradicts a --width of 2 layers",
+        ),
+        (
+            &["--shipped", "--width", "8"],
+            "--width has no effect on --shipped",
+        ),
+        (
+            &["--shipped", "--dtype", "float16"],
+            "--dtype has no effect on --shipped",
+        ),
+        (
+            &["--shipped", "--looks", "8"],
+            "--looks has no effect on --shipped",
+        ),
+        (
+            &["--shipped", "--false-alarm", "0.1"],
+            "--false-alarm has no effect on --shipped",
+        ),
+        (
+            &["--shipped", "--format", "json"],
+            "--format has no effect on --shipped",
+        ),
+        (&["--shipped", "--out", "x"], "--out has no effect on --shipped"),
+        (&["--shipped", "--from", "x"], "--from has no effect on --shipped"),
+        (&["--shipped", "--repetitions", "9"], "must be at least 50, not 9"),
+        (
+            &["--from", "x", "--layers", "8"],
+            "--layers describes networks to simulate, and --from reads logs",
+        ),
+        (
+            &["--from", "x", "--gain", "2"],
+            "--gain describes networks to simulate",
+        ),
+        (
+            &["--from", "x", "--seed", "2"],
+            "--seed describes networks to simulate",
+        ),
+        (
+            &["--from", "x", "--repetitions", "99"],
+            "--repetitions describes networks to simulate",
+        ),
+        (
+            &["--from", "x", "--false-alarm", "2"],
+            "the false-alarm probability must be between 0 and 1",
+        ),
+        (
+            &["--from", "x", "--looks", "0"],
+            "the number of looks must be at least 1, not 0",
+        ),
+        (
+            &["--false-alarm", "-1"],
+            "the false-alarm probability must be between 0 and 1",
+        ),
+        (
+            &["--repetitions", "2000000"],
+            "must be at most 1000000, not 2000000",
+        ),
+        (
+            &["-n", "4", "--width", "4", "--gain", "0", "--repetitions", "60"],
+            "the number of networks without a zero or non-finite norm must be at least 50, not 0",
+        ),
+        (&["--batch", "0"], "the batch is 0, expected 1 to"),
+        (
+            &["--bias-sd", "-1"],
+            "the standard deviation of the biases must be 0 or more, not -1",
+        ),
+    ];
+    for (args, words) in calibrate {
+        refused(&[&["calibrate"], *args].concat(), words);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let path = run.to_str().unwrap();
+    assert_eq!(
+        gradwatch(&["simulate", "-n", "3", "--out", path]).status.code(),
+        Some(0)
+    );
+    refused(
+        &["compare", path, path],
+        "are the same files: name another run as the baseline",
+    );
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&run, &link).unwrap();
+    refused(&["compare", path, link.to_str().unwrap()], "are the same files");
 }
 
 fn names(dir: &Path) -> Vec<String> {

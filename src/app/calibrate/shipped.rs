@@ -5,13 +5,15 @@
 
 use std::io::Write;
 
-use super::CalibrateFailure;
+use crate::app::chain::ChainFailure;
 use crate::calibrate::{
-    DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, shipped_ensembles, shipped_row,
+    DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, check_repetitions, shipped_ensembles,
+    shipped_row,
 };
 use crate::rules::builtin;
 
-pub(super) fn print(repetitions: u32, seed: u64, out: &mut dyn Write) -> Result<(), CalibrateFailure> {
+pub(super) fn print(repetitions: u32, seed: u64, out: &mut dyn Write) -> Result<(), ChainFailure> {
+    check_repetitions(repetitions)?;
     let rule = shipped_rule()?;
     writeln!(
         out,
@@ -50,10 +52,10 @@ pub(super) fn print(repetitions: u32, seed: u64, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
-fn shipped_rule() -> Result<DepthRule, CalibrateFailure> {
+fn shipped_rule() -> Result<DepthRule, ChainFailure> {
     let rule = builtin()
         .find("vanishing-gradients")
-        .ok_or_else(|| CalibrateFailure::Logs("no shipped depth rule".to_owned()))?;
+        .ok_or_else(|| ChainFailure::Logs("no shipped depth rule".to_owned()))?;
     let get = |name| rule.params.get(name);
     Ok(DepthRule {
         ratio_per_layer: get("ratio_per_layer"),
