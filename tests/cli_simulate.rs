@@ -328,6 +328,199 @@ fn a_full_standard_output_is_an_error() {
     }
 }
 
+/// The commands that write, each with `TARGET` for the place.
+const WRITERS: [&[&str]; 3] = [
+    &["simulate", "-n", "60", "--steps", "400", "--out", "TARGET"],
+    &[
+        "simulate", "-n", "60", "--steps", "400", "--as", "csv", "--out", "TARGET",
+    ],
+    &[
+        "calibrate",
+        "-n",
+        "4",
+        "--width",
+        "4",
+        "--repetitions",
+        "50",
+        "--out",
+        "TARGET",
+    ],
+];
+
+fn at<'a>(command: &[&'a str], target: &'a Path) -> Vec<&'a str> {
+    let target = target.to_str().unwrap();
+    command
+        .iter()
+        .map(|it| if *it == "TARGET" { target } else { it })
+        .collect()
+}
+
+/// Below a file nobody may make anything, root neither.
+#[test]
+fn a_place_below_a_file_is_refused_and_left_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "data").unwrap();
+    for command in WRITERS {
+        refused(&at(command, &file.join("below/run")), "nothing was left there");
+        refused(&at(command, &file), "cannot write");
+    }
+    fs::create_dir(dir.path().join("taken.toml")).unwrap();
+    refused(
+        &at(WRITERS[2], &dir.path().join("taken.toml")),
+        "cannot write rule file",
+    );
+    let mut found = names(dir.path());
+    found.sort();
+    assert_eq!(
+        (found, fs::read(&file).unwrap()),
+        (vec!["file".into(), "taken.toml".into()], b"data".to_vec())
+    );
+}
+
+/// Runs a command with a file system of its own on `TARGET`'s parent, in a mount namespace; gives its status, what it
+/// said, and what it left there. `None`, with a word, where namespaces cannot be made.
+#[cfg(target_os = "linux")]
+fn on_file_system(options: &str, command: &[&str]) -> Option<(i32, String, String)> {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("run");
+    let script = "mount -t tmpfs -o \"$1\" none \"$2\" || exit 77; shift; cd \"$1\"; shift; \
+                  \"$@\" 2>&1; status=$?; echo; ls -A . ; exit $status";
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh", options])
+        .arg(dir.path())
+        .arg(env!("CARGO_BIN_EXE_gradwatch"))
+        .args(at(command, &target))
+        .output();
+    let output = match output {
+        Ok(output) if output.status.code() != Some(77) && !output.stdout.is_empty() => output,
+        _ => {
+            eprintln!("skipped: no mount namespace can be made here");
+            return None;
+        }
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (said, left) = text.split_once("\n\n").unwrap_or((text.as_str(), ""));
+    Some((
+        output.status.code().unwrap(),
+        said.to_owned(),
+        left.trim().to_owned(),
+    ))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_is_one_sentence_and_leaves_nothing() {
+    // 16 blocks: the runs have 400 steps of 60 layers. The rule file is smaller than a block: no inode is left for it.
+    for (command, options) in WRITERS.iter().zip(["size=64k", "size=64k", "nr_inodes=1"]) {
+        let Some((status, said, left)) = on_file_system(options, command) else {
+            return;
+        };
+        assert_eq!(status, 2, "{command:?}: {said}");
+        assert!(
+            said.starts_with("gradwatch: cannot write")
+                && said.contains("No space left")
+                && said.lines().count() == 1,
+            "{command:?}: {said}"
+        );
+        assert_eq!(left, "", "{command:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_place_is_one_sentence() {
+    for command in WRITERS {
+        let Some((status, said, left)) = on_file_system("ro", command) else {
+            return;
+        };
+        assert_eq!((status, left.as_str()), (2, ""), "{command:?}: {said}");
+        assert!(
+            said.starts_with("gradwatch: cannot write")
+                && said.contains("Read-only")
+                && said.lines().count() == 1,
+            "{command:?}: {said}"
+        );
+    }
+}
+
+/// Killed in the middle of writing: the run's own name is not there, and what is left says what it is and is not
+/// taken for a log.
+#[cfg(unix)]
+#[test]
+fn a_killed_writer_leaves_only_what_is_named_partial() {
+    for format in ["tensorboard", "jsonl"] {
+        for exists in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let target = dir.path().join("run");
+            let mut place = dir.path();
+            if exists {
+                fs::create_dir(&target).unwrap();
+                place = &target;
+            }
+            let mut child = Command::new(env!("CARGO_BIN_EXE_gradwatch"))
+                .args([
+                    "simulate",
+                    "-n",
+                    "50",
+                    "--steps",
+                    "100000000",
+                    "--as",
+                    format,
+                    "--out",
+                ])
+                .arg(&target)
+                .spawn()
+                .unwrap();
+            let is_writing = || {
+                let mut files = walk(place);
+                files.retain(|it| fs::metadata(it).is_ok_and(|it| it.len() > 0));
+                !files.is_empty()
+            };
+            while !is_writing() && child.try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let left = names(place);
+            assert!(
+                left.len() == 1 && left[0].starts_with('.') && left[0].contains(".gradwatch-partial-"),
+                "{left:?}"
+            );
+            assert!(
+                !walk(place)
+                    .iter()
+                    .any(|it| it.to_str().unwrap().contains("tfevents"))
+                    || !exists
+            );
+            let audit = gradwatch(&["audit", dir.path().to_str().unwrap()]);
+            assert_eq!(audit.status.code(), Some(3), "a part of a run was read");
+            if !exists {
+                assert_eq!(
+                    gradwatch(&["simulate", "--out", target.to_str().unwrap()])
+                        .status
+                        .code(),
+                    Some(0)
+                );
+            }
+        }
+    }
+}
+
+/// All files below a directory.
+fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .flat_map(|it| {
+            if it.path().is_dir() {
+                walk(&it.path())
+            } else {
+                vec![it.path()]
+            }
+        })
+        .collect()
+}
+
 #[test]
 fn healthy_logs_are_calibrated_from() {
     let dir = tempfile::tempdir().unwrap();

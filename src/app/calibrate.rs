@@ -75,8 +75,8 @@ fn spec_of(args: &CalibrateArgs) -> Result<CalibrateSpec, ChainFailure> {
 
 /// Writes beside the target and links it into place, so that neither a half file nor another's file is lost.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
+    let shown = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!(".{shown}.gradwatch-partial-{}", std::process::id());
     let temporary = path.with_file_name(name);
     let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     let written = file
