@@ -200,6 +200,10 @@ fn flags_of_calibrate_and_compare_are_checked_alike() {
         ),
         (&["--shipped", "--out", "x"], "--out has no effect on --shipped"),
         (&["--shipped", "--from", "x"], "--from has no effect on --shipped"),
+        (
+            &["--shipped", "--layers", "9"],
+            "--shipped has tables for 8, 16, 32, 64, 128 layers",
+        ),
         (&["--shipped", "--repetitions", "9"], "must be at least 50, not 9"),
         (
             &["--from", "x", "--layers", "8"],

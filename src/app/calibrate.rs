@@ -40,7 +40,7 @@ pub fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, Chai
         });
     }
     if args.shipped {
-        shipped::print(args.repetitions(), args.seed(), out)?;
+        shipped::print(args.repetitions(), args.seed(), args.ensemble.layers, out)?;
         return Ok(ExitStatus::Clean);
     }
     if !args.from.is_empty() {

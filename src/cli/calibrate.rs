@@ -35,8 +35,9 @@ pub struct CalibrateArgs {
     #[arg(short, long)]
     pub out: Option<PathBuf>,
 
-    /// Measure the shipped depth rule instead: false alarms and power over four ensembles, two widths and five
-    /// depths, as the Markdown table of docs/calibration.md. Takes --repetitions and --seed.
+    /// Measure the shipped depth rules instead: false alarms and power over several ensembles and depths, at one
+    /// profile and over whole runs, as the Markdown tables of docs/calibration.md. Takes --repetitions and --seed, and
+    /// --layers for the rows of one depth.
     #[arg(long)]
     pub shipped: bool,
 

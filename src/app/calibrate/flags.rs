@@ -8,7 +8,7 @@ use crate::cli::CalibrateArgs;
 
 const OF_ENSEMBLE: &str = "describes networks to simulate, and --from reads logs: leave out one of the two";
 const OF_SHIPPED: &str =
-    "has no effect on --shipped, whose ensembles are fixed: it takes --repetitions and --seed";
+    "has no effect on --shipped, whose ensembles are fixed: it takes --repetitions, --seed and --layers";
 
 /// Refuses flags that contradict each other.
 pub(super) fn check(args: &CalibrateArgs) -> Result<(), ChainFailure> {
@@ -27,7 +27,7 @@ pub(super) fn check(args: &CalibrateArgs) -> Result<(), ChainFailure> {
     let ensemble = args.ensemble.flags();
     let mut uses = Vec::new();
     uses.extend(judged.map(|(flag, given)| (flag, given, !is_shipped, OF_SHIPPED)));
-    uses.extend(ensemble.map(|(flag, given)| (flag, given, !is_shipped, OF_SHIPPED)));
+    uses.extend(ensemble.map(|(flag, given)| (flag, given, !is_shipped || flag == "--layers", OF_SHIPPED)));
     uses.extend(ensemble.map(|(flag, given)| (flag, given, !is_from, OF_ENSEMBLE)));
     uses.extend(simulated.map(|(flag, given)| (flag, given, !is_from, OF_ENSEMBLE)));
     refuse_useless(&uses)
