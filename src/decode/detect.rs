@@ -95,7 +95,9 @@ fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
     json(&plain, &lines, path, is_utf16)
         .or_else(|| {
             let is_expected = has_extension(path, &["csv", "tsv"]);
-            looks_like_a_table(&lines.complete, plain.ends_with(b"\n"), is_expected).then(|| make_csv(path))
+            let is_table = looks_like_a_table(&lines.complete, plain.ends_with(b"\n"), is_expected)
+                || is_expected && looks_like_a_table(&lines.cut_header(), true, true);
+            is_table.then(|| make_csv(path))
         })
         .unwrap_or_else(|| Opened::Decoder(text()))
 }
@@ -258,6 +260,16 @@ impl<'a> Lines<'a> {
             complete: all,
             is_cut,
         }
+    }
+
+    /// The whole names in a first line that is longer than the head: a table with thousands of columns.
+    fn cut_header(&self) -> Vec<&'a [u8]> {
+        let last = self.first.iter().rposition(|b| matches!(b, b',' | b'\t' | b';'));
+        let names = last.and_then(|last| self.first.get(..last));
+        names
+            .filter(|_| self.is_cut && self.complete.is_empty())
+            .into_iter()
+            .collect()
     }
 }
 

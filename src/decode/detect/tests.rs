@@ -151,3 +151,17 @@ fn nothing_yet_is_empty() {
         "csv"
     );
 }
+
+/// A header of 5,000 columns is longer than the head that is looked at.
+#[test]
+fn a_table_is_known_by_a_header_that_is_cut() {
+    let columns: Vec<String> = (0..5_000)
+        .map(|k| format!("weight_norm/layers.{k}.weight"))
+        .collect();
+    let header = format!("step,loss,{}\n", columns.join(","));
+    assert!(header.len() > super::HEAD_BYTES_MAX);
+    assert_eq!(kind(header.as_bytes(), "metrics.csv"), "csv");
+    assert_eq!(kind(header.as_bytes(), "metrics.log"), "text");
+    let prose = "no header, ".repeat(10_000);
+    assert_eq!(kind(prose.as_bytes(), "notes.csv"), "text");
+}
