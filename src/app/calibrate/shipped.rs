@@ -21,7 +21,7 @@ mod tests;
 use runs::{HIGH_GAINS, LOW_GAINS, Measured, When};
 
 /// Depths and width of the whole runs, whose weights are built.
-const RUN_DEPTHS: [usize; 3] = [8, 32, 64];
+const RUN_DEPTHS: [usize; 2] = [8, 32];
 const RUN_WIDTH: usize = 64;
 /// Those of the ensembles that can be trained: all but the pre-norm one.
 const RUN_ENSEMBLES: usize = 3;
