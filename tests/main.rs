@@ -14,4 +14,5 @@ mod pages;
 mod simulated;
 mod support;
 mod tidy;
+mod walkthrough;
 mod watch;

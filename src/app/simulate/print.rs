@@ -237,7 +237,8 @@ fn regimes(chain: &ScalarChain, out: &mut dyn Write) -> io::Result<()> {
     let fixed_point = if w == 1.0 {
         String::new()
     } else {
-        format!(" = {:.6}", b / (1.0 - w))
+        // Adding 0 takes the sign from a zero.
+        format!(" = {:.6}", b / (1.0 - w) + 0.0)
     };
     let (below, above) = if w.abs() < 1.0 {
         (fixed_point.as_str(), "")
