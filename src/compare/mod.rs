@@ -112,10 +112,10 @@ fn standing(
             Standing::TroubleToo
         }
         Some(loss) if loss.is_worse() => Standing::Worse,
-        Some(_) if has_frozen() || is_at_rest(&baseline.portrait, layers) => Standing::NotTraining,
-        Some(_) => Standing::Undecided,
-        None if has_frozen() => Standing::NotTraining,
-        None => Standing::Undecided,
+        _ if has_frozen() || loss.is_some() && is_at_rest(&baseline.portrait, layers) => {
+            Standing::NotTraining
+        }
+        _ => Standing::Undecided,
     }
 }
 
