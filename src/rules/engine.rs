@@ -204,12 +204,12 @@ impl<'r> Engine<'r> {
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point = Point {
-            step: sample.step,
-            wall_time: sample.wall_time,
-            value: sample.value,
-            resolution: sample.form.resolution(),
-        };
+        let point = Point::new(
+            sample.step,
+            sample.wall_time,
+            sample.value,
+            sample.form.resolution(),
+        );
         self.judge_point(id, &point);
         self.collect(id, &point);
     }

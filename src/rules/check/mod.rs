@@ -92,8 +92,24 @@ pub struct Point {
     pub wall_time: Option<f64>,
     /// The value; NaN and infinity are data.
     pub value: f64,
+    /// Its natural logarithm, which several checks of a series need: NaN below zero, -infinity at zero.
+    pub ln: f64,
     /// Smallest step of the printed decimals, 0 when not limited.
     pub resolution: f64,
+}
+
+impl Point {
+    /// A point; its logarithm is taken once.
+    #[must_use]
+    pub fn new(step: i64, wall_time: Option<f64>, value: f64, resolution: f64) -> Self {
+        Self {
+            step,
+            wall_time,
+            value,
+            ln: value.ln(),
+            resolution,
+        }
+    }
 }
 
 /// What a check says of one point or profile.

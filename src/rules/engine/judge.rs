@@ -168,6 +168,9 @@ impl Engine<'_> {
     }
 
     pub(super) fn take_stream_judgements(&mut self, index: usize, judged: &mut Vec<Judged>) {
+        if judged.is_empty() {
+            return;
+        }
         let state = &mut self.stream_checks[index];
         let rule = &self.rules[state.rule];
         for Judged {
