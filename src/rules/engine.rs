@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::book::Book;
 use super::check::{
-    Build, Context, Judged, Judgement, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
@@ -204,14 +204,8 @@ impl<'r> Engine<'r> {
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point = Point::new(
-            sample.step,
-            sample.wall_time,
-            sample.value,
-            sample.form.resolution(),
-        );
-        self.judge_point(id, &point);
-        self.collect(id, &point);
+        self.judge_point(id, sample);
+        self.collect(id, sample);
     }
 
     /// Takes a line of text.
