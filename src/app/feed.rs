@@ -455,7 +455,8 @@ impl Target for VecDeque<Held> {
             Mark::OrdinalSteps => HeldMark::OrdinalSteps,
             Mark::EpochSteps => HeldMark::EpochSteps,
             Mark::Finished => HeldMark::Finished,
-            Mark::FieldMissing { .. } => return,
+            // Nothing that is merged holds lines of several ranks.
+            Mark::FieldMissing { .. } | Mark::Rank(_) => return,
         }));
     }
 }
