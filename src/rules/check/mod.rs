@@ -18,12 +18,14 @@ pub mod layer_outlier;
 pub mod learning_rate;
 pub mod log_integrity;
 pub mod log_pattern;
+pub mod loss_scale;
 pub mod masked;
 pub mod no_progress;
 pub mod non_finite;
 #[cfg(test)]
 mod profile_fixture;
 pub mod registry;
+pub mod skipped_steps;
 pub mod spike;
 pub mod stall;
 #[cfg(test)]
