@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod baseline;
 pub mod calibrate;
+pub mod chain;
 mod chain_case;
 pub mod compare;
 pub mod feed;

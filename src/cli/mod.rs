@@ -10,11 +10,13 @@ use crate::model::{Quantity, Severity};
 
 mod calibrate;
 mod compare;
+mod ensemble;
 mod simulate;
 mod watch;
 
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
+pub use ensemble::EnsembleArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
 pub use watch::WatchArgs;
 

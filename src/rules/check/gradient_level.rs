@@ -16,7 +16,7 @@
 //!   items leaves sqrt N, but a chain whose output explodes has J of about its output. Measured at the start:
 //!   at most 6 in healthy runs (sum reduction included), 2e3 to 6e15 in exploding chains.
 
-use super::depth_view::is_expert;
+use super::depth_view::{all_slots, is_expert};
 use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Profile, Quantity, Severity, Slot};
@@ -283,13 +283,9 @@ impl GradientLevel {
         if logs < self.bounds.logs {
             return Judgement::Abstain;
         }
-        let slots = profile
-            .groups
-            .iter()
-            .flat_map(|group| group.members.iter().copied());
         Judgement::Bad(
             Observation::new("vanishing", 0.0, self.bounds.tiny.exp())
-                .slots(slots.collect())
+                .slots(all_slots(profile))
                 .word("how", "exactly zero in most layers"),
         )
     }
@@ -409,12 +405,7 @@ impl GradientLevel {
         self.learn(profile.step, level, unscaled);
         self.observation(level, drift, context)
             .map_or(Judgement::Good, |observation| {
-                let slots = profile
-                    .groups
-                    .iter()
-                    .flat_map(|group| group.members.iter().copied())
-                    .collect();
-                Judgement::Bad(observation.slots(slots))
+                Judgement::Bad(observation.slots(all_slots(profile)))
             })
     }
 }
