@@ -12,7 +12,7 @@ mod deflate;
 mod zstd;
 
 use super::detect::{Opened, open_plain};
-use super::{Decode, Sink, Tally};
+use super::{Decode, Settled, Sink, Tally};
 use crate::model::{Mark, Problem, Sample, TextLine};
 use deflate::Deflate;
 use zstd::Zstd;
@@ -108,6 +108,13 @@ impl Decode for Unpacker {
         if !self.is_damaged && !self.unpack.is_at_an_end() {
             let what = format!("the {} data ends early: what is there is read", self.name);
             sink.problem(Problem::lost(self.n_read, 0, what));
+        }
+    }
+
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        match &mut self.inside {
+            Inside::Decoder(decoder) => decoder.settle(&mut Decompressed { sink }),
+            _ => Settled::Whole,
         }
     }
 
