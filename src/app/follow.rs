@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, Settled, Sink, Tally, open};
+use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, OwnPatterns, Settled, Sink, Tally, open_reading};
 use crate::model::Problem;
 use crate::source::{Change, Polled, Tail, TailPool};
 
@@ -50,6 +50,7 @@ pub struct Follower {
 /// What the file was recognised as, and its decoder if there is one.
 struct Reader {
     path: String,
+    patterns: OwnPatterns,
     opened: Opened,
     /// Name of the answer; two answers with one name mean the same decoder.
     name: &'static str,
@@ -63,10 +64,17 @@ impl Follower {
     /// Follows the file at `path` from its first byte; it need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::reading(path, OwnPatterns::default())
+    }
+
+    /// As [`Self::new`], with a user's own line patterns.
+    #[must_use]
+    pub fn reading(path: impl Into<PathBuf>, patterns: OwnPatterns) -> Self {
         let tail = Tail::new(path);
         let path = tail.path().to_string_lossy().into_owned();
         let reader = Reader {
             path,
+            patterns,
             opened: Opened::Empty,
             name: "",
             head_bytes: 0,
@@ -245,7 +253,7 @@ impl Reader {
     /// Recognises the file by its first bytes; true when the answer is another one than before.
     fn recognise(&mut self, head: &[u8]) -> bool {
         self.head_bytes = head.len() as u64;
-        let opened = open(head, &self.path);
+        let opened = open_reading(head, &self.path, &self.patterns);
         let name = name_of(&opened);
         let is_other = name != self.name;
         if is_other {

@@ -43,8 +43,9 @@ pub mod wandb;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
-pub use detect::{HEAD_BYTES_MAX, Opened, open};
+pub use detect::{HEAD_BYTES_MAX, Opened, open, open_reading};
 pub use event::EventDecoder;
+pub use text::own::OwnPatterns;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {
