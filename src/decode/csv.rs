@@ -222,7 +222,8 @@ pub(super) fn looks_like_a_table(lines: &[&[u8]], is_ended: bool, is_expected: b
         .copied()
         .map(trimmed)
         .skip_while(|line| line.starts_with(b"#"));
-    let Some(first) = lines.next() else {
+    // Colours hold semicolons enough for many columns.
+    let Some(first) = lines.next().filter(|it| memchr::memchr(b'\x1b', it).is_none()) else {
         return false;
     };
     let mut keys = Keys::default();

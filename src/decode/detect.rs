@@ -292,15 +292,16 @@ fn json(head: &[u8], lines: &Lines<'_>, path: &str, is_utf16: bool) -> Option<Op
         })
     };
     let n_objects = lines.complete.iter().filter(|line| is_row(line)).count();
+    let is_list = |line: &&&[u8]| line.starts_with(b"[") && is_whole_value(line);
+    let n_lists = lines.complete.iter().filter(is_list).count();
     let is_one_line = lines.complete.len() <= 1;
     match lines.first.first()? {
         // A single line may be a document or the first row of a log: the document decoder reads both.
         b'{' if is_one_line && n_objects == 1 && has_extension(path, &["json"]) => Some(document()),
+        // The first line is whole, and most others are: the last may be cut, and one may be damaged.
         b'[' if lines.complete.len() > 1
-            && lines
-                .complete
-                .iter()
-                .all(|l| l.starts_with(b"[") && is_whole_value(l)) =>
+            && is_whole_value(lines.first)
+            && n_lists * 2 >= lines.complete.len() =>
         {
             Some(Opened::Decoder(Box::new(ClearmlDecoder::new())))
         }

@@ -198,7 +198,6 @@ impl Reader {
     fn message(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) {
         let before = self.records;
         let is_read = self.epoch(message.text, place, sink)
-            || (self.last_name == Some(KEYVALUE_NAME) && self.any_record(message.text, place, sink))
             || self.known(message, place, sink)
             || self.structured(message, place, sink)
             || self.any_record(message.text, place, sink);
