@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, Sink, Tally, open};
+use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, OwnPatterns, Settled, Sink, Tally, open_reading};
 use crate::model::Problem;
 use crate::source::{Change, Polled, Tail, TailPool};
 
@@ -50,24 +50,35 @@ pub struct Follower {
 /// What the file was recognised as, and its decoder if there is one.
 struct Reader {
     path: String,
+    patterns: OwnPatterns,
     opened: Opened,
     /// Name of the answer; two answers with one name mean the same decoder.
     name: &'static str,
     /// Bytes of the head that the format was recognised by.
     head_bytes: u64,
+    /// Bytes that were given in an order that only these bytes have: what follows may belong before them.
+    settled_bytes: Option<u64>,
 }
 
 impl Follower {
     /// Follows the file at `path` from its first byte; it need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::reading(path, OwnPatterns::default())
+    }
+
+    /// As [`Self::new`], with a user's own line patterns.
+    #[must_use]
+    pub fn reading(path: impl Into<PathBuf>, patterns: OwnPatterns) -> Self {
         let tail = Tail::new(path);
         let path = tail.path().to_string_lossy().into_owned();
         let reader = Reader {
             path,
+            patterns,
             opened: Opened::Empty,
             name: "",
             head_bytes: 0,
+            settled_bytes: None,
         };
         Self { tail, reader }
     }
@@ -119,7 +130,48 @@ impl Follower {
         {
             self.tail.reread_from(offset);
         }
+        if polled != Polled::More {
+            self.settle(sink);
+        }
         polled
+    }
+
+    /// Gives what is held back to be put in order. A table sorted by layer is read again as a whole once it has grown
+    /// by a quarter, so that reading again costs a constant factor.
+    fn settle(&mut self, sink: &mut dyn FollowSink) {
+        let fed = self.tail.offset();
+        let Some(decoder) = self.reader.decoder() else {
+            return;
+        };
+        let is_due = match decoder.settle(sink) {
+            Settled::Whole => return,
+            Settled::SoFar => {
+                let settled = *self.reader.settled_bytes.get_or_insert(fed);
+                fed > settled + settled / 4
+            }
+            Settled::Void => true,
+        };
+        if is_due && self.read_again(sink) {
+            self.reader.settled_bytes = Some(fed);
+            if let Some(decoder) = self.reader.decoder() {
+                decoder.settle(sink);
+            }
+        }
+    }
+
+    /// Feeds all that was read of the file to a fresh decoder.
+    fn read_again(&mut self, sink: &mut dyn FollowSink) -> bool {
+        let fed = self.tail.offset();
+        let Some(head) = read_head(self.tail.path(), fed) else {
+            return false;
+        };
+        self.reader.name = "";
+        self.reader.recognise(&head);
+        sink.news(FileNews::Recognised);
+        if let Some(decoder) = self.reader.decoder() {
+            feed_again(self.tail.path(), fed, decoder, sink);
+        }
+        true
     }
 
     /// Whether the file is surely no log that can be read. It is read again when it has become shorter.
@@ -151,6 +203,9 @@ impl Follower {
     pub fn finish(&mut self, sink: &mut dyn FollowSink) {
         if self.tail.offset() > self.reader.head_bytes && self.reader.head_bytes < HEAD_BYTES_MAX as u64 {
             self.look_again(sink);
+        }
+        if self.reader.settled_bytes.take().is_some() {
+            self.read_again(sink);
         }
         if let Some(decoder) = self.reader.decoder() {
             decoder.finish(sink);
@@ -184,6 +239,7 @@ impl Reader {
                     decoder.finish(sink);
                 }
                 (self.opened, self.name, self.head_bytes) = (Opened::Empty, "", 0);
+                self.settled_bytes = None;
                 sink.problem(rewritten(read_bytes, unread_bytes));
                 sink.news(FileNews::Rewritten);
             }
@@ -197,7 +253,7 @@ impl Reader {
     /// Recognises the file by its first bytes; true when the answer is another one than before.
     fn recognise(&mut self, head: &[u8]) -> bool {
         self.head_bytes = head.len() as u64;
-        let opened = open(head, &self.path);
+        let opened = open_reading(head, &self.path, &self.patterns);
         let name = name_of(&opened);
         let is_other = name != self.name;
         if is_other {

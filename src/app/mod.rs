@@ -11,7 +11,9 @@ mod chain_case;
 pub mod compare;
 pub mod feed;
 pub mod follow;
+mod in_force;
 mod order;
+pub mod own_patterns;
 pub mod pipeline;
 pub mod record;
 pub mod rule_harness;
@@ -25,6 +27,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+pub use in_force::InForce;
 
 use crate::cli::{Cli, Command};
 use crate::exit::ExitStatus;

@@ -23,7 +23,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::audit::{status, text_style};
-use super::rule_set;
+use super::{InForce, own_patterns, rule_set};
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
 use crate::exit::ExitStatus;
@@ -52,7 +52,8 @@ pub enum LoopInput {
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let mut watch = Watch::new(&args.paths, &rules.rules);
+    let patterns = own_patterns::compiled(&rules)?;
+    let mut watch = Watch::new(&args.paths, InForce::new(&rules.rules, &patterns));
     let voice = Voice::new(args);
     let ended = if args.once {
         once(watch, args, &voice)

@@ -19,6 +19,10 @@ pub struct Restarts {
 impl Restarts {
     /// The steps of a series went from `from` back to `to`.
     pub fn went_back(&mut self, from: i64, to: i64) {
+        // A step that is only repeated is told by the series that went back to before it.
+        if from <= to {
+            return;
+        }
         // The other series of the same restart follow: one note for all of them.
         if let Some((last_from, _)) = self.seen.iter_mut().find(|(_, it)| *it == to) {
             *last_from = (*last_from).max(from);

@@ -12,9 +12,9 @@ use super::file::Pools;
 use super::run::LiveRun;
 use super::stream::LiveStream;
 use crate::alert::Notice;
+use crate::app::InForce;
 use crate::model::Problem;
 use crate::report::AuditReport;
-use crate::rules::Rule;
 use crate::source::{Polled, RunFiles, StreamFiles, discover};
 
 /// What a poll or a walk found.
@@ -28,7 +28,7 @@ pub struct Heard {
 
 /// Follows all runs under some paths.
 pub struct Watch<'r> {
-    rules: &'r [Rule],
+    by: InForce<'r>,
     paths: Vec<PathBuf>,
     runs: BTreeMap<String, LiveRun<'r>>,
     pools: Pools,
@@ -51,9 +51,9 @@ fn key_of(stream: &StreamFiles) -> StreamKey {
 impl<'r> Watch<'r> {
     /// Follows what is under these paths; nothing is read yet.
     #[must_use]
-    pub fn new(paths: &[PathBuf], rules: &'r [Rule]) -> Self {
+    pub fn new(paths: &[PathBuf], by: impl Into<InForce<'r>>) -> Self {
         Self {
-            rules,
+            by: by.into(),
             paths: paths.to_vec(),
             runs: BTreeMap::new(),
             pools: Pools::default(),
@@ -117,7 +117,7 @@ impl<'r> Watch<'r> {
                     live.add_files(stream);
                     live
                 }
-                None => LiveStream::new(stream, &found.name, self.rules),
+                None => LiveStream::new(stream, &found.name, self.by),
             };
             run.streams.push((key, live));
         }

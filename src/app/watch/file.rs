@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::app::feed::{Held, KeptProblems, PROBLEMS_MAX, Target, begin_of, give_until, next_time};
 use crate::app::follow::{FileNews, FollowSink, Follower};
 use crate::app::order::Begin;
-use crate::decode::{Opened, Sink};
+use crate::decode::{Opened, OwnPatterns, Sink};
 use crate::model::{Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
@@ -40,6 +40,7 @@ pub(super) type Fresh<'f, 'r> = dyn Fn() -> Engine<'r> + 'f;
 /// One followed file.
 pub(super) struct LiveFile {
     path: PathBuf,
+    patterns: OwnPatterns,
     follower: Follower,
     queue: VecDeque<Held>,
     heard: Heard,
@@ -64,10 +65,11 @@ struct Heard {
 }
 
 impl LiveFile {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, patterns: &OwnPatterns) -> Self {
         Self {
             path: path.to_owned(),
-            follower: Follower::new(path),
+            patterns: patterns.clone(),
+            follower: Follower::reading(path, patterns.clone()),
             queue: VecDeque::new(),
             heard: Heard::default(),
             begin: None,
@@ -120,7 +122,7 @@ impl LiveFile {
         };
         *self = Self {
             heard,
-            ..Self::new(&self.path)
+            ..Self::new(&self.path, &self.patterns)
         };
     }
 
@@ -180,7 +182,7 @@ impl LiveFile {
         if !is_final && (size.is_none() || size == self.size_without_begin) {
             return None;
         }
-        let mut peek = Self::new(&self.path);
+        let mut peek = Self::new(&self.path, &self.patterns);
         peek.head(pools);
         let has_point = peek.queue.iter().any(|it| matches!(it, Held::Sample { .. }));
         self.begin = (has_point || !peek.is_at_end || is_final).then(|| begin_of(&peek.queue));

@@ -8,11 +8,12 @@
 use std::path::{Path, PathBuf};
 
 use super::file::{LiveFile, Pools};
+use crate::app::InForce;
 use crate::app::feed::{Fed, precedence};
 use crate::app::order::{Begin, Order};
 use crate::app::pipeline::end_of;
 use crate::model::Problem;
-use crate::rules::{Engine, Outcome, Rule, StreamOutcome};
+use crate::rules::{Engine, Outcome, StreamOutcome};
 use crate::source::{Polled, StreamFiles};
 
 /// Turns that the files of one stream take in one poll, so that no stream starves another.
@@ -20,7 +21,7 @@ const TURNS_PER_POLL: usize = 4_096;
 
 /// A followed stream.
 pub(super) struct LiveStream<'r> {
-    rules: &'r [Rule],
+    by: InForce<'r>,
     run: String,
     rank: Option<u32>,
     files: Vec<LiveFile>,
@@ -40,13 +41,17 @@ pub(super) struct LiveStream<'r> {
 }
 
 impl<'r> LiveStream<'r> {
-    pub(super) fn new(stream: &StreamFiles, run: &str, rules: &'r [Rule]) -> Self {
+    pub(super) fn new(stream: &StreamFiles, run: &str, by: InForce<'r>) -> Self {
         Self {
-            rules,
+            by,
             run: run.to_owned(),
             rank: stream.rank,
-            files: stream.files.iter().map(|it| LiveFile::new(it)).collect(),
-            engine: Engine::new(rules, run),
+            files: stream
+                .files
+                .iter()
+                .map(|it| LiveFile::new(it, by.patterns))
+                .collect(),
+            engine: Engine::new(by.rules, run),
             order: Order::default(),
             is_in_pass: false,
             is_disordered: false,
@@ -64,7 +69,7 @@ impl<'r> LiveStream<'r> {
             .files
             .iter()
             .filter(is_new)
-            .map(|it| LiveFile::new(it))
+            .map(|it| LiveFile::new(it, self.by.patterns))
             .collect();
         if new.is_empty() {
             return;
@@ -83,7 +88,7 @@ impl<'r> LiveStream<'r> {
     pub(super) fn poll(&mut self, pools: &mut Pools) -> Polled {
         let polled = match self.files.as_mut_slice() {
             [only] => {
-                let (rules, run) = (self.rules, &self.run);
+                let (rules, run) = (self.by.rules, &self.run);
                 let polled = only.read_alone(&mut self.engine, &|| Engine::new(rules, run), pools);
                 self.generation += u64::from(only.take_reset());
                 polled
@@ -163,7 +168,7 @@ impl<'r> LiveStream<'r> {
     /// Reads everything again, with a fresh engine.
     fn begin_anew(&mut self) {
         self.files.iter_mut().for_each(LiveFile::begin_anew);
-        self.engine = Engine::new(self.rules, &self.run);
+        self.engine = Engine::new(self.by.rules, &self.run);
         self.order = Order::default();
         (self.is_in_pass, self.is_disordered, self.begun_bytes) = (false, false, None);
         self.generation += 1;
@@ -218,7 +223,7 @@ impl<'r> LiveStream<'r> {
             while self.poll(pools) == Polled::More {}
         }
         if let [only] = self.files.as_mut_slice() {
-            let (rules, run) = (self.rules, &self.run);
+            let (rules, run) = (self.by.rules, &self.run);
             only.finish_alone(&mut self.engine, &|| Engine::new(rules, run));
         } else {
             self.finish_merged();
