@@ -9,6 +9,7 @@ mod agenda;
 mod core;
 mod file;
 mod follow;
+mod rest;
 mod round;
 mod run;
 mod service;
@@ -29,6 +30,7 @@ use crate::source::Polled;
 
 pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
+pub use self::rest::Now;
 
 /// Follows until it is told to end.
 ///

@@ -10,10 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
+use super::rest::Now;
 use super::service::Service;
 use super::{Voice, complain};
 use crate::cli::WatchArgs;
@@ -45,6 +46,7 @@ struct Daemon<'d> {
     said: BTreeSet<String>,
     service: Service,
     is_over: Arc<AtomicBool>,
+    begun: Instant,
 }
 
 /// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
@@ -75,10 +77,14 @@ pub(super) fn follow(
         said: BTreeSet::new(),
         service,
         is_over,
+        begun: Instant::now(),
     };
     let mut journals = std::collections::BTreeMap::new();
     loop {
-        let mut watch = Watch::new(&args.paths, &rules.rules).with_journals(journals);
+        let mut watch = Watch::new(&args.paths, &rules.rules)
+            .with_journals(journals)
+            .active_within(args.active_within.as_secs_f64())
+            .replay_max(args.replay_max);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => return Ok(ExitStatus::Clean),
             Ended::Reload(new) => {
@@ -117,6 +123,7 @@ impl Daemon<'_> {
     fn walk(&mut self, watch: &mut Watch<'_>) {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
+            watch.tell_time(self.now());
             complain(&watch.walk());
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
@@ -124,6 +131,7 @@ impl Daemon<'_> {
                 break;
             }
         }
+        watch.rely_on_hints(&|it| self.hints.covers(it));
         self.say_degraded();
         self.agenda.walked(begun.elapsed());
         self.agenda.want_more();
@@ -131,7 +139,8 @@ impl Daemon<'_> {
 
     fn follow_hints(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let hints = self.hints.take();
-        if hints.wants_walk {
+        let is_dormant = |it: &PathBuf| watch.is_dormant(it);
+        if hints.wants_walk || hints.files.iter().any(is_dormant) {
             self.agenda.want_walk();
         }
         if hints.wants_all {
@@ -148,6 +157,7 @@ impl Daemon<'_> {
         look: impl FnOnce(&mut Watch<'r>, &dyn Fn() -> bool) -> (Polled, Heard),
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
+        watch.tell_time(self.now());
         let is_over = || {
             self.service.is_alive();
             self.is_over.load(Ordering::Relaxed) || begun.elapsed() > LOOK
@@ -160,12 +170,21 @@ impl Daemon<'_> {
             self.service.is_ready();
         }
         self.service.status(format!(
-            "following {} runs in {} directories, {} of them by polling",
+            "following {} runs ({} dormant) in {} directories, {} of them by polling",
             watch.n_runs(),
+            watch.n_dormant(),
             watch.directories().len(),
             watch.directories().len().saturating_sub(self.hints.n_watched()),
         ));
         Ok(())
+    }
+
+    fn now(&self) -> Now {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Now {
+            unix_s: since_1970.map_or(0.0, |it| it.as_secs_f64()),
+            steady_s: self.begun.elapsed().as_secs_f64(),
+        }
     }
 
     /// The new rules, unless they have a problem.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::core::StreamKey;
 use super::file::Pools;
+use super::rest::Rest;
 use super::stream::LiveStream;
 use crate::alert::{Journal, Notice};
 use crate::app::pipeline::{report_of, shown_path};
@@ -21,6 +22,7 @@ pub(super) struct LiveRun<'r> {
     pub(super) root: PathBuf,
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
+    pub(super) rest: Rest,
     /// The marks of the streams when they were last joined.
     pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
@@ -35,6 +37,7 @@ impl LiveRun<'_> {
             root: root.to_owned(),
             streams: Vec::new(),
             journal: Journal::default(),
+            rest: Rest::default(),
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
