@@ -12,9 +12,11 @@ use super::{ColorWhen, FailOn, Format};
 
 /// `gradwatch watch`.
 ///
-/// Reads what is there, then looks every few seconds for what is new: lines, files, runs. Each alarm (a finding that
-/// reaches `warning`) is said once on standard output, again when its severity rises, and once when it is resolved.
-/// What cannot be read is said on standard error. SIGTERM and SIGINT end it with status 0.
+/// Reads what is there, then what is new: lines, files, runs, as soon as the operating system hints at them and every
+/// few seconds anyway. Each alarm (a finding that reaches `warning`) is said once on standard output, again when its
+/// severity rises, and once when it is resolved. What cannot be read is said on standard error. SIGHUP reads the rules
+/// again and judges all runs by them; rules with a problem leave the old ones in force. SIGTERM and SIGINT end it with
+/// status 0 within five seconds.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// Log directories or files; they need not exist yet.
@@ -23,9 +25,19 @@ pub struct WatchArgs {
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<PathBuf>,
-    /// Time between two looks at the known files.
+    /// Look at the files from time to time only, and ask the operating system for no hints of changes. Not needed on
+    /// network file systems: there hints are not trusted anyway.
+    #[arg(long)]
+    pub poll: bool,
+    /// Time between two looks at the known files, hints or not.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    pub poll: Duration,
+    pub poll_every: Duration,
+    /// Leave runs unread in which nothing has changed for so long, until something does. With a unit: 30m, 24h, 7d.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time_span)]
+    pub active_within: Duration,
+    /// Of a larger file read only about so many last bytes. With a unit: 512MiB, 8GiB.
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = size)]
+    pub replay_max: u64,
     /// Read what is there, say its alarms, and end with the exit status of `audit`.
     #[arg(long)]
     pub once: bool,
@@ -40,6 +52,44 @@ pub struct WatchArgs {
     pub color: ColorWhen,
 }
 
+/// A number and a unit, both of them needed.
+fn split_unit(text: &str) -> Option<(f64, &str)> {
+    let at = text.find(|it: char| it.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(at);
+    let number = number
+        .trim()
+        .parse()
+        .ok()
+        .filter(|it: &f64| it.is_finite() && *it > 0.0)?;
+    Some((number, unit))
+}
+
+fn time_span(text: &str) -> Result<Duration, String> {
+    let what = "not a time: a number above 0 and a unit (s, m, h, d), such as 24h";
+    let (number, unit) = split_unit(text).ok_or(what)?;
+    let unit_s = match unit {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(what.to_owned()),
+    };
+    Duration::try_from_secs_f64(number * unit_s).map_err(|_| what.to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let what = "not a size: a number above 0 and a unit (KiB, MiB, GiB, TiB), such as 8GiB";
+    let (number, unit) = split_unit(text).ok_or(what)?;
+    let shift = match unit {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(what.to_owned()),
+    };
+    Ok((number * (1_u64 << shift) as f64) as u64)
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     const BOUNDS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
@@ -51,4 +101,24 @@ fn seconds(text: &str) -> Result<Duration, String> {
         ));
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{size, time_span};
+    use std::time::Duration;
+
+    #[test]
+    fn times_and_sizes_need_a_number_and_a_unit() {
+        assert_eq!(time_span("24h"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(time_span("1.5 m"), Ok(Duration::from_secs(90)));
+        assert_eq!(size("8GiB"), Ok(8 << 30));
+        assert_eq!(size("0.5MiB"), Ok(1 << 19));
+        for wrong in ["", "24", "h", "-1h", "24x", "1e999d", "nan h"] {
+            assert!(time_span(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "8", "GiB", "-1GiB", "8GB", "infGiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -34,6 +34,13 @@ impl Default for Pools {
     }
 }
 
+impl Pools {
+    pub(super) fn set_replay_max(&mut self, bytes: u64) {
+        self.alone.set_replay_max(bytes);
+        self.merged.set_replay_max(bytes);
+    }
+}
+
 /// Makes an engine that has seen nothing.
 pub(super) type Fresh<'f, 'r> = dyn Fn() -> Engine<'r> + 'f;
 
@@ -60,6 +67,8 @@ struct Heard {
     /// Why it cannot be read: not yet passed on, and the last one.
     failures: Vec<Problem>,
     last_failure: Option<String>,
+    /// What is not read of a large file: not yet passed on.
+    passed_over: Vec<Problem>,
     /// What it gave before in this poll is void.
     is_reset: bool,
 }
@@ -109,7 +118,15 @@ impl LiveFile {
     }
 
     pub(super) fn take_failures(&mut self) -> Vec<Problem> {
+        let named = |it: Problem| Problem {
+            path: self.path.to_string_lossy().into_owned(),
+            ..it
+        };
+        let passed_over = std::mem::take(&mut self.heard.passed_over).into_iter().map(named);
         std::mem::take(&mut self.heard.failures)
+            .into_iter()
+            .chain(passed_over)
+            .collect()
     }
 
     /// Forgets what was read; what was said stays said.
@@ -323,6 +340,11 @@ impl<T: Restart> FollowSink for LiveSink<'_, T> {
             // What the wrong decoder could not read is no fault of the file.
             (self.heard.problems, self.heard.kept) = (Vec::new(), KeptProblems::default());
         }
+    }
+
+    fn passed_over(&mut self, problem: Problem) {
+        self.heard.passed_over.push(problem.clone());
+        self.problem(problem);
     }
 
     fn failed(&mut self, problem: Problem) {

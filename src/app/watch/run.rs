@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::core::StreamKey;
 use super::file::Pools;
+use super::rest::Rest;
 use super::stream::LiveStream;
 use crate::alert::{Journal, Notice};
 use crate::app::pipeline::{report_of, shown_path};
@@ -17,15 +18,16 @@ use crate::source::Polled;
 
 /// A followed run.
 pub(super) struct LiveRun<'r> {
-    name: String,
-    root: PathBuf,
+    pub(super) name: String,
+    pub(super) root: PathBuf,
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
+    pub(super) rest: Rest,
     /// The marks of the streams when they were last joined.
-    joined: Vec<(u64, u64)>,
+    pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
-    is_waiting: bool,
-    reach: Option<i64>,
+    pub(super) is_waiting: bool,
+    pub(super) reach: Option<i64>,
 }
 
 impl LiveRun<'_> {
@@ -35,6 +37,7 @@ impl LiveRun<'_> {
             root: root.to_owned(),
             streams: Vec::new(),
             journal: Journal::default(),
+            rest: Rest::default(),
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
