@@ -17,15 +17,15 @@ use crate::source::Polled;
 
 /// A followed run.
 pub(super) struct LiveRun<'r> {
-    name: String,
-    root: PathBuf,
+    pub(super) name: String,
+    pub(super) root: PathBuf,
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
     /// The marks of the streams when they were last joined.
-    joined: Vec<(u64, u64)>,
+    pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
-    is_waiting: bool,
-    reach: Option<i64>,
+    pub(super) is_waiting: bool,
+    pub(super) reach: Option<i64>,
 }
 
 impl LiveRun<'_> {
