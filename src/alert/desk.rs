@@ -1,16 +1,17 @@
 //! The alarms of all runs: what is told to people, and when.
 //!
-//! In: notices, what people acknowledged and silenced, the time. Out: bulletins, alone or gathered in a digest, and which
-//! runs have changed, to be stored with them. Invariants: pure; what reached a warning and is neither silenced nor
-//! acknowledged is told or waits to be told; no more messages in an hour than the cap says; a clock that is set
-//! back moves every time with it, so that nothing comes twice or an hour late.
+//! In: notices, what people acknowledged and silenced, the time. Out: messages for each receiver, and what has changed,
+//! to be stored with them. Invariants: pure; what reached a warning and is neither silenced nor acknowledged is told or
+//! waits to be told; no more messages in an hour than the cap of a receiver says; a clock that is set back moves every
+//! time with it, so that nothing comes twice or an hour late.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::case::{Case, Circumstances, Due, RunKey, Wishes};
-use super::policy::{Cap, Policy, later, since};
+use super::gate::{Gate, Passing};
+use super::policy::{Policy, later, since};
 use super::{Bulletin, Digest, Fingerprint, Gathered, Notice, Occasion, Remembered, Silence};
 use crate::model::{Finding, Severity};
 
@@ -23,12 +24,32 @@ pub enum Outgoing {
     Many(Digest),
 }
 
+/// One message and who is to get it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sending {
+    /// The receiver, as it was named to the desk.
+    pub receiver: String,
+    /// The message.
+    pub message: Outgoing,
+}
+
+/// A receiver, and what waits for it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reception {
+    /// Its name.
+    pub receiver: String,
+    /// Whether the cap on messages is about it: it is for what people have to read.
+    pub is_capped: bool,
+    /// Bulletins that could not be sent before.
+    pub held: Vec<Bulletin>,
+}
+
 /// What a desk must know again after a restart, beside its cases.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     /// Numbers the names of incidents and digests.
     pub serial: u64,
-    /// When the messages of the last hour were made.
+    /// When the messages of the last hour were made, for capped receivers.
     pub stamps: Vec<Timestamp>,
     /// What was told before is lost, wholly or in part; the alarms that are found again are not told one by one.
     pub is_recovering: bool,
@@ -41,6 +62,8 @@ pub struct Changes {
     pub runs: BTreeSet<RunKey>,
     /// Acknowledgements that are over, because their alarm is.
     pub acks_over: BTreeSet<Fingerprint>,
+    /// Receivers for which other bulletins wait than before.
+    pub held_for: BTreeSet<String>,
 }
 
 /// The alarms of all runs.
@@ -49,7 +72,7 @@ pub struct Desk {
     policy: Policy,
     cases: BTreeMap<RunKey, Case>,
     wishes: Wishes,
-    cap: Cap,
+    gates: BTreeMap<String, Gate>,
     serial: u64,
     recovery: Option<Recovery>,
     now: Timestamp,
@@ -66,12 +89,24 @@ struct Recovery {
 impl Desk {
     /// A desk that takes up what was stored.
     #[must_use]
-    pub fn new(policy: Policy, ledger: Ledger, cases: BTreeMap<RunKey, Case>, now: Timestamp) -> Self {
+    pub fn new(
+        policy: Policy,
+        ledger: Ledger,
+        cases: BTreeMap<RunKey, Case>,
+        receptions: Vec<Reception>,
+        now: Timestamp,
+    ) -> Self {
+        let per_hour = policy.messages_per_hour;
+        let gate = |it: Reception| {
+            let gate = Gate::new(it.is_capped.then_some(per_hour), &ledger.stamps, it.held);
+            (it.receiver, gate)
+        };
+        let gates = receptions.into_iter().map(gate).collect();
         let mut desk = Self {
             policy,
             cases,
             wishes: Wishes::default(),
-            cap: Cap::of(ledger.stamps),
+            gates,
             serial: ledger.serial,
             recovery: ledger.is_recovering.then(Recovery::default),
             now,
@@ -88,11 +123,17 @@ impl Desk {
     /// What must be stored beside the cases.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
+        let capped = self.gates.values().find(|it| it.is_capped());
         Ledger {
             serial: self.serial,
-            stamps: self.cap.stamps().collect(),
+            stamps: capped.into_iter().flat_map(Gate::stamps).collect(),
             is_recovering: self.recovery.is_some(),
         }
+    }
+
+    /// What waits for a receiver.
+    pub fn held(&self, receiver: &str) -> impl Iterator<Item = &Bulletin> {
+        self.gates.get(receiver).into_iter().flat_map(Gate::held)
     }
 
     /// The alarms of a run.
@@ -118,6 +159,8 @@ impl Desk {
 
     /// Other rules of telling, from now on.
     pub fn set_policy(&mut self, policy: Policy) {
+        let per_hour = policy.messages_per_hour;
+        self.gates.values_mut().for_each(|it| it.set_per_hour(per_hour));
         self.policy = policy;
     }
 
@@ -154,40 +197,56 @@ impl Desk {
         }
     }
 
-    /// The messages that are due now.
-    pub fn tick(&mut self, now: Timestamp) -> Vec<Outgoing> {
-        self.tick_as(now, false)
+    /// The messages that are due now. `is_reachable` says whether a receiver takes anything at present.
+    pub fn tick(&mut self, now: Timestamp, is_reachable: &dyn Fn(&str) -> bool) -> Vec<Sending> {
+        self.tick_as(now, is_reachable, false)
     }
 
     /// The messages of all that is known, without waiting for what belongs to it: nobody will write any more.
-    pub fn flush(&mut self, now: Timestamp) -> Vec<Outgoing> {
+    pub fn flush(&mut self, now: Timestamp, is_reachable: &dyn Fn(&str) -> bool) -> Vec<Sending> {
         self.caught_up(later(now, SignedDuration::ZERO - self.policy.group_wait));
-        self.tick_as(now, true)
+        self.tick_as(now, is_reachable, true)
     }
 
-    fn tick_as(&mut self, now: Timestamp, is_last: bool) -> Vec<Outgoing> {
+    fn tick_as(
+        &mut self,
+        now: Timestamp,
+        is_reachable: &dyn Fn(&str) -> bool,
+        is_last: bool,
+    ) -> Vec<Sending> {
         self.set_clock(now);
         self.age(is_last);
         let due = self.due(is_last);
         if self.recovery.is_some() {
-            return self.tell_recovered(&due, is_last).into_iter().collect();
+            return self.tell_recovered(&due, is_last);
         }
-        let due: Vec<(RunKey, Due)> = due.into_iter().filter(|(_, it)| it.at <= now).collect();
-        let free = self.cap.free(self.policy.messages_per_hour, now);
-        if due.is_empty() || free == 0 {
-            return Vec::new();
+        for (key, it) in due.iter().filter(|(_, it)| it.at <= now) {
+            if let Some(bulletin) = self.tell(key, it.occasion, is_last) {
+                self.gates.values_mut().for_each(|it| it.put(bulletin.clone()));
+            }
         }
-        // Half of what is left may go as single messages: a burst is one message, and leaves room for what comes.
-        if due.len() > (free / 2).max(1) {
-            return self.digest(&due, Gathered::Capped, is_last).into_iter().collect();
+        self.open_gates(is_reachable)
+    }
+
+    fn open_gates(&mut self, is_reachable: &dyn Fn(&str) -> bool) -> Vec<Sending> {
+        let mut sendings = Vec::new();
+        for (receiver, gate) in &mut self.gates {
+            let messages: Vec<Outgoing> = match gate.open(self.now, is_reachable(receiver)) {
+                Passing::Nothing => Vec::new(),
+                Passing::Alone(bulletins) => bulletins.into_iter().map(Outgoing::One).collect(),
+                Passing::Together(gathered, bulletins) => {
+                    vec![digest(&mut self.serial, self.now, gathered, bulletins)]
+                }
+            };
+            if gate.take_changed() {
+                self.changes.held_for.insert(receiver.clone());
+            }
+            sendings.extend(messages.into_iter().map(|message| Sending {
+                receiver: receiver.clone(),
+                message,
+            }));
         }
-        let told: Vec<Outgoing> = due
-            .iter()
-            .filter_map(|(key, it)| self.tell(key, it.occasion, is_last))
-            .map(Outgoing::One)
-            .collect();
-        told.iter().for_each(|_| self.cap.take(now));
-        told
+        sendings
     }
 
     /// Lets time pass for every run.
@@ -242,7 +301,6 @@ impl Desk {
         let (serial, now) = (&mut self.serial, self.now);
         let mut name = |first: Fingerprint| {
             *serial += 1;
-            // The time keeps names apart when the number was lost.
             format!("{first}-{:x}-{serial}", now.as_second())
         };
         let bulletin = case.tell(key, occasion, &around, &mut name);
@@ -250,42 +308,41 @@ impl Desk {
         bulletin
     }
 
-    fn digest(&mut self, due: &[(RunKey, Due)], gathered: Gathered, is_last: bool) -> Option<Outgoing> {
-        let mut bulletins: Vec<(Timestamp, Bulletin)> = due
+    /// After a loss: what is found in the logs comes together, in one message, when all has been read.
+    fn tell_recovered(&mut self, due: &[(RunKey, Due)], is_last: bool) -> Vec<Sending> {
+        let Some(caught_up) = self.recovery.and_then(|it| it.caught_up) else {
+            return Vec::new();
+        };
+        let now = self.now;
+        let has_room = self.gates.values_mut().all(|it| it.room(now) > 0);
+        if since(caught_up, now) < self.policy.group_wait || !has_room {
+            return Vec::new();
+        }
+        self.recovery = None;
+        let is_found = |(_, it): &&(RunKey, Due)| it.occasion != Occasion::Reminder || it.at <= now;
+        let bulletins: Vec<Bulletin> = due
             .iter()
-            .filter_map(|(key, it)| Some((it.at, self.tell(key, it.occasion, is_last)?)))
+            .filter(is_found)
+            .filter_map(|(key, it)| self.tell(key, it.occasion, is_last))
             .collect();
         if bulletins.is_empty() {
-            return None;
+            return Vec::new();
         }
-        bulletins.sort_by_key(|(at, _)| *at);
-        self.serial += 1;
-        self.cap.take(self.now);
-        Some(Outgoing::Many(Digest {
-            gathered,
-            name: format!("digest-{:x}-{}", self.now.as_second(), self.serial),
-            at: self.now,
-            bulletins: bulletins.into_iter().map(|(_, it)| it).collect(),
-        }))
-    }
-
-    /// After a loss: what is found in the logs comes together, in one message, when all has been read.
-    fn tell_recovered(&mut self, due: &[(RunKey, Due)], is_last: bool) -> Option<Outgoing> {
-        let caught_up = self.recovery?.caught_up?;
-        let is_time = since(caught_up, self.now) >= self.policy.group_wait;
-        if !is_time || self.cap.free(self.policy.messages_per_hour, self.now) == 0 {
-            return None;
-        }
-        let is_found = |(_, it): &&(RunKey, Due)| it.occasion != Occasion::Reminder || it.at <= self.now;
-        let found: Vec<(RunKey, Due)> = due.iter().filter(is_found).cloned().collect();
-        self.recovery = None;
-        self.digest(&found, Gathered::StateLost, is_last)
+        let message = digest(&mut self.serial, now, Gathered::StateLost, bulletins);
+        let receivers = self.gates.iter_mut().filter_map(|(receiver, gate)| {
+            gate.take_room(now).then(|| Sending {
+                receiver: receiver.clone(),
+                message: message.clone(),
+            })
+        });
+        receivers.collect()
     }
 
     /// Whether time alone can lead to a message.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.recovery.is_some() || self.cases.values().any(Case::is_open)
+        let is_held = self.gates.values().any(|it| it.held().next().is_some());
+        self.recovery.is_some() || is_held || self.cases.values().any(Case::is_open)
     }
 
     /// What has changed since this was last asked.
@@ -297,12 +354,13 @@ impl Desk {
     pub fn put_back(&mut self, changes: Changes) {
         self.changes.runs.extend(changes.runs);
         self.changes.acks_over.extend(changes.acks_over);
+        self.changes.held_for.extend(changes.held_for);
     }
 
     /// The clock was set by this much: what waits goes on to wait for as long as it would have.
     pub fn shift(&mut self, by: SignedDuration) {
         self.now = later(self.now, by);
-        self.cap.shift(by);
+        self.gates.values_mut().for_each(|it| it.shift(by));
         self.cases.values_mut().for_each(|it| it.shift(by));
         if let Some(at) = self.recovery.as_mut().and_then(|it| it.caught_up.as_mut()) {
             *at = later(*at, by);
@@ -326,9 +384,21 @@ impl Desk {
             .filter_map(|it| it.incident.as_ref())
             .map(|it| it.told_at);
         let heard = self.cases.values().flat_map(|it| it.lives.values());
-        let times = heard.map(|it| it.since).chain(told).chain(self.cap.stamps());
+        let stamps = self.gates.values().flat_map(Gate::stamps);
+        let times = heard.map(|it| it.since).chain(told).chain(stamps);
         times.max().unwrap_or(self.now)
     }
+}
+
+fn digest(serial: &mut u64, now: Timestamp, gathered: Gathered, bulletins: Vec<Bulletin>) -> Outgoing {
+    *serial += 1;
+    Outgoing::Many(Digest {
+        gathered,
+        // The time keeps names apart when the number was lost.
+        name: format!("digest-{:x}-{serial}", now.as_second()),
+        at: now,
+        bulletins,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod bulletin;
 mod case;
 mod desk;
 mod fingerprint;
+mod gate;
 mod journal;
 mod life;
 mod policy;
@@ -14,7 +15,7 @@ mod silence;
 
 pub use bulletin::{Alarm, Bulletin, Digest, Gathered, Occasion, Standing};
 pub use case::{Case, Incident, RunKey};
-pub use desk::{Changes, Desk, Ledger, Outgoing};
+pub use desk::{Changes, Desk, Ledger, Outgoing, Reception, Sending};
 pub use fingerprint::Fingerprint;
 pub use journal::{Journal, News, Notice, Over, Remembered};
 pub use life::{Life, Stage};

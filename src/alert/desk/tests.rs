@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Desk, Ledger, Outgoing};
+use super::{Desk, Ledger, Outgoing, Reception};
 use crate::alert::{
     Bulletin, Fingerprint, Gathered, Incident, NamePattern, News, Notice, Occasion, Over, Policy, RunKey,
     Silence, Standing,
@@ -68,6 +68,15 @@ fn notice(news: News, run: &str, rule: &str, severity: Severity) -> Notice {
 struct Bench {
     desk: Desk,
     now: Timestamp,
+    is_reachable: bool,
+}
+
+fn mail(held: Vec<Bulletin>) -> Vec<Reception> {
+    vec![Reception {
+        receiver: "mail".to_owned(),
+        is_capped: true,
+        held,
+    }]
 }
 
 impl Bench {
@@ -78,8 +87,9 @@ impl Bench {
     fn with(policy: Policy, ledger: Ledger) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         Self {
-            desk: Desk::new(policy, ledger, BTreeMap::new(), now),
+            desk: Desk::new(policy, ledger, BTreeMap::new(), mail(Vec::new()), now),
             now,
+            is_reachable: true,
         }
     }
 
@@ -98,7 +108,9 @@ impl Bench {
 
     fn after(&mut self, seconds: i64) -> Vec<Outgoing> {
         self.now += SignedDuration::from_secs(seconds);
-        self.desk.tick(self.now)
+        let is_reachable = self.is_reachable;
+        let sendings = self.desk.tick(self.now, &|_| is_reachable);
+        sendings.into_iter().map(|it| it.message).collect()
     }
 
     /// Messages while so many seconds pass, with a tick each ten.
@@ -107,12 +119,17 @@ impl Bench {
     }
 
     fn restart(&mut self) {
+        self.restart_as(policy());
+    }
+
+    fn restart_as(&mut self, policy: Policy) {
         let cases = self
             .desk
             .cases()
             .map(|(key, case)| (key.clone(), case.clone()))
             .collect();
-        self.desk = Desk::new(policy(), self.desk.ledger(), cases, self.now);
+        let held = self.desk.held("mail").cloned().collect();
+        self.desk = Desk::new(policy, self.desk.ledger(), cases, mail(held), self.now);
     }
 }
 
@@ -370,6 +387,75 @@ fn after_a_loss_all_is_told_in_one_message_that_says_so() {
 }
 
 #[test]
+fn what_a_receiver_could_not_be_told_comes_together_when_it_is_back_and_others_do_not_wait() {
+    let receptions = ["mail", "webhook"].map(|receiver| Reception {
+        receiver: receiver.to_owned(),
+        is_capped: receiver == "mail",
+        held: Vec::new(),
+    });
+    let mut now = Timestamp::from_second(1_800_000_000).unwrap();
+    let mut desk = Desk::new(
+        policy(),
+        Ledger::default(),
+        BTreeMap::new(),
+        receptions.into(),
+        now,
+    );
+    let mut told = Vec::new();
+    for hour in 0..48 {
+        let run = format!("run-{hour}");
+        desk.hear(ROOT, &[notice(News::Alarm, &run, "nan", Severity::Warning)], now);
+        now += SignedDuration::from_mins(1);
+        told.extend(desk.tick(now, &|it| it != "mail"));
+        desk.hear(
+            ROOT,
+            &[notice(
+                News::Resolved(Over::Healed),
+                &run,
+                "nan",
+                Severity::Warning,
+            )],
+            now,
+        );
+        now += SignedDuration::from_mins(29);
+        told.extend(desk.tick(now, &|it| it != "mail"));
+    }
+    assert!(told.iter().all(|it| it.receiver == "webhook"));
+    assert_eq!(told.len(), 96, "each begin and each end at once");
+    now += SignedDuration::from_mins(1);
+    let back = desk.tick(now, &|_| true);
+    let [Outgoing::Many(digest)] = back.iter().map(|it| &it.message).collect::<Vec<_>>()[..] else {
+        panic!("{back:?}");
+    };
+    assert_eq!(
+        (digest.gathered, digest.bulletins.len()),
+        (Gathered::Unreachable, 48)
+    );
+    assert_eq!(desk.tick(now, &|_| true), []);
+}
+
+#[test]
+fn a_held_bulletin_says_what_the_one_before_it_would_have_said() {
+    let mut bench = Bench::new(policy());
+    bench.is_reachable = false;
+    bench.alarm("a", "first");
+    bench.during(40);
+    bench.over("a", "first");
+    bench.during(1000);
+    bench.alarm("a", "second");
+    bench.during(40);
+    bench.restart();
+    bench.is_reachable = true;
+    let out = bench.after(10);
+    let said: Vec<(&str, bool)> = bulletins(&out)[0]
+        .roots
+        .iter()
+        .map(|it| (it.finding.rule.as_str(), it.standing == Standing::Firing))
+        .collect();
+    assert_eq!(said, [("second", true), ("first", false)]);
+}
+
+#[test]
 fn clocks_that_jump_lead_to_no_storm_and_no_loss() {
     for jump in [-3600, 3600] {
         let mut bench = Bench::new(policy());
@@ -394,7 +480,12 @@ fn a_flush_tells_without_waiting() {
     bench.alarm("b", "spike");
     bench.over("b", "spike");
     let now = bench.now;
-    let out = bench.desk.flush(now);
+    let out: Vec<Outgoing> = bench
+        .desk
+        .flush(now, &|_| true)
+        .into_iter()
+        .map(|it| it.message)
+        .collect();
     let mut said = told(&out);
     said.sort_by_key(|it| it.1.to_owned());
     assert_eq!(said, [(Occasion::Firing, "a", 1), (Occasion::Resolved, "b", 1)]);
@@ -421,6 +512,7 @@ enum Act {
         is_consequence: bool,
     },
     Pass(i64),
+    Reach(bool),
     Restart,
     Silence {
         run: u8,
@@ -456,7 +548,7 @@ fn acts(has_wishes: bool) -> impl Strategy<Value = Vec<Act>> {
     ]
     .prop_map(move |it| if has_wishes { it } else { Act::Restart });
     vec(
-        prop_oneof![4 => hear, 4 => pass, 1 => Just(Act::Restart), 1 => wish],
+        prop_oneof![4 => hear, 4 => pass, 1 => Just(Act::Restart), 1 => wish, 1 => proptest::bool::ANY.prop_map(Act::Reach)],
         1..120,
     )
 }
@@ -543,19 +635,13 @@ fn play(acts: &[Act]) {
                 let now = bench.now;
                 bench.desk.hear(ROOT, &[heard], now);
             }
+            Act::Reach(is_reachable) => bench.is_reachable = *is_reachable,
             Act::Pass(seconds) => {
                 model.elapsed += (*seconds).max(0);
                 let out = bench.after(*seconds);
                 model.take(&out);
             }
-            Act::Restart => {
-                let cases = bench
-                    .desk
-                    .cases()
-                    .map(|(key, case)| (key.clone(), case.clone()))
-                    .collect();
-                bench.desk = Desk::new(strict.clone(), bench.desk.ledger(), cases, bench.now);
-            }
+            Act::Restart => bench.restart_as(strict.clone()),
             Act::Silence { run, seconds } => {
                 let run = format!("run-{run}");
                 model.silences.push(Silence {
@@ -579,6 +665,7 @@ fn play(acts: &[Act]) {
         bench.desk.set_wishes(model.acks.clone(), model.silences.clone());
     }
     // All waits and holds run out.
+    bench.is_reachable = true;
     for _ in 0..40 {
         model.elapsed += 3601;
         let out = bench.after(3601);
