@@ -131,6 +131,11 @@ impl Desk {
         }
     }
 
+    /// The receivers.
+    pub fn receivers(&self) -> impl Iterator<Item = &str> {
+        self.gates.keys().map(String::as_str)
+    }
+
     /// What waits for a receiver.
     pub fn held(&self, receiver: &str) -> impl Iterator<Item = &Bulletin> {
         self.gates.get(receiver).into_iter().flat_map(Gate::held)

@@ -7,11 +7,16 @@
 
 mod agenda;
 mod core;
+mod courier;
 mod file;
 mod follow;
+mod keeper;
+mod outbox;
+mod post;
 mod round;
 mod run;
 mod service;
+mod steady;
 mod stream;
 
 use std::io::{self, IsTerminal, Write};

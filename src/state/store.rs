@@ -254,12 +254,11 @@ impl Store {
         made
     }
 
-    /// Ends in order: everything in one file, and a copy.
+    /// Ends in order: everything in one file.
     ///
     /// # Errors
     /// When something could not be written; what was committed is safe.
-    pub fn close(mut self) -> Result<(), StateError> {
-        self.keep_copy()?;
+    pub fn close(self) -> Result<(), StateError> {
         self.database.as_ref().map_or(Ok(()), Database::checkpoint)
     }
 }

@@ -229,6 +229,7 @@ fn closed() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path());
     fill(&mut store);
+    store.keep_copy().unwrap();
     store.close().unwrap();
     dir
 }
