@@ -140,11 +140,7 @@ fn write_resolved(
     style: TextStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let why = match over {
-        Over::Healed => "it has healed",
-        Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
-        Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
-    };
+    let why = why_over(over);
     let verdict = style.verdict_as(Verdict::Healthy, "resolved");
     let (run, rule) = (
         style.bold(&printable(&notice.run)),
@@ -155,6 +151,15 @@ fn write_resolved(
         "{time} {verdict} {run}: {rule}{}: {why}",
         since(&notice.finding)
     )
+}
+
+/// Why an alarm is over, as the end of a sentence.
+pub(crate) fn why_over(over: Over) -> &'static str {
+    match over {
+        Over::Healed => "it has healed",
+        Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
+        Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
+    }
 }
 
 fn since(finding: &Finding) -> String {
