@@ -7,6 +7,6 @@ mod bulletin;
 mod fingerprint;
 mod journal;
 
-pub use bulletin::{Alarm, Bulletin, Digest, Occasion, Standing};
+pub use bulletin::{Alarm, Bulletin, Digest, Gathered, Occasion, Standing};
 pub use fingerprint::Fingerprint;
 pub use journal::{Journal, News, Notice, Over};
