@@ -25,13 +25,22 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("crc32fast", &["decode/"]),
     ("fast_float2", &["decode/number.rs"]),
     ("flate2", &["decode/unpack/"]),
+    ("resvg", &["deliver/picture/"]),
+    ("rustix", &["deliver/command.rs"]),
     ("ruzstd", &["decode/unpack/"]),
     ("foldhash", &["decode/", "extract/", "series/", "rules/"]),
     ("indicatif", &["app/"]),
     (
         "jiff",
-        &["app/watch.rs", "decode/wall_time.rs", "rules/check/stall.rs"],
+        &[
+            "app/",
+            "alert/",
+            "decode/wall_time.rs",
+            "deliver/",
+            "rules/check/stall.rs",
+        ],
     ),
+    ("lettre", &["deliver/mail/"]),
     ("memchr", &["decode/", "rules/check/stall.rs"]),
     ("protobuf", &["simulate/writer/"]),
     ("rayon", &["app/", "simulate/ensemble.rs"]),
@@ -46,10 +55,14 @@ const VENDORS: &[(&str, &[&str])] = &[
             "app/rules_cmd.rs",
         ],
     ),
+    ("secrecy", &["deliver/"]),
     ("schemars", &["rules/schema.rs"]),
     ("serde", &["rules/", "report/", "source/", "app/"]),
     ("signal_hook", &["app/watch.rs"]),
-    ("serde_json", &["report/", "rules/", "app/", "simulate/writer.rs"]),
+    (
+        "serde_json",
+        &["deliver/", "report/", "rules/", "app/", "simulate/writer.rs"],
+    ),
     ("sha2", &["report/html/page.rs"]),
     ("statrs", &["stats/"]),
     ("tensorboard_proto", &["simulate/writer/"]),
@@ -57,9 +70,10 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("terminal_size", &["app/"]),
     (
         "thiserror",
-        &["app/", "decode/", "rules/", "simulate/", "source/"],
+        &["app/", "decode/", "deliver/", "rules/", "simulate/", "source/"],
     ),
     ("toml", &["rules/"]),
+    ("ureq", &["deliver/http.rs"]),
 ];
 
 /// Functions beyond this many lines need a line in [`LONG_FUNCTIONS`].

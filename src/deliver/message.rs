@@ -22,17 +22,21 @@ pub(super) use digest::digest_message;
 pub(super) use headline::{headline, run_label, since};
 
 /// Root causes that are told in full.
-const ROOTS_MAX: usize = 6;
+const ROOTS_MAX: usize = 4;
 /// Consequences that are listed.
 const CONSEQUENCES_MAX: usize = 12;
 /// Layers that are listed of an alarm.
-const LAYERS_MAX: usize = 24;
-/// Characters of a name, of a sentence, and of a paragraph.
-const NAME_CHARS_MAX: usize = 120;
-const SENTENCE_CHARS_MAX: usize = 500;
-const PARAGRAPH_CHARS_MAX: usize = 1_500;
+const LAYERS_MAX: usize = 16;
 /// Remedies of an alarm.
-const REMEDIES_MAX: usize = 8;
+const REMEDIES_MAX: usize = 5;
+/// Characters of a name, a line, a sentence and a paragraph. With the counts above, the longest message in the
+/// costliest script stays below what a mail may have.
+const NAME_CHARS_MAX: usize = 80;
+const LINE_CHARS_MAX: usize = 160;
+const SENTENCE_CHARS_MAX: usize = 300;
+const PARAGRAPH_CHARS_MAX: usize = 800;
+/// Bytes of a character of the costliest script that is written in long texts.
+const CHAR_BYTES: usize = 3;
 
 /// How urgent a message, or a part of it, is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +111,7 @@ pub(super) fn bulletin_message(bulletin: &Bulletin, host: &str) -> Message {
         occasion: occasion(bulletin),
         facts: vec![
             ("Run", clean(&run_label(bulletin), NAME_CHARS_MAX)),
-            ("Under", clean(&bulletin.root, NAME_CHARS_MAX)),
+            ("Under", clean(&bulletin.root, LINE_CHARS_MAX)),
             ("Found", format!("{} on {host}", moment(bulletin.at))),
         ],
         alarms: listed(&bulletin.roots, ROOTS_MAX, alarm_words),
@@ -120,7 +124,7 @@ pub(super) fn bulletin_message(bulletin: &Bulletin, host: &str) -> Message {
 /// The subject: the run and the headline, behind the state in brackets.
 fn subject(tone: Tone, run: &str, headline: &str) -> String {
     let text = format!("[gradwatch] [{}] {run}: {headline}", tone.word());
-    clean(&text, NAME_CHARS_MAX + 60)
+    clean(&text, LINE_CHARS_MAX)
 }
 
 /// How urgent a bulletin is: as its worst root cause that stands.
@@ -169,7 +173,11 @@ fn alarm_facts(alarm: &Alarm) -> Vec<(&'static str, String)> {
     }
     facts.push(("Where", place(finding)));
     if !finding.layers.is_empty() {
-        let label = if finding.layers.len() == 1 { "Layer" } else { "Layers" };
+        let label = if finding.layers.len() == 1 {
+            "Layer"
+        } else {
+            "Layers"
+        };
         facts.push((label, layers(&finding.layers)));
     }
     let step = finding
@@ -180,16 +188,17 @@ fn alarm_facts(alarm: &Alarm) -> Vec<(&'static str, String)> {
     if let Some(step) = finding.forecast_step {
         facts.push(("Forecast", format!("overflow at step {}", thousands(step))));
     }
-    facts.push(("Rule", finding.rule.clone()));
+    facts.push(("Rule", clean(&finding.rule, NAME_CHARS_MAX)));
     facts
 }
 
 /// The quantity, the tag and the rank.
 fn place(finding: &Finding) -> String {
     let quantity = finding.quantity.as_str().replace('_', " ");
-    let tag = finding.tag.as_ref().map_or_else(String::new, |it| {
-        format!(" ({})", clean(it, NAME_CHARS_MAX))
-    });
+    let tag = finding
+        .tag
+        .as_ref()
+        .map_or_else(String::new, |it| format!(" ({})", clean(it, NAME_CHARS_MAX)));
     let rank = finding
         .rank
         .map_or_else(String::new, |it| format!(", rank {it} only"));
@@ -238,7 +247,7 @@ fn consequences(bulletin: &Bulletin) -> Vec<String> {
             } else {
                 ""
             };
-            let (rule, since) = (&it.finding.rule, since(&it.finding));
+            let (rule, since) = (clean(&it.finding.rule, NAME_CHARS_MAX), since(&it.finding));
             format!("{rule}{since}{over}: {}", sentence(&it.finding))
         })
         .collect();
@@ -256,7 +265,7 @@ fn commands(bulletin: &Bulletin) -> Vec<(&'static str, String)> {
     if bulletin.occasion != Occasion::Resolved {
         commands.push((
             "I have seen it, no more reminders",
-            format!("gradwatch ack {}", bulletin.incident),
+            format!("gradwatch ack {}", shell_word(&bulletin.incident)),
         ));
         commands.push((
             "Nothing of this run for a day",
@@ -276,7 +285,7 @@ fn shell_word(text: &str) -> String {
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
         return text.to_owned();
     }
-    format!("'{}'", printable(text).replace('\'', "'\\''"))
+    format!("'{}'", clean(text, LINE_CHARS_MAX).replace('\'', "'\\''"))
 }
 
 /// What the numbers do, from the finding.
@@ -286,12 +295,21 @@ fn sentence(finding: &Finding) -> String {
 
 /// Text from a log on one line, without control characters, cut at `max` characters.
 fn clean(text: &str, max: usize) -> String {
-    let text = printable(text);
-    if text.chars().count() <= max {
-        return text.into_owned();
+    // Cut first, so that a text of any length costs the same.
+    let raw: String = text.chars().take(max + 1).collect();
+    let shown = printable(&raw);
+    let mut bytes = 0;
+    let fits = |it: &char| {
+        bytes += it.len_utf8();
+        bytes <= max * CHAR_BYTES
+    };
+    let kept: String = shown.chars().take(max).take_while(fits).collect();
+    if kept.len() == shown.len() {
+        return kept;
     }
-    let kept: String = text.chars().take(max.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let mut cut: String = kept.chars().take(max.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
 }
 
 /// A moment for people, to the minute.

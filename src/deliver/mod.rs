@@ -4,6 +4,19 @@
 //! answered. Invariants: wording happens once, before anything is stored, so that a retry sends the same bytes; a
 //! receiver never decides what happens to a message, it only says what it was answered.
 
+mod compose;
+#[cfg(test)]
+mod fixture;
+mod mail;
+mod message;
+mod secret;
+
+pub use compose::{ComposeError, Composer};
+pub use mail::{Cause, Failure, MAIL, SmtpReceiver, Step};
+pub use secret::{SecretError, read_secret};
+
+use crate::config::Settings;
+
 /// A message with an address, finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
@@ -36,4 +49,14 @@ pub trait Receiver: Send {
     /// Tries once, within the receiver's own time limit. Never panics; what went wrong is in the answer, which holds
     /// no secret.
     fn deliver(&mut self, parcel: &Parcel) -> Answer;
+}
+
+/// The receivers that are set up, by the name that their parcels bear.
+#[must_use]
+pub fn receivers(settings: &Settings) -> Vec<(&'static str, Box<dyn Receiver>)> {
+    let mut receivers: Vec<(&'static str, Box<dyn Receiver>)> = Vec::new();
+    if let Some(mail) = &settings.mail {
+        receivers.push((MAIL, Box::new(SmtpReceiver::new(mail.clone()))));
+    }
+    receivers
 }

@@ -15,8 +15,8 @@ mod text;
 
 pub use escape::printable;
 pub use inspect::{write_inspect_json, write_inspect_text};
-pub use json::write_audit_json;
 pub(crate) use json::finding as finding_json;
+pub use json::write_audit_json;
 pub(crate) use notice::why_over;
 pub use notice::{write_notices_json, write_notices_text};
 pub use run::{AuditReport, FileReport, LossSpan, RunReport};

@@ -3,33 +3,53 @@
 //! In: a digest. Out: a [`Message`]. Invariant: every run that was held is named or counted.
 
 use super::{
-    AlarmWords, Message, NAME_CHARS_MAX, Tone, clean, consequences, headline, moment, run_label, sentence, tone,
+    AlarmWords, LINE_CHARS_MAX, Message, NAME_CHARS_MAX, Tone, clean, consequences, headline, moment,
+    run_label, sentence, tone,
 };
-use crate::alert::{Bulletin, Digest};
+use crate::alert::{Bulletin, Digest, Gathered};
 
 /// Runs that are listed.
-const RUNS_MAX: usize = 40;
+const RUNS_MAX: usize = 30;
 
 /// The message of a digest.
 pub(in crate::deliver) fn digest_message(digest: &Digest, host: &str) -> Message {
     let tones = digest.bulletins.iter().map(tone);
     let worst = tones.max().unwrap_or(Tone::Warning);
     let n = digest.bulletins.len();
-    let runs = if n == 1 { "1 run".to_owned() } else { format!("{n} runs") };
+    let runs = if n == 1 {
+        "1 run".to_owned()
+    } else {
+        format!("{n} runs")
+    };
     // The worst first; among equals the oldest.
     let mut order: Vec<&Bulletin> = digest.bulletins.iter().collect();
     order.sort_by_key(|it| std::cmp::Reverse(tone(it)));
     Message {
-        subject: format!("[gradwatch] [{}] {runs} with news that were held back", worst.word()),
+        subject: format!("[gradwatch] [{}] {runs} with news", worst.word()),
         tone: worst,
         headline: format!("{}: news of {runs}", worst.word()),
-        occasion: "These messages were held back by the limit on messages per hour; this is the latest of each run."
-            .to_owned(),
+        occasion: why(digest.gathered).to_owned(),
         facts: counts(digest, host),
         alarms: order.iter().take(RUNS_MAX).map(|it| entry(it)).collect(),
         consequences: left(n),
         commands: vec![("All that stands", "gradwatch status".to_owned())],
         footer: format!("gradwatch on {host} watches these runs and only reads their logs."),
+    }
+}
+
+fn why(gathered: Gathered) -> &'static str {
+    match gathered {
+        Gathered::Capped => {
+            "One message for each would have been more than the limit on messages per hour; this is the latest of \
+             each run."
+        }
+        Gathered::StateLost => {
+            "The state of gradwatch was lost, and with it what was told before: some of this may have been told \
+             already."
+        }
+        Gathered::Unreachable => {
+            "Messages could not be delivered for a while; this is the latest of each run since then."
+        }
     }
 }
 
@@ -66,12 +86,14 @@ fn entry(bulletin: &Bulletin) -> AlarmWords {
     AlarmWords {
         tone: tone(bulletin),
         title: format!("{run}: {title}"),
-        sentence: first.map(sentence).unwrap_or_default(),
+        sentence: first
+            .map(|it| clean(&it.message, LINE_CHARS_MAX))
+            .unwrap_or_default(),
         facts,
         diagnosis: String::new(),
         remedies: first
             .and_then(|it| it.remedy.first())
-            .map(|it| vec![clean(it, super::SENTENCE_CHARS_MAX)])
+            .map(|it| vec![clean(it, LINE_CHARS_MAX)])
             .unwrap_or_default(),
     }
 }

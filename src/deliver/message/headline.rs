@@ -5,14 +5,14 @@
 
 use std::path::Path;
 
-use super::{NAME_CHARS_MAX, clean};
+use super::{LINE_CHARS_MAX, clean};
 use crate::alert::Bulletin;
 use crate::model::{Family, Finding, Quantity};
 use crate::rules::words::thousands;
 
 /// `loss is NaN since step 12,345`, `vanishing gradients since step 40`.
 pub(in crate::deliver) fn headline(finding: &Finding) -> String {
-    clean(&format!("{}{}", what(finding), since(finding)), NAME_CHARS_MAX)
+    clean(&format!("{}{}", what(finding), since(finding)), LINE_CHARS_MAX)
 }
 
 fn what(finding: &Finding) -> String {
