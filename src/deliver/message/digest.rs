@@ -4,7 +4,7 @@
 
 use super::{
     AlarmWords, LINE_CHARS_MAX, Message, NAME_CHARS_MAX, Tone, clean, consequences, headline, moment,
-    run_label, sentence, tone,
+    run_label, tone,
 };
 use crate::alert::{Bulletin, Digest, Gathered};
 
