@@ -3,10 +3,15 @@
 //! In: settings, bulletins and digests. Out: [`Parcel`]s. Invariants: the same bulletin gives the same bytes; what can
 //! be wrong about addresses is said when the composer is made, so that composing cannot fail.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use thiserror::Error;
 
-use super::Parcel;
+use super::alertmanager::{self, RENEW_EVERY};
+use super::http::origin;
 use super::mail::MailWriter;
+use super::{COMMAND, Parcel, WEBHOOK, json};
 use crate::alert::{Bulletin, Digest};
 use crate::config::Settings;
 
@@ -22,6 +27,9 @@ pub enum ComposeError {
 #[derive(Debug, Clone)]
 pub struct Composer {
     mail: Option<MailWriter>,
+    alertmanager: Option<String>,
+    /// Receivers that take JSON, by name, with what may be shown of their address.
+    programs: Vec<(&'static str, String)>,
 }
 
 impl Composer {
@@ -31,12 +39,14 @@ impl Composer {
     /// # Errors
     /// When a mail address cannot be read.
     pub fn new(settings: &Settings, host: &str) -> Result<Self, ComposeError> {
+        let mail = settings.mail.as_ref().map(|it| MailWriter::new(it, host));
+        let webhook = settings.webhook.as_ref().map(|it| (WEBHOOK, origin(&it.url)));
+        let program = settings.command.as_ref().and_then(|it| it.argv.first());
+        let command = program.map(|it| (COMMAND, it.clone()));
         Ok(Self {
-            mail: settings
-                .mail
-                .as_ref()
-                .map(|it| MailWriter::new(it, host))
-                .transpose()?,
+            mail: mail.transpose()?,
+            alertmanager: settings.alertmanager.as_ref().map(|it| origin(&it.url)),
+            programs: webhook.into_iter().chain(command).collect(),
         })
     }
 
@@ -46,6 +56,11 @@ impl Composer {
     pub fn bulletin(&self, bulletin: &Bulletin) -> Vec<Parcel> {
         let mut parcels = Vec::new();
         parcels.extend(self.mail.iter().flat_map(|it| it.bulletin(bulletin, None)));
+        let alerts = self.alertmanager.iter();
+        parcels.extend(alerts.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it)));
+        let programs = self.programs.iter();
+        parcels
+            .extend(programs.map(|(receiver, address)| json::bulletin_parcel(bulletin, receiver, address)));
         parcels
     }
 
@@ -54,6 +69,26 @@ impl Composer {
     pub fn digest(&self, digest: &Digest) -> Vec<Parcel> {
         let mut parcels = Vec::new();
         parcels.extend(self.mail.iter().flat_map(|it| it.digest(digest)));
+        let alerts = self.alertmanager.iter();
+        parcels.extend(alerts.filter_map(|it| alertmanager::digest_parcel(digest, it)));
+        let programs = self.programs.iter();
+        parcels.extend(programs.map(|(receiver, address)| json::digest_parcel(digest, receiver, address)));
         parcels
+    }
+
+    /// How often [`renewals`](Self::renewals) have to be sent; `None` when no receiver wants them.
+    #[must_use]
+    pub fn renew_every(&self) -> Option<Duration> {
+        self.alertmanager.is_some().then_some(RENEW_EVERY)
+    }
+
+    /// The parcels that renew what stands, from the latest bulletin of each incident. They are worth nothing a minute
+    /// later: they need no outbox, and a failure needs no retry but the next renewal.
+    #[must_use]
+    pub fn renewals(&self, bulletins: &[Bulletin], now: Timestamp) -> Vec<Parcel> {
+        let alerts = self.alertmanager.iter();
+        alerts
+            .filter_map(|it| alertmanager::renewal_parcel(bulletins, now, it))
+            .collect()
     }
 }

@@ -312,6 +312,11 @@ fn clean(text: &str, max: usize) -> String {
     cut
 }
 
+/// A sentence from a log for other receivers, as in mails.
+pub(super) fn clean_line(text: &str) -> String {
+    clean(text, SENTENCE_CHARS_MAX)
+}
+
 /// A moment for people, to the minute.
 fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()

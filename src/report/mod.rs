@@ -17,7 +17,7 @@ pub use escape::printable;
 pub use inspect::{write_inspect_json, write_inspect_text};
 pub(crate) use json::finding as finding_json;
 pub use json::write_audit_json;
-pub(crate) use notice::why_over;
+pub(crate) use notice::{reason, why_over};
 pub use notice::{write_notices_json, write_notices_text};
 pub use run::{AuditReport, FileReport, LossSpan, RunReport};
 pub use spark::{sparkline, sparkline_log};

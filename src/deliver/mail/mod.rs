@@ -15,6 +15,7 @@ mod tests;
 
 use jiff::Timestamp;
 use lettre::message::Mailbox;
+use lettre::transport::smtp::extension::ClientId;
 
 use self::letter::Letter;
 use super::message::{Message, bulletin_message, digest_message};
@@ -101,6 +102,15 @@ impl MailWriter {
             })
         };
         self.to.iter().filter_map(parcel).collect()
+    }
+}
+
+/// The name of this machine; empty when it has none that can be read.
+#[must_use]
+pub fn host_name() -> String {
+    match ClientId::default() {
+        ClientId::Domain(name) => name,
+        _ => String::new(),
     }
 }
 
