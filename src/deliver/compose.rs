@@ -10,10 +10,11 @@ use thiserror::Error;
 
 use super::alertmanager::{self, RENEW_EVERY};
 use super::http::origin;
-use super::mail::MailWriter;
-use super::{COMMAND, Parcel, WEBHOOK, json};
+use super::mail::{Inline, MailWriter};
+use super::{COMMAND, Parcel, WEBHOOK, json, raster};
 use crate::alert::{Bulletin, Digest};
 use crate::config::Settings;
+use crate::report::LayerPicture;
 
 /// Why nothing can be composed with these settings.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -50,12 +51,14 @@ impl Composer {
         })
     }
 
-    /// The parcels of a bulletin, of all receivers. The cap on messages is about those whose receiver is
+    /// The parcels of a bulletin, of all receivers; mails show the picture. The cap on messages is about those whose receiver is
     /// [`MAIL`](super::MAIL).
     #[must_use]
-    pub fn bulletin(&self, bulletin: &Bulletin) -> Vec<Parcel> {
+    pub fn bulletin(&self, bulletin: &Bulletin, picture: Option<&LayerPicture>) -> Vec<Parcel> {
         let mut parcels = Vec::new();
-        parcels.extend(self.mail.iter().flat_map(|it| it.bulletin(bulletin, None)));
+        if let Some(mail) = &self.mail {
+            parcels.extend(mail.bulletin(bulletin, picture.and_then(inline).as_ref()));
+        }
         let alerts = self.alertmanager.iter();
         parcels.extend(alerts.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it)));
         let programs = self.programs.iter();
@@ -91,4 +94,13 @@ impl Composer {
             .filter_map(|it| alertmanager::renewal_parcel(bulletins, now, it))
             .collect()
     }
+}
+
+/// The picture for a mail; a mail without one when it cannot be drawn.
+fn inline(picture: &LayerPicture) -> Option<Inline> {
+    let png = raster::png(&picture.svg())?;
+    Some(Inline {
+        png,
+        alt: picture.alt(),
+    })
 }

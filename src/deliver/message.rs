@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::alert::{Alarm, Bulletin, Occasion, Standing};
 use crate::model::{Finding, Severity};
-use crate::report::{printable, why_over};
+use crate::report::{printable, quantity_words, why_over};
 use crate::rules::words::{number, thousands};
 
 pub(super) use digest::digest_message;
@@ -194,7 +194,7 @@ fn alarm_facts(alarm: &Alarm) -> Vec<(&'static str, String)> {
 
 /// The quantity, the tag and the rank.
 fn place(finding: &Finding) -> String {
-    let quantity = finding.quantity.as_str().replace('_', " ");
+    let quantity = quantity_words(finding.quantity);
     let tag = finding
         .tag
         .as_ref()

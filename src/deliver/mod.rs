@@ -13,6 +13,7 @@ mod http;
 mod json;
 mod mail;
 mod message;
+mod raster;
 mod secret;
 
 pub use alertmanager::{ALERTMANAGER, RENEW_EVERY};

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::{LINE_CHARS_MAX, clean};
 use crate::alert::Bulletin;
 use crate::model::{Family, Finding, Quantity};
+use crate::report::quantity_words;
 use crate::rules::words::thousands;
 
 /// `loss is NaN since step 12,345`, `vanishing gradients since step 40`.
@@ -16,7 +17,7 @@ pub(in crate::deliver) fn headline(finding: &Finding) -> String {
 }
 
 fn what(finding: &Finding) -> String {
-    let quantity = finding.quantity.as_str().replace('_', " ");
+    let quantity = quantity_words(finding.quantity);
     match (finding.family, finding.value) {
         (Family::Nonfinite, Some(it)) if it.is_nan() => format!("{quantity} is NaN"),
         (Family::Nonfinite, Some(it)) if it.is_infinite() => format!("{quantity} is infinite"),
