@@ -9,6 +9,7 @@ mod engine;
 mod fixtures;
 mod formats;
 mod live_cases;
+mod mail;
 mod pages;
 mod simulated;
 mod support;
