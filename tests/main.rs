@@ -9,6 +9,7 @@ mod engine;
 mod fixtures;
 mod formats;
 mod live_cases;
+mod mail;
 mod own_patterns;
 mod pages;
 mod simulated;

@@ -61,7 +61,7 @@ pub(super) fn problem(problem: &Problem) -> Value {
     })
 }
 
-pub(super) fn finding(finding: &Finding) -> Value {
+pub(crate) fn finding(finding: &Finding) -> Value {
     json!({
         "rule": finding.rule,
         "check": finding.check,

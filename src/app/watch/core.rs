@@ -13,9 +13,9 @@ use super::rest::{Now, last_change};
 use super::round::Round;
 use super::run::LiveRun;
 use super::stream::LiveStream;
-use crate::alert::{Journal, Notice};
+use crate::alert::{Fingerprint, Journal, Notice};
 use crate::app::InForce;
-use crate::model::Problem;
+use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
 use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
@@ -147,6 +147,26 @@ impl<'r> Watch<'r> {
     pub fn into_journals(self) -> BTreeMap<String, Journal> {
         let known = self.runs.into_iter().filter(|(_, run)| !run.journal.is_empty());
         known.map(|(name, run)| (name, run.journal)).collect()
+    }
+
+    /// Runs of which files are followed: name, path under which they were found, furthest step.
+    pub fn followed(&self) -> impl Iterator<Item = (&str, &Path, Option<i64>)> {
+        let followed = self.runs.iter().filter(|(_, it)| !it.streams.is_empty());
+        followed.map(|(name, it)| (name.as_str(), it.root.as_path(), it.last_step()))
+    }
+
+    /// The path under which a run was found.
+    #[must_use]
+    pub fn root_of(&self, run: &str) -> Option<&Path> {
+        self.runs.get(run).map(|it| it.root.as_path())
+    }
+
+    /// The findings of the alarms of a run that stand, as they are now.
+    pub fn standing(&self, run: &str) -> impl Iterator<Item = (Fingerprint, &Finding)> {
+        self.runs
+            .get(run)
+            .into_iter()
+            .flat_map(|it| it.journal.standing())
     }
 
     /// Runs of which files are followed.

@@ -59,13 +59,18 @@ impl LiveRun<'_> {
         polled
     }
 
+    /// The furthest step.
+    pub(super) fn last_step(&self) -> Option<i64> {
+        self.streams.iter().filter_map(|(_, it)| it.last_step()).max()
+    }
+
     /// What is to be said since the last time.
     pub(super) fn news(&mut self) -> Vec<Notice> {
         if self.streams.is_empty() || !self.streams.iter().all(|(_, it)| it.is_caught_up()) {
             return Vec::new();
         }
         let marks: Vec<(u64, u64)> = self.streams.iter().map(|(_, it)| it.mark()).collect();
-        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let reach = self.last_step();
         let has_moved = self.is_waiting && reach != self.reach;
         if marks == self.joined && !has_moved {
             return Vec::new();
@@ -86,7 +91,7 @@ impl LiveRun<'_> {
 
     pub(super) fn finish(mut self, pools: &mut Pools) -> (RunReport, Vec<Notice>) {
         let shown = |path: &Path| shown_path(path, &self.root);
-        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let reach = self.last_step();
         let report = report_of(
             &self.name,
             self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),
