@@ -11,12 +11,14 @@ mod notice;
 pub mod plot;
 mod run;
 mod spark;
+mod summary;
 mod text;
 
 pub use escape::printable;
 pub use inspect::{write_inspect_json, write_inspect_text};
-pub use json::write_audit_json;
+pub use json::{finding as finding_json, number as number_json, problem as problem_json, write_audit_json};
 pub use notice::{write_notices_json, write_notices_text};
 pub use run::{AuditReport, FileReport, LossSpan, RunReport};
 pub use spark::{sparkline, sparkline_log};
+pub use summary::{RunSummary, SPARK_POINTS, WorstFinding, serious, spark};
 pub use text::{TextStyle, write_audit_text};

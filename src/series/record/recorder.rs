@@ -1,8 +1,8 @@
 //! Listens to the points of one stream and keeps pictures of them.
 //!
-//! In: points and restarts. Out: a [`Recording`], handed over when the recorder is dropped. Invariants: at most
-//! [`LINES_MAX`] curves of [`SPANS_MAX`] spans and, per quantity, a grid of [`COLUMNS_MAX`] columns; what is beyond is
-//! counted.
+//! In: points and restarts. Out: a [`Recording`], handed over when the recorder is dropped, or copied while it goes on
+//! (`shared`). Invariants: at most [`LINES_MAX`] curves of [`SPANS_MAX`] spans and, per quantity, a grid of
+//! [`COLUMNS_MAX`] columns; no more than its [`Limits`] allow; what is beyond is counted.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,8 +34,30 @@ pub struct Line {
     pub trace: Trace,
 }
 
+/// How much a recorder keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Cells of all grids together: 40 bytes each. A grid keeps 8 columns whatever the number of its rows.
+    pub cells: usize,
+    /// Spans of each curve: 56 bytes each.
+    pub spans: usize,
+}
+
+impl Default for Limits {
+    /// As much as can be shown.
+    fn default() -> Self {
+        Self {
+            cells: usize::MAX,
+            spans: SPANS_MAX,
+        }
+    }
+}
+
+/// Columns that a grid keeps however many rows there are.
+const COLUMNS_MIN: usize = 8;
+
 /// The pictures of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Recording {
     /// Loss, learning rate, totals and other curves, in the order of first appearance.
     pub lines: Vec<Line>,
@@ -50,10 +72,14 @@ pub struct Recording {
 impl Recording {
     /// Joins steps until the grids hold at most `cells` cells together and each curve at most `spans` spans.
     pub fn shrink_to(&mut self, cells: usize, spans: usize) {
-        let n_rows: usize = self.grids.iter().map(|it| it.rows().len()).sum();
-        let columns = (cells / n_rows.max(1)).max(8);
+        let columns = self.columns_within(cells);
         self.grids.iter_mut().for_each(|it| it.shrink_to(columns));
         self.lines.iter_mut().for_each(|it| it.trace.shrink_to(spans));
+    }
+
+    fn columns_within(&self, cells: usize) -> usize {
+        let n_rows: usize = self.grids.iter().map(|it| it.rows().len()).sum();
+        (cells / n_rows.max(1)).clamp(COLUMNS_MIN, COLUMNS_MAX)
     }
 
     fn note_restart(&mut self, from: i64, to: i64) {
@@ -92,21 +118,34 @@ pub struct Recorder {
     targets: Vec<Target>,
     recording: Recording,
     slot: RecordingSlot,
+    limits: Limits,
+    /// Columns that the rows of now leave room for.
+    columns: usize,
 }
 
 impl Recorder {
     /// A recorder, and the place where its recording will be once it is dropped.
     #[must_use]
     pub fn new() -> (Self, RecordingSlot) {
-        let slot = RecordingSlot::default();
-        (
-            Self {
-                targets: Vec::new(),
-                recording: Recording::default(),
-                slot: slot.clone(),
-            },
-            slot,
-        )
+        let recorder = Self::within(Limits::default());
+        let slot = recorder.slot.clone();
+        (recorder, slot)
+    }
+
+    /// A recorder that keeps no more than this.
+    pub(super) fn within(limits: Limits) -> Self {
+        Self {
+            targets: Vec::new(),
+            recording: Recording::default(),
+            slot: RecordingSlot::default(),
+            limits,
+            columns: COLUMNS_MAX,
+        }
+    }
+
+    /// What was recorded so far.
+    pub(super) fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     fn target(&mut self, id: u32, series: &SeriesInfo) -> Target {
@@ -153,13 +192,31 @@ impl Recorder {
         let grids = &mut self.recording.grids;
         let index = grids.iter().position(|it| it.key() == key).unwrap_or(grids.len());
         if index == grids.len() {
-            grids.push(Grid::new(key.0, key.1, COLUMNS_MAX));
+            grids.push(Grid::new(key.0, key.1, self.columns));
         }
         let row = grids.get_mut(index)?.add_row(&series.tag, slot)?;
+        self.make_room();
         Some(Target::Row(index, row))
     }
 
+    /// More rows leave room for fewer columns; halved, so that thousands of rows cost a few turns.
+    fn make_room(&mut self) {
+        let allowed = self.recording.columns_within(self.limits.cells);
+        if allowed >= self.columns {
+            return;
+        }
+        while self.columns > allowed {
+            self.columns = (self.columns / 2).max(COLUMNS_MIN);
+        }
+        let columns = self.columns;
+        self.recording
+            .grids
+            .iter_mut()
+            .for_each(|it| it.shrink_to(columns));
+    }
+
     fn place_line(&mut self, series: &SeriesInfo) -> Option<Target> {
+        let spans = self.limits.spans.min(SPANS_MAX);
         let lines = &mut self.recording.lines;
         if lines.len() >= LINES_MAX {
             return None;
@@ -169,7 +226,7 @@ impl Recorder {
             tag,
             meaning,
             points: 0,
-            trace: Trace::new(SPANS_MAX),
+            trace: Trace::new(spans),
         });
         Some(Target::Line(lines.len() - 1))
     }
