@@ -18,6 +18,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("anstream", &["app/", "report/"]),
     ("anstyle", &["report/", "rules/problem.rs"]),
     ("anyhow", &["app/", "main.rs"]),
+    ("axum", &["serve/"]),
     ("clap", &["cli/", "app/"]),
     ("clap_complete", &["cli/", "app/mod.rs"]),
     ("comfy_table", &["app/", "report/"]),
@@ -30,9 +31,17 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("indicatif", &["app/"]),
     (
         "jiff",
-        &["app/watch.rs", "decode/wall_time.rs", "rules/check/stall.rs"],
+        &[
+            "app/watch.rs",
+            "app/watch/",
+            "alert/",
+            "decode/wall_time.rs",
+            "rules/check/stall.rs",
+            "serve/",
+        ],
     ),
     ("memchr", &["decode/", "rules/check/stall.rs"]),
+    ("prometheus_client", &["serve/metrics.rs"]),
     ("protobuf", &["simulate/writer/"]),
     ("rayon", &["app/", "simulate/ensemble.rs"]),
     (
@@ -47,18 +56,23 @@ const VENDORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("schemars", &["rules/schema.rs"]),
+    ("secrecy", &["serve/guard.rs"]),
     ("serde", &["rules/", "report/", "source/", "app/"]),
     ("signal_hook", &["app/watch.rs"]),
-    ("serde_json", &["report/", "rules/", "app/", "simulate/writer.rs"]),
-    ("sha2", &["report/html/page.rs"]),
+    (
+        "serde_json",
+        &["report/", "rules/", "app/", "serve/", "simulate/writer.rs"],
+    ),
+    ("sha2", &["report/html/page.rs", "serve/guard.rs"]),
     ("statrs", &["stats/"]),
     ("tensorboard_proto", &["simulate/writer/"]),
     ("tensorboard_rs", &["simulate/writer/"]),
     ("terminal_size", &["app/"]),
     (
         "thiserror",
-        &["app/", "decode/", "rules/", "simulate/", "source/"],
+        &["app/", "decode/", "rules/", "serve/", "simulate/", "source/"],
     ),
+    ("tokio", &["serve/"]),
     ("toml", &["rules/"]),
 ];
 

@@ -7,6 +7,7 @@
 
 mod core;
 mod file;
+mod publish;
 mod run;
 mod stream;
 
@@ -30,6 +31,8 @@ use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
 use crate::source::Polled;
 
+use self::publish::Publisher;
+
 pub use self::core::{Heard, Watch};
 
 /// Time between two walks of the directories.
@@ -42,6 +45,8 @@ pub enum LoopInput {
     Walk,
     /// It is time to look at the known files.
     Poll,
+    /// Somebody looks at a run: its pictures are wanted.
+    Show,
     /// The loop is to end.
     Shutdown,
 }
@@ -57,7 +62,10 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let ended = if args.once {
         once(watch, args, &voice)
     } else {
-        follow(&mut watch, args.poll, &voice)
+        if args.listen.is_some() {
+            watch = watch.with_pictures();
+        }
+        follow(&mut watch, args, &voice)
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
@@ -88,21 +96,33 @@ fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result
     Ok(status(&report, false, Some(args.fail_on.into())))
 }
 
-fn follow(watch: &mut Watch<'_>, poll_every: Duration, voice: &Voice) -> anyhow::Result<ExitStatus> {
+fn follow(watch: &mut Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
+    let wanted = sender.clone();
+    let mut publisher = Publisher::start(args, move || {
+        // The loop may have ended.
+        let _ = wanted.send(LoopInput::Show);
+    })?;
+    let board = publisher.as_ref().map(Publisher::board);
     listen_for_signals(sender, Arc::clone(&is_over))?;
-    let mut agenda = Agenda::new(poll_every, receiver);
+    let mut agenda = Agenda::new(args.poll, receiver);
     loop {
         match agenda.next() {
             LoopInput::Walk => complain(&watch.walk()),
             LoopInput::Poll => {
-                let (polled, heard) = watch.poll(&|| is_over.load(Ordering::Relaxed));
+                let (polled, heard) = watch.poll(&|| {
+                    board.iter().for_each(|it| it.beat());
+                    is_over.load(Ordering::Relaxed)
+                });
                 voice.say(&heard)?;
+                publisher.iter_mut().for_each(|it| it.count(&heard));
                 agenda.polled(polled);
             }
+            LoopInput::Show => {}
             LoopInput::Shutdown => return Ok(ExitStatus::Clean),
         }
+        publisher.iter_mut().for_each(|it| it.publish(watch));
     }
 }
 

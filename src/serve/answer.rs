@@ -116,7 +116,10 @@ async fn metrics_text(site: &Arc<Site>, headers: &HeaderMap) -> Response {
     });
     match made.await {
         Ok(Ok(body)) => reply(StatusCode::OK, metrics::content_type(is_open), body),
-        _ => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
+        _ => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written",
+        ),
     }
 }
 
@@ -214,8 +217,14 @@ fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Body>) 
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ];
     let mut response = Response::new(body.into());
     *response.status_mut() = status;

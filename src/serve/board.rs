@@ -59,7 +59,11 @@ impl RunView {
             let parts = lock(&self.made_of).take();
             parts.map_or_else(
                 || Bytes::from_static(b"null"),
-                |(report, recordings)| run_page(&report, recordings, Detail::of_runs(1)).into_json().into(),
+                |(report, recordings)| {
+                    run_page(&report, recordings, Detail::of_runs(1))
+                        .into_json()
+                        .into()
+                },
             )
         };
         self.json.get_or_init(make).clone()
@@ -223,11 +227,22 @@ mod tests {
         assert_eq!(woken.load(Ordering::Relaxed), 1);
         assert_eq!(board.wanted().len(), VIEWS_MAX);
         board.put_view("run-23", RunView::new(7, RunReport::new("run-23"), Vec::new()));
-        board.put_view("nobody looks at it", RunView::new(7, RunReport::new("x"), Vec::new()));
+        board.put_view(
+            "nobody looks at it",
+            RunView::new(7, RunReport::new("x"), Vec::new()),
+        );
         assert!(board.wanted().contains(&("run-23".to_owned(), Some(7))));
         assert_eq!(board.wanted().len(), VIEWS_MAX);
-        assert!(board.look_at("run-23").is_some_and(|it| String::from_utf8_lossy(&it.json()).contains("run-23")));
-        assert_eq!(woken.load(Ordering::Relaxed), 1, "what is there is no reason to wake the loop");
+        assert!(
+            board
+                .look_at("run-23")
+                .is_some_and(|it| String::from_utf8_lossy(&it.json()).contains("run-23"))
+        );
+        assert_eq!(
+            woken.load(Ordering::Relaxed),
+            1,
+            "what is there is no reason to wake the loop"
+        );
         board.look_at("run-22");
         assert_eq!(woken.load(Ordering::Relaxed), 2);
     }

@@ -44,7 +44,9 @@ pub enum GuardError {
         what: String,
     },
     /// Others could read everything.
-    #[error("{0} can be reached from other machines: give a token with --listen-token-file, or listen on 127.0.0.1")]
+    #[error(
+        "{0} can be reached from other machines: give a token with --listen-token-file, or listen on 127.0.0.1"
+    )]
     Open(SocketAddr),
 }
 
@@ -155,7 +157,10 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
         Some((name, port)) if port.bytes().all(|it| it.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,
     };
-    let address = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(name);
+    let address = name
+        .strip_prefix('[')
+        .and_then(|it| it.strip_suffix(']'))
+        .unwrap_or(name);
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
@@ -166,7 +171,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get_all(header::COOKIE).into_iter().filter_map(|it| it.to_str().ok());
+    let text = headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|it| it.to_str().ok());
     text.flat_map(|it| it.split(';'))
         .filter_map(|it| it.trim().split_once('='))
         .find(|(name, _)| *name == COOKIE)
@@ -246,7 +254,10 @@ mod tests {
         let Pass::Introduced(cookie) = guard.pass("a=b&token=0123456789abcdef", &HeaderMap::new()) else {
             panic!("the token in the query is not taken");
         };
-        assert!(!cookie.contains("0123456789abcdef"), "the cookie is not the token");
+        assert!(
+            !cookie.contains("0123456789abcdef"),
+            "the cookie is not the token"
+        );
         let value = cookie.split(';').next().unwrap();
         let later = headers(&[("cookie", &format!("other=1; {value}"))]);
         assert_eq!(guard.pass("", &later), Pass::Welcome);

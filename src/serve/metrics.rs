@@ -57,7 +57,12 @@ pub(super) fn write(
     register_totals(&mut registry, snapshot);
     register_runs(&mut registry, &labelled(&snapshot.runs));
     let left_out = snapshot.runs.len().saturating_sub(RUN_LABELS_MAX);
-    gauge(&mut registry, "runs_without_labels", "Runs beyond the limit of labels", count(left_out));
+    gauge(
+        &mut registry,
+        "runs_without_labels",
+        "Runs beyond the limit of labels",
+        count(left_out),
+    );
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(if is_open { text } else { classic(&text) })
@@ -89,8 +94,16 @@ fn register_daemon(registry: &mut Registry, health: Health, since_turn: Duration
     let help = "1 while some paths are only polled because change hints cannot be had";
     gauge(registry, "degraded", help, i64::from(health.is_degraded));
     let waiting = [
-        ("outbox_waiting_messages", "Messages that wait to be delivered", health.outbox_waiting),
-        ("outbox_dead_messages", "Messages that no receiver will take", health.outbox_dead),
+        (
+            "outbox_waiting_messages",
+            "Messages that wait to be delivered",
+            health.outbox_waiting,
+        ),
+        (
+            "outbox_dead_messages",
+            "Messages that no receiver will take",
+            health.outbox_dead,
+        ),
     ];
     for (name, help, value) in waiting {
         if let Some(value) = value {
@@ -107,7 +120,12 @@ fn register_reading(registry: &mut Registry, snapshot: &Snapshot) {
     counter(registry, "records", "Records that were read", read.records);
     let help = "Records that could not be read and were skipped";
     counter(registry, "skipped_records", help, read.skipped);
-    counter(registry, "problems", "Parts of logs that could not be read", read.problems);
+    counter(
+        registry,
+        "problems",
+        "Parts of logs that could not be read",
+        read.problems,
+    );
     let said = Family::<Labels, Counter>::default();
     let events = [
         ("alarm", snapshot.said.alarms),
@@ -124,7 +142,11 @@ fn register_totals(registry: &mut Registry, snapshot: &Snapshot) {
     let (runs, alerts) = (Gauges::default(), Gauges::default());
     let files: u64 = snapshot.runs.iter().map(|it| it.totals.files).sum();
     for verdict in VERDICTS {
-        let n = snapshot.runs.iter().filter(|it| it.summary.verdict == verdict).count();
+        let n = snapshot
+            .runs
+            .iter()
+            .filter(|it| it.summary.verdict == verdict)
+            .count();
         runs.get_or_create(&vec![("verdict", verdict.as_str().to_owned())])
             .set(count(n));
     }

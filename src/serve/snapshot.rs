@@ -81,8 +81,7 @@ impl RunRow {
     #[must_use]
     pub fn alarms(&self) -> Vec<(Fingerprint, &Finding)> {
         let mut alarms: Vec<(Fingerprint, &Finding)> = Vec::new();
-        let stands =
-            |it: &&Finding| it.severity >= Severity::Warning && !it.is_superseded && !it.has_healed;
+        let stands = |it: &&Finding| it.severity >= Severity::Warning && !it.is_superseded && !it.has_healed;
         for finding in self.findings.iter().filter(stands) {
             let id = Fingerprint::of(&self.summary.run, finding);
             match alarms.iter_mut().find(|(other, _)| *other == id) {

@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use super::file::Pools;
+use super::publish::limits_of;
 use super::run::LiveRun;
 use super::stream::LiveStream;
 use crate::alert::Notice;
 use crate::model::Problem;
 use crate::report::AuditReport;
 use crate::rules::Rule;
+use crate::series::record::{Limits, SharedRecorder};
 use crate::source::{Polled, RunFiles, StreamFiles, discover};
 
 /// What a poll or a walk found.
@@ -33,6 +35,7 @@ pub struct Watch<'r> {
     runs: BTreeMap<String, LiveRun<'r>>,
     pools: Pools,
     problems: Vec<Problem>,
+    is_recorded: bool,
 }
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
@@ -58,7 +61,25 @@ impl<'r> Watch<'r> {
             runs: BTreeMap::new(),
             pools: Pools::default(),
             problems: Vec::new(),
+            is_recorded: false,
         }
+    }
+
+    /// Keeps pictures of every run; `publish` says what they cost.
+    #[must_use]
+    pub fn with_pictures(mut self) -> Self {
+        self.is_recorded = true;
+        self
+    }
+
+    /// The runs, by name.
+    pub(super) fn runs(&mut self) -> &mut BTreeMap<String, LiveRun<'r>> {
+        &mut self.runs
+    }
+
+    /// Paths that could not be read at the last walk.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Looks for runs and files that are new, and forgets those that are gone.
@@ -72,8 +93,10 @@ impl<'r> Watch<'r> {
                     .map(|(key, stream)| (key, (name.clone(), stream))),
             );
         }
+        let n_streams = found.runs.iter().map(|it| it.streams.len()).sum();
+        let limits = self.is_recorded.then(|| limits_of(n_streams));
         for run in &found.runs {
-            self.take_up(run, &mut before);
+            self.take_up(run, &mut before, limits);
         }
         for (key, (name, stream)) in before {
             // A directory that cannot be listed for a moment is no reason to forget what is in it.
@@ -104,7 +127,12 @@ impl<'r> Watch<'r> {
         !self.problems.contains(problem)
     }
 
-    fn take_up(&mut self, found: &RunFiles, before: &mut HashMap<StreamKey, (String, LiveStream<'r>)>) {
+    fn take_up(
+        &mut self,
+        found: &RunFiles,
+        before: &mut HashMap<StreamKey, (String, LiveStream<'r>)>,
+        limits: Option<Limits>,
+    ) {
         let run = self
             .runs
             .entry(found.name.clone())
@@ -117,7 +145,7 @@ impl<'r> Watch<'r> {
                     live.add_files(stream);
                     live
                 }
-                None => LiveStream::new(stream, &found.name, self.rules),
+                None => LiveStream::new(stream, &found.name, self.rules, limits.map(SharedRecorder::new)),
             };
             run.streams.push((key, live));
         }

@@ -202,6 +202,10 @@ fn limits_bound_the_cells_while_rows_are_added() {
     let cells: usize = recording.grids[0].rows().iter().map(|it| it.cells.len()).sum();
     assert!((1_000..=2_000).contains(&cells), "{cells}");
     assert!(recording.lines[0].trace.spans().len() <= 16);
-    let points: u64 = recording.grids[0].rows()[0].cells.iter().map(|it| u64::from(it.n)).sum();
+    let points: u64 = recording.grids[0].rows()[0]
+        .cells
+        .iter()
+        .map(|it| u64::from(it.n))
+        .sum();
     assert_eq!(points, 400, "joined, not lost");
 }
