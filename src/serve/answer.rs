@@ -143,7 +143,7 @@ async fn run_data(site: &Arc<Site>, run: &str, headers: &HeaderMap) -> Response 
         return text(StatusCode::NOT_FOUND, "no such run is followed");
     }
     let Ok(Some(view)) = timeout(VIEW_TIME_MAX, view_of(&site.board, run)).await else {
-        let mut later = text(StatusCode::SERVICE_UNAVAILABLE, "still reading: ask again");
+        let mut later = text(StatusCode::ACCEPTED, "still reading: ask again");
         later
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from_static("2"));

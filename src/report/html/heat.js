@@ -51,18 +51,29 @@ function columnText(grid, column) {
 class HeatPicture extends Picture {
   constructor(view, grid, onRow) {
     super(view, `${grid.name}: ${grid.rows.length} layers over steps as colours. Arrow keys move through steps and layers.`);
-    Object.assign(this, { grid, onRow, row: 0 });
+    Object.assign(this, { onRow, row: 0 });
+    this.scale = make("div", { className: "scale" });
+    this.take(grid);
+    this.element = make("div", { className: "heat" }, this.scale, this.box, this.readout);
+  }
+
+  /** Other numbers of the same layers. */
+  take(grid) {
+    this.grid = grid;
     this.colorRange();
+    const { view } = this;
     const hasBad = grid.cells.kinds.some((it) => it >= IS_NAN && it <= IS_NEG_INF);
-    const parts = [make("span", { textContent: powerText(this.low / Math.LN10) }), make("i", { className: "ramp" }),
-      make("span", { textContent: powerText(this.high / Math.LN10) })];
-    if (hasBad) parts.push(make("span", { className: "keyed" }, make("i", { className: "key bad-key" }), "NaN or ∞"));
-    if (grid.cells.kinds.includes(IS_ZERO)) parts.push(make("span", { className: "keyed" }, make("i", { className: "key zero-key" }), "exactly 0"));
-    parts.push(make("span", { className: "keyed" }, make("i", { className: "key empty-key" }), "not logged"));
-    if (view.finding?.quantity === grid.quantity) parts.push(make("span", { className: "keyed" }, make("i", { className: "key mark-key" }), "layers and first step of the finding"));
-    if (grid.rows.some((it) => it.estimated)) parts.push(make("span", { textContent: "~ estimated from histograms" }));
-    if (grid.isNegative) parts.push(make("span", { textContent: "colours show the size of negative numbers" }));
-    this.element = make("div", { className: "heat" }, make("div", { className: "scale" }, ...parts), this.box, this.readout);
+    const keyed = (name, text) => make("span", { className: "keyed" }, make("i", { className: `key ${name}` }), text);
+    this.scale.replaceChildren(...[
+      make("span", { textContent: powerText(this.low / Math.LN10) }), make("i", { className: "ramp" }),
+      make("span", { textContent: powerText(this.high / Math.LN10) }),
+      hasBad ? keyed("bad-key", "NaN or ∞") : null,
+      grid.cells.kinds.includes(IS_ZERO) ? keyed("zero-key", "exactly 0") : null,
+      keyed("empty-key", "not logged"),
+      view.finding?.quantity === grid.quantity ? keyed("mark-key", "layers and first step of the finding") : null,
+      grid.rows.some((it) => it.estimated) ? make("span", { textContent: "~ estimated from histograms" }) : null,
+      grid.isNegative ? make("span", { textContent: "colours show the size of negative numbers" }) : null,
+    ].filter(Boolean));
   }
 
   /** From the 1st to the 99.9th hundredth of what is finite, so that one outlier does not flatten the rest. */

@@ -8,7 +8,9 @@ class LinePicture extends Picture {
   constructor(view, name, curves) {
     super(view, `${name} over steps. Arrow keys move through the steps.`);
     this.name = name;
-    this.curves = curves.slice(0, CURVES_MAX).map((it) => readCurve(it));
+    this.legend = make("span", { className: "legend" });
+    this.more = make("span", { className: "dim" });
+    this.take(curves);
     const positive = this.curves.flatMap((it) => it.values).filter((it) => it > 0);
     const [low, high] = extent(positive);
     const hasNegative = this.curves.some((it) => it.low < 0);
@@ -17,11 +19,16 @@ class LinePicture extends Picture {
     const label = () => { scale.textContent = this.isLog ? "log scale" : "linear scale"; scale.setAttribute("aria-pressed", String(this.isLog)); };
     scale.addEventListener("click", () => { this.isLog = !this.isLog; label(); this.draw(); });
     label();
-    const legend = make("span", { className: "legend" }, ...this.curves.map((it, i) => make("span", {},
-      make("i", { className: `swatch line-${i + 1}` }), (it.isEstimate ? "~" : "") + it.tag)));
-    const more = curves.length > CURVES_MAX ? make("span", { className: "dim", textContent: `${curves.length - CURVES_MAX} more are not drawn` }) : null;
     this.element = make("figure", { className: "picture" },
-      make("figcaption", {}, make("h3", { textContent: name }), legend, more, scale), this.box, this.readout);
+      make("figcaption", {}, make("h3", { textContent: name }), this.legend, this.more, scale), this.box, this.readout);
+  }
+
+  /** Other numbers of the same curves. */
+  take(curves) {
+    this.curves = curves.slice(0, CURVES_MAX).map((it) => readCurve(it));
+    this.legend.replaceChildren(...this.curves.map((it, i) => make("span", {},
+      make("i", { className: `swatch line-${i + 1}` }), (it.isEstimate ? "~" : "") + it.tag)));
+    this.more.textContent = curves.length > CURVES_MAX ? `${curves.length - CURVES_MAX} more are not drawn` : "";
   }
 
   draw() {

@@ -17,6 +17,7 @@ const STYLE: &str = include_str!("page.css");
 /// In the order in which they are run.
 const SCRIPTS: &[&str] = &[
     include_str!("data.js"),
+    include_str!("source.js"),
     include_str!("draw.js"),
     include_str!("line.js"),
     include_str!("heat.js"),

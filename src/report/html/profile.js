@@ -5,9 +5,7 @@ const PROFILE_HEIGHT = 260, PROFILE = { left: 58, right: 12, top: 14, bottom: 34
 class ProfilePicture extends Picture {
   constructor(view, grid) {
     super(view, `${grid.name} over depth at one step, from the input to the output. Arrow keys move through the steps.`);
-    this.grid = grid;
-    this.choices = grid.groups.filter((it) => it.role !== "" || grid.groups.length === 1);
-    if (this.choices.length === 0) this.choices = grid.groups;
+    this.readGroups(grid);
     this.group = this.choices.reduce((best, it) => (it.end - it.begin > best.end - best.begin ? it : best));
     this.select = make("select", { "aria-label": "Layers of one role" },
       ...this.choices.map((it, i) => make("option", { value: i, textContent: `${it.name} · ${it.end - it.begin} layers` })));
@@ -17,6 +15,19 @@ class ProfilePicture extends Picture {
     this.element = make("div", { className: "profile" }, make("div", { className: "profile-head" }, this.select), this.title, this.box,
       make("p", { className: "hint", textContent: "dashed: the fitted geometric line · grey: the first profile of the run" }), this.readout);
     this.rank = 0;
+  }
+
+  readGroups(grid) {
+    this.grid = grid;
+    this.choices = grid.groups.filter((it) => it.role !== "" || grid.groups.length === 1);
+    if (this.choices.length === 0) this.choices = grid.groups;
+  }
+
+  /** Other numbers of the same layers. */
+  take(grid) {
+    const chosen = this.choices.indexOf(this.group);
+    this.readGroups(grid);
+    this.group = this.choices[chosen] ?? this.choices[0];
   }
 
   setGroup(group) {
