@@ -10,6 +10,7 @@ mod fixtures;
 mod formats;
 mod live_cases;
 mod pages;
+mod serve;
 mod simulated;
 mod support;
 mod tidy;
