@@ -60,7 +60,7 @@ impl RunView {
             parts.map_or_else(
                 || Bytes::from_static(b"null"),
                 |(report, recordings)| {
-                    run_page(&report, recordings, Detail::of_runs(1))
+                    run_page(&report, recordings, Detail::of_runs(1), false)
                         .into_json()
                         .into()
                 },

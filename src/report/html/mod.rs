@@ -5,6 +5,7 @@
 //! data, never markup; the page has a bound on its size that does not depend on the length of the logs; the same report
 //! gives the same bytes.
 
+mod baseline;
 mod fit;
 mod overview;
 mod owned;
@@ -20,6 +21,7 @@ use std::io::{self, Write};
 use super::run::{AuditReport, RunReport};
 use super::summary::RunSummary;
 use crate::model::Problem;
+use crate::series::Baseline;
 
 pub(crate) use fit::depth_line;
 pub use payload::RankRecording;
@@ -54,20 +56,43 @@ impl Detail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPage(String);
 
-/// Prepares one run; the recordings are those of its streams.
+/// Prepares one run; the recordings are those of its streams. A run that `is_compared` is shown beside the baseline of
+/// the page.
 #[must_use]
-pub fn run_page(report: &RunReport, recordings: Vec<RankRecording>, detail: Detail) -> RunPage {
-    RunPage(payload::run(report, recordings, detail.cells, detail.spans))
+pub fn run_page(
+    report: &RunReport,
+    recordings: Vec<RankRecording>,
+    detail: Detail,
+    is_compared: bool,
+) -> RunPage {
+    RunPage(payload::run(
+        report,
+        recordings,
+        (detail.cells, detail.spans),
+        is_compared,
+    ))
 }
 
 /// Writes the page; `runs` are parallel to the runs of the report.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_page(report: &AuditReport, runs: &[RunPage], out: &mut dyn Write) -> io::Result<()> {
-    let texts: Vec<&str> = runs.iter().map(|it| it.0.as_str()).collect();
+pub fn write_page(
+    report: &AuditReport,
+    runs: &[RunPage],
+    baseline: Option<&Baseline>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let lines: Vec<RunSummary> = report.runs.iter().map(RunSummary::of).collect();
-    page::write(&overview::overview(lines.iter(), &report.problems), &texts, out)
+    let mut parts = vec![(
+        "overview".to_owned(),
+        overview::overview(lines.iter(), &report.problems).to_string(),
+    )];
+    parts.extend(baseline.map(|it| ("baseline".to_owned(), baseline::baseline(it).to_string())));
+    let runs = runs.iter().enumerate();
+    let runs = runs.map(|(index, it)| (format!("run-{index}"), it.0.as_str()));
+    let parts = parts.iter().map(|(id, json)| (id.clone(), json.as_str()));
+    page::write(parts.chain(runs), out)
 }
 
 impl RunPage {

@@ -4,6 +4,7 @@ const isLive = readData("live") === true;
 const source = isLive ? new ServerSource() : new EmbeddedSource();
 const main = document.getElementById("main");
 const summary = document.getElementById("summary"), status = document.getElementById("status");
+const baseline = readBaseline(source.baseline());
 let data = null;
 /** What is shown: an overview, or a run with its key. */
 let current = null;
@@ -109,8 +110,19 @@ let resizing = 0;
 window.addEventListener("resize", () => { cancelAnimationFrame(resizing); resizing = requestAnimationFrame(redraw); });
 window.addEventListener("hashchange", () => { if (data !== null) show().catch((error) => say("lost", error.message)); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-window.addEventListener("beforeprint", () => { isPrinting = true; redraw(); });
-window.addEventListener("afterprint", () => { isPrinting = false; redraw(); });
+/** What was closed before everything was opened for the paper. */
+let closed = [];
+window.addEventListener("beforeprint", () => {
+  if (!isPrinting) closed = [...main.querySelectorAll("details:not([open])")];
+  isPrinting = true;
+  closed.forEach((it) => { it.open = true; it.fill?.(); });
+  redraw();
+});
+window.addEventListener("afterprint", () => {
+  isPrinting = false;
+  closed.forEach((it) => { it.open = false; });
+  redraw();
+});
 if (isLive) {
   follow();
 } else {

@@ -1,13 +1,12 @@
 //! The parts of the page put together: data that stays data, a policy that lets nothing else run.
 //!
-//! In: the overview and one JSON text per run. Out: one HTML document. Invariants: nothing from a log can end its
+//! In: JSON texts and their names. Out: one HTML document. Invariants: nothing from a log can end its
 //! element or become markup; the page asks nothing of a network, and the live one nothing but its own server: its
 //! policy allows this script and this style, by their SHA-256, and nothing else.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::quads::base64;
@@ -19,6 +18,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("data.js"),
     include_str!("source.js"),
     include_str!("draw.js"),
+    include_str!("baseline.js"),
     include_str!("line.js"),
     include_str!("heat.js"),
     include_str!("profile.js"),
@@ -28,17 +28,16 @@ const SCRIPTS: &[&str] = &[
     include_str!("page.js"),
 ];
 
-/// Writes the page with its data in it.
+/// Writes the page with its data in it: elements by their ids.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub(super) fn write(overview: &Value, runs: &[&str], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write<'a>(
+    mut parts: impl Iterator<Item = (String, &'a str)>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     fill(&policy(""), out, &mut |out| {
-        write_data("overview", &overview.to_string(), out)?;
-        for (index, run) in runs.iter().enumerate() {
-            write_data(&format!("run-{index}"), run, out)?;
-        }
-        Ok(())
+        parts.try_for_each(|(id, json)| write_data(&id, json, out))
     })
 }
 
@@ -116,6 +115,8 @@ pub(super) fn inert(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

@@ -13,12 +13,13 @@ class ProfilePicture extends Picture {
     this.select.value = this.choices.indexOf(this.group);
     this.title = make("p", { className: "fit" });
     this.element = make("div", { className: "profile" }, make("div", { className: "profile-head" }, this.select), this.title, this.box,
-      make("p", { className: "hint", textContent: "dashed: the fitted geometric line · grey: the first profile of the run" }), this.readout);
+      (this.hint = make("p", { className: "hint" })), this.readout);
     this.rank = 0;
   }
 
   readGroups(grid) {
     this.grid = grid;
+    this.baseline = baselineOf(grid, this.view.baseline);
     this.choices = grid.groups.filter((it) => it.role !== "" || grid.groups.length === 1);
     if (this.choices.length === 0) this.choices = grid.groups;
   }
@@ -46,10 +47,25 @@ class ProfilePicture extends Picture {
     for (let i = group.begin * grid.nColumns; i < group.end * grid.nColumns; i++) {
       if (grid.cells.kinds[i] === IS_FINITE && grid.cells.values[i] > 0) cells.push(grid.cells.logs[i] / Math.LN10);
     }
+    cells.push(...this.baselineLogs());
     if (cells.length === 0) return [-1, 1];
     const [low, high] = extent(cells);
     const room = Math.max(0.1, (high - low) * 0.06);
     return [low - room, high + room];
+  }
+
+  /** log10 of all that the baseline has of these layers. */
+  baselineLogs() {
+    const { baseline, group } = this;
+    if (baseline === null) return [];
+    const logs = [];
+    for (let row = group.begin; row < group.end; row++) {
+      for (let column = 0; column < baseline.steps.length; column++) {
+        const cell = baseline.at(row, column);
+        if (baseline.kind(cell) === IS_FINITE && baseline.cells.values[cell] > 0) logs.push(baseline.cells.logs[cell] / Math.LN10);
+      }
+    }
+    return logs;
   }
 
   draw() {
@@ -65,7 +81,9 @@ class ProfilePicture extends Picture {
     // The first profile, to see how far the present one has moved.
     this.drawPoints(context, colors, 0, true);
     this.drawFit(context, colors);
+    this.drawBaseline(context, colors);
     this.drawPoints(context, colors, this.column, false);
+    this.hint.textContent = `dashed: the fitted geometric line · grey: the first profile of the run${this.baselineText()}`;
     this.title.textContent = this.fitText();
   }
 
@@ -133,6 +151,36 @@ class ProfilePicture extends Picture {
     if (isCurrent) { context.strokeStyle = colors.text; context.stroke(); }
   }
 
+  /** The same layers of the baseline, at the step of it that is nearest: open squares. */
+  drawBaseline(context, colors) {
+    const { baseline, group } = this;
+    if (baseline === null) return;
+    const column = baseline.columnAt(this.view.step);
+    context.strokeStyle = colors.lines[2];
+    let previous = null;
+    for (let row = group.begin; row < group.end; row++) {
+      const cell = baseline.at(row, column);
+      const isShown = baseline.kind(cell) === IS_FINITE && baseline.cells.values[cell] > 0;
+      if (!isShown) { previous = null; continue; }
+      const at = [this.toX(row - group.begin), this.toY(baseline.cells.logs[cell] / Math.LN10)];
+      if (previous) line(context, ...previous, ...at);
+      context.strokeRect(at[0] - 3, at[1] - 3, 6, 6);
+      previous = at;
+    }
+  }
+
+  baselineText() {
+    const { baseline } = this;
+    return baseline === null ? "" : ` · squares: baseline ${baseline.name} at step ${thousands(baseline.steps[baseline.columnAt(this.view.step)])}`;
+  }
+
+  /** What the baseline has at a layer. */
+  baselineValue(row) {
+    const { baseline } = this;
+    const cell = baseline === null ? -1 : baseline.at(row, baseline.columnAt(this.view.step));
+    return cell < 0 || baseline.kind(cell) === MISSING ? "" : `; baseline ${shown(baseline.cells.values[cell])}`;
+  }
+
   drawFit(context, colors) {
     const fit = this.group.lines[this.column];
     if (!fit) return;
@@ -165,7 +213,7 @@ class ProfilePicture extends Picture {
 
   at(x) {
     const row = this.group.begin + this.rankAt(x);
-    return [this.grid.rows[row].layer, columnText(this.grid, this.column), cellText(this.grid, row, this.column)];
+    return [this.grid.rows[row].layer, columnText(this.grid, this.column), cellText(this.grid, row, this.column) + this.baselineValue(row)];
   }
 
   moveRow(by) {
@@ -175,7 +223,7 @@ class ProfilePicture extends Picture {
 
   describe() {
     const row = this.group.begin + this.rank;
-    return `${this.grid.rows[row].layer}, ${columnText(this.grid, this.column)}: ${cellText(this.grid, row, this.column)}`;
+    return `${this.grid.rows[row].layer}, ${columnText(this.grid, this.column)}: ${cellText(this.grid, row, this.column)}${this.baselineValue(row)}`;
   }
 }
 

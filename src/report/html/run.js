@@ -5,8 +5,9 @@ const GRID_ORDER = ["grad_norm", "weight_norm", "activation_norm", "update_norm"
 
 /** What all pictures of a run share. */
 class View {
-  constructor(sources, finding) {
+  constructor(sources, finding, baseline) {
     this.pictures = [];
+    this.baseline = baseline;
     this.take(sources, finding);
     const start = finding?.first_step ?? this.steps[this.steps.length - 1];
     this.step = this.steps[indexAt(this.steps, start)];
@@ -64,7 +65,7 @@ class RunPage {
     this.isChosen = this.chosen in run.findings;
     this.asked = parameters.has("rank") ? Number(parameters.get("rank")) : null;
     this.read(run);
-    this.view = new View(this.sources, this.finding);
+    this.view = new View(this.sources, this.finding, run.compared ? baseline : null);
     if (parameters.has("step")) this.view.step = this.view.steps[indexAt(this.view.steps, Number(parameters.get("step")))];
     this.bar = new StepBar(this);
     this.head = runHead(run, key);
@@ -108,7 +109,7 @@ class RunPage {
   }
 
   feed() {
-    const lists = new Map(lineLists(this.sources)), grids = readGrids(this.sources);
+    const lists = new Map(lineLists(this.sources, this.view.baseline)), grids = readGrids(this.sources);
     this.view.lists = lists;
     for (const picture of this.view.pictures) {
       if (picture instanceof LinePicture) picture.take(lists.get(picture.part));
@@ -173,8 +174,10 @@ class StepBar {
 }
 
 /** The curves of each picture: those that belong together by their quantity, the usual ones first. */
-function lineLists(sources) {
+function lineLists(sources, baseline) {
   const lines = sources.flatMap((it) => it.lines);
+  const loss = lines.findIndex((it) => it.quantity === "loss");
+  if (loss >= 0 && baseline?.loss) lines.splice(loss + 1, 0, baselineCurve(baseline));
   const known = new Set(LINE_ORDER.flat());
   const others = [...new Set(lines.map((it) => it.quantity))].filter((it) => !known.has(it));
   return [...LINE_ORDER, ...others.map((it) => [it])].map((names) => [names[0], lines.filter((it) => names.includes(it.quantity))])
@@ -182,7 +185,7 @@ function lineLists(sources) {
 }
 
 function curves(view, sources) {
-  const lists = lineLists(sources);
+  const lists = lineLists(sources, view.baseline);
   view.lists = new Map(lists);
   const picture = ([key]) => {
     const list = view.lists.get(key);
@@ -197,11 +200,12 @@ function curves(view, sources) {
   if (first.length > 0) elements.push(make("div", { className: "curves" }, ...first.map(picture)));
   if (more.length > 0) {
     const details = make("details", { className: "more" }, make("summary", { textContent: `More curves (${more.length})` }));
-    details.addEventListener("toggle", () => {
+    details.fill = () => {
       if (details.childElementCount > 1) return;
       details.append(make("div", { className: "curves" }, ...more.map(picture)));
       view.drawAll();
-    });
+    };
+    details.addEventListener("toggle", details.fill);
     elements.push(details);
   }
   return elements;

@@ -5,6 +5,9 @@ class EmbeddedSource {
   overview() { return readData("overview"); }
 
   run(index) { return readData(`run-${index}`); }
+
+  /** The run that others are compared with, when there is one. */
+  baseline() { return readData("baseline"); }
 }
 
 /** Time between two looks, and for a server or a line that is slow the share of the time that goes into them. */
@@ -36,6 +39,8 @@ class ServerSource {
     for (const path of this.tags.keys()) if (path.startsWith("data/run")) this.tags.delete(path);
     return this.look(this.path(key));
   }
+
+  baseline() { return null; }
 
   runAgain(key) { return this.look(this.path(key)); }
 
