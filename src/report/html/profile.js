@@ -39,7 +39,16 @@ class ProfilePicture extends Picture {
     this.draw();
   }
 
-  get column() { return indexAt(this.grid.first, this.view.step); }
+  /** The column of the step, or the last one before it that has any of these layers. */
+  get column() {
+    const { grid, group } = this, here = indexAt(grid.first, this.view.step);
+    let latest = -1;
+    for (let row = group.begin; row < group.end; row++) {
+      const column = standingColumn(grid, row, here);
+      if (grid.cells.kinds[row * grid.nColumns + column] !== MISSING) latest = Math.max(latest, column);
+    }
+    return latest < 0 ? here : latest;
+  }
 
   bounds() {
     const { grid, group } = this;

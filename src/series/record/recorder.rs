@@ -81,15 +81,6 @@ impl Recording {
         let n_rows: usize = self.grids.iter().map(|it| it.rows().len()).sum();
         (cells / n_rows.max(1)).clamp(COLUMNS_MIN, COLUMNS_MAX)
     }
-
-    fn note_restart(&mut self, from: i64, to: i64) {
-        // The other series of the same restart follow: one mark for all of them.
-        if let Some(known) = self.restarts.iter_mut().find(|it| it.1 == to) {
-            known.0 = known.0.max(from);
-        } else if self.restarts.len() < RESTARTS_MAX {
-            self.restarts.push((from, to));
-        }
-    }
 }
 
 /// Where a recorder leaves its recording.
@@ -116,6 +107,12 @@ enum Target {
 #[derive(Debug)]
 pub struct Recorder {
     targets: Vec<Target>,
+    /// For each series the attempt in which its last point came.
+    spoke_in: Vec<u32>,
+    /// Restarts so far.
+    attempt: u32,
+    /// The furthest step of the present attempt.
+    reach: Option<i64>,
     recording: Recording,
     slot: RecordingSlot,
     limits: Limits,
@@ -136,6 +133,9 @@ impl Recorder {
     pub(super) fn within(limits: Limits) -> Self {
         Self {
             targets: Vec::new(),
+            spoke_in: Vec::new(),
+            attempt: 0,
+            reach: None,
             recording: Recording::default(),
             slot: RecordingSlot::default(),
             limits,
@@ -152,6 +152,7 @@ impl Recorder {
         let index = id as usize;
         if self.targets.len() <= index {
             self.targets.resize(index + 1, Target::Unseen);
+            self.spoke_in.resize(index + 1, 0);
         }
         match self.targets.get(index).copied() {
             Some(Target::Unseen) | None => {
@@ -185,6 +186,20 @@ impl Recorder {
             self.recording.n_left_out += 1;
             Target::Nowhere
         })
+    }
+
+    /// One mark for all series of a restart: one that has not spoken since the last mark is late for it, because it
+    /// is logged more rarely.
+    fn note_restart(&mut self, id: u32, to: i64) {
+        let is_late = self.spoke_in.get(id as usize).is_none_or(|it| *it < self.attempt);
+        let Some(from) = self.reach.filter(|from| !is_late && *from >= to) else {
+            return;
+        };
+        self.attempt += 1;
+        self.reach = Some(to);
+        if self.recording.restarts.len() < RESTARTS_MAX {
+            self.recording.restarts.push((from, to));
+        }
     }
 
     fn place_row(&mut self, series: &SeriesInfo, slot: Slot) -> Option<Target> {
@@ -234,7 +249,12 @@ impl Recorder {
 
 impl Tap for Recorder {
     fn point(&mut self, id: u32, series: &SeriesInfo, step: i64, _wall_time: Option<f64>, value: f64) {
-        match self.target(id, series) {
+        let target = self.target(id, series);
+        if let Some(it) = self.spoke_in.get_mut(id as usize) {
+            *it = self.attempt;
+        }
+        self.reach = self.reach.max(Some(step));
+        match target {
             Target::Unseen | Target::Nowhere => {}
             Target::Line(index) => {
                 if let Some(line) = self.recording.lines.get_mut(index) {
@@ -253,27 +273,18 @@ impl Tap for Recorder {
     fn rewind(&mut self, id: u32, step: i64) {
         match self.targets.get(id as usize).copied() {
             Some(Target::Line(index)) => {
-                let Some(line) = self.recording.lines.get_mut(index) else {
-                    return;
-                };
-                let from = line.trace.spans().last().map(|it| it.last_step);
-                line.trace.rewind(step);
-                if let Some(from) = from.filter(|it| *it >= step) {
-                    self.recording.note_restart(from, step);
+                if let Some(line) = self.recording.lines.get_mut(index) {
+                    line.trace.rewind(step);
                 }
             }
             Some(Target::Row(grid, row)) => {
-                let Some(grid) = self.recording.grids.get_mut(grid) else {
-                    return;
-                };
-                let from = grid.columns().last().map(|it| it.last_step);
-                grid.rewind(row, step);
-                if let Some(from) = from.filter(|it| *it >= step) {
-                    self.recording.note_restart(from, step);
+                if let Some(grid) = self.recording.grids.get_mut(grid) {
+                    grid.rewind(row, step);
                 }
             }
-            Some(Target::Unseen | Target::Nowhere) | None => {}
+            Some(Target::Unseen | Target::Nowhere) | None => return,
         }
+        self.note_restart(id, step);
     }
 }
 

@@ -141,6 +141,34 @@ fn a_restart_is_one_mark_for_all_series() {
 }
 
 #[test]
+fn a_series_that_is_logged_rarely_is_late_for_its_restart() {
+    let (mut recorder, slot) = Recorder::new();
+    let (loss, norm) = (series("train/loss"), series("grad_norm/blocks.0.weight"));
+    let mut attempt = |steps: std::ops::Range<i64>| {
+        let begin = steps.start;
+        for step in steps {
+            if step == begin {
+                recorder.rewind(0, step);
+            }
+            recorder.point(0, &loss, step, None, 1.0);
+            if step % 4 == 0 {
+                if step - begin < 4 {
+                    recorder.rewind(1, step);
+                }
+                recorder.point(1, &norm, step, None, 1.0);
+            }
+        }
+    };
+    attempt(0..140);
+    attempt(110..121);
+    attempt(115..150);
+    drop(recorder);
+    let recording = slot.take().unwrap();
+    assert_eq!(recording.restarts, [(139, 110), (120, 115)]);
+    assert_eq!(recording.lines[0].trace.spans().len(), 150);
+}
+
+#[test]
 fn shrinking_bounds_the_cells_of_all_grids() {
     let (mut recorder, slot) = Recorder::new();
     let tags: Vec<SeriesInfo> = (0..20)
