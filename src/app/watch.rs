@@ -9,8 +9,10 @@ mod core;
 mod file;
 mod publish;
 mod run;
+mod screen;
 mod stream;
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,7 @@ use crate::report::{TextStyle, printable, write_notices_json, write_notices_text
 use crate::source::Polled;
 
 use self::publish::Publisher;
+use self::screen::Screen;
 
 pub use self::core::{Heard, Watch};
 
@@ -107,9 +110,10 @@ fn follow(watch: &mut Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Res
     let board = publisher.as_ref().map(Publisher::board);
     listen_for_signals(sender, Arc::clone(&is_over))?;
     let mut agenda = Agenda::new(args.poll, receiver);
+    let voice = &voice.with_table();
     loop {
         match agenda.next() {
-            LoopInput::Walk => complain(&watch.walk()),
+            LoopInput::Walk => voice.say(&watch.walk())?,
             LoopInput::Poll => {
                 let (polled, heard) = watch.poll(&|| {
                     board.iter().for_each(|it| it.beat());
@@ -123,6 +127,7 @@ fn follow(watch: &mut Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Res
             LoopInput::Shutdown => return Ok(ExitStatus::Clean),
         }
         publisher.iter_mut().for_each(|it| it.publish(watch));
+        voice.show(watch)?;
     }
 }
 
@@ -195,6 +200,8 @@ impl Agenda {
 struct Voice {
     format: Format,
     style: TextStyle,
+    /// The table below what is said, on a terminal.
+    screen: Option<RefCell<Screen>>,
 }
 
 impl Voice {
@@ -202,20 +209,46 @@ impl Voice {
         Self {
             format: args.format,
             style: text_style(args.color, io::stdout().is_terminal()),
+            screen: None,
+        }
+    }
+
+    /// With a table of the runs, where there is a terminal for it.
+    fn with_table(&self) -> Self {
+        let has_table = self.format == Format::Text;
+        Self {
+            format: self.format,
+            style: self.style,
+            screen: has_table
+                .then(|| Screen::open(self.style))
+                .flatten()
+                .map(RefCell::new),
         }
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
+        let mut screen = self.screen.as_ref().map(RefCell::borrow_mut);
+        if let Some(screen) = screen.as_mut().filter(|_| !heard.problems.is_empty()) {
+            screen.clear().context(NO_OUTPUT)?;
+        }
         complain(heard);
         if heard.notices.is_empty() {
             return Ok(());
         }
         // One write, so that a reader never sees half a block.
         let text = self.worded(&heard.notices)?;
-        let mut out = io::stdout().lock();
-        out.write_all(&text)
-            .and_then(|()| out.flush())
-            .context("failed to write to standard output")
+        match &mut screen {
+            Some(screen) => screen.say(&text),
+            None => write_out(&text),
+        }
+        .context(NO_OUTPUT)
+    }
+
+    fn show(&self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
+        match &self.screen {
+            Some(screen) => screen.borrow_mut().draw(watch).context(NO_OUTPUT),
+            None => Ok(()),
+        }
     }
 
     fn worded(&self, notices: &[Notice]) -> io::Result<Vec<u8>> {
@@ -228,6 +261,14 @@ impl Voice {
         }
         Ok(text)
     }
+}
+
+const NO_OUTPUT: &str = "failed to write to standard output";
+
+fn write_out(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
 }
 
 fn complain(heard: &Heard) {

@@ -9,7 +9,7 @@
 //! for all of them however many there are, apart from the eight columns that a layer keeps at least. A run of 200
 //! layers with two norms takes 4 MB; a thousand of them 0.1 MB each, with fewer columns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io};
@@ -49,9 +49,8 @@ pub(super) fn limits_of(n_streams: usize) -> Limits {
 /// Shows the state of the loop.
 pub(super) struct Publisher {
     board: Arc<Board>,
-    rows: HashMap<String, Shown>,
+    rows: Rows,
     revision: u64,
-    read: Totals,
     said: Said,
     n_problems: usize,
     viewed_at: HashMap<String, Instant>,
@@ -59,10 +58,50 @@ pub(super) struct Publisher {
     _server: Server,
 }
 
+/// A line for each run, made anew when the run changed.
+#[derive(Default)]
+pub(super) struct Rows {
+    rows: BTreeMap<String, Shown>,
+    /// What was read since the start, whatever became of it.
+    read: Totals,
+}
+
 /// What is shown of a run.
 struct Shown {
     mark: (u64, usize),
     row: Arc<RunRow>,
+}
+
+impl Rows {
+    /// Takes what changed; whether anything did.
+    pub(super) fn refresh(&mut self, watch: &mut Watch<'_>) -> bool {
+        let n_before = self.rows.len();
+        self.rows.retain(|name, _| watch.runs().contains_key(name));
+        let mut has_changed = n_before != self.rows.len();
+        for (name, run) in watch.runs().iter() {
+            has_changed |= self.show(name, run);
+        }
+        has_changed
+    }
+
+    /// The lines, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<RunRow>> {
+        self.rows.values().map(|it| &it.row)
+    }
+
+    fn show(&mut self, name: &str, run: &LiveRun<'_>) -> bool {
+        let mark = (run.changes, run.streams.len());
+        let known = self.rows.get(name);
+        if known.is_some_and(|it| it.mark == mark) {
+            return false;
+        }
+        let row = row_of(name, run);
+        let before = known.map(|it| it.row.totals).unwrap_or_default();
+        self.read.add(row.totals.since(before));
+        let row = Arc::new(row);
+        self.rows.insert(name.to_owned(), Shown { mark, row });
+        true
+    }
 }
 
 impl Publisher {
@@ -89,9 +128,8 @@ impl Publisher {
         );
         Ok(Some(Self {
             board,
-            rows: HashMap::new(),
+            rows: Rows::default(),
             revision: 0,
-            read: Totals::default(),
             said: Said::default(),
             n_problems: 0,
             viewed_at: HashMap::new(),
@@ -119,42 +157,25 @@ impl Publisher {
     /// Shows what changed since the last time. To be called after each turn of the loop.
     pub(super) fn publish(&mut self, watch: &mut Watch<'_>) {
         self.board.beat();
-        let mut has_changed = self.revision == 0 || self.n_problems != watch.problems().len();
-        let gone = self.rows.len();
-        self.rows.retain(|name, _| watch.runs().contains_key(name));
-        has_changed |= gone != self.rows.len();
-        for (name, run) in watch.runs().iter() {
-            has_changed |= self.show(name, run);
-        }
-        if has_changed {
+        let has_changed = self.rows.refresh(watch);
+        if has_changed || self.revision == 0 || self.n_problems != watch.problems().len() {
             self.put_up(watch);
         }
         self.draw(watch);
     }
 
-    /// Makes the row of a run anew when it changed.
-    fn show(&mut self, name: &str, run: &LiveRun<'_>) -> bool {
-        let mark = (run.changes, run.streams.len());
-        let known = self.rows.get(name);
-        if known.is_some_and(|it| it.mark == mark) {
-            return false;
-        }
-        let row = row_of(name, run);
-        let before = known.map(|it| it.row.totals).unwrap_or_default();
-        self.read.add(row.totals.since(before));
-        let row = Arc::new(row);
-        self.rows.insert(name.to_owned(), Shown { mark, row });
-        true
-    }
-
     fn put_up(&mut self, watch: &mut Watch<'_>) {
         self.revision += 1;
         self.n_problems = watch.problems().len();
-        let rows = watch.runs().keys().filter_map(|it| self.rows.get(it));
-        let rows = rows.map(|it| Arc::clone(&it.row)).collect();
+        let rows = self.rows.all().map(Arc::clone).collect();
         let problems = watch.problems().to_vec();
-        self.board
-            .publish(Snapshot::new(self.revision, rows, problems, self.read, self.said));
+        self.board.publish(Snapshot::new(
+            self.revision,
+            rows,
+            problems,
+            self.rows.read,
+            self.said,
+        ));
     }
 
     /// Makes the pictures that somebody looks at.
