@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Who may ask: tokens, and names under which a foreign page could reach the daemon.
 //!
 //! In: the head of a request. Out: whether it is answered. Invariants: without a token only requests that name this
 //! machine by an address or as `localhost` are answered, so that a foreign page cannot reach the daemon through a name
