@@ -292,6 +292,44 @@ fn what_did_not_change_is_not_sent_again() {
     assert_eq!(later.json()["last_step"], 60);
 }
 
+/// The data element of a page.
+fn embedded(page: &str, id: &str) -> Value {
+    let begin = format!("<script type=\"application/json\" id=\"{id}\">");
+    let rest = page.split(&begin).nth(1).unwrap();
+    serde_json::from_str(rest.split("</script>").next().unwrap()).unwrap()
+}
+
+/// Without what only the end of a log brings.
+fn pictures(run: &Value) -> (&Value, &Value, &Value) {
+    (&run["sources"], &run["files"], &run["points"])
+}
+
+#[test]
+fn the_live_page_has_the_pictures_of_the_report() {
+    for name in ["gpt-healthy", "one-rank-nan", "vanishing-sigmoid"] {
+        let dir = crate::support::root().join("fixtures/runs").join(name);
+        let target = tempfile::tempdir().unwrap();
+        let html = target.path().join("report.html");
+        let audit = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
+            .args([Path::new("audit"), &dir, Path::new("--html"), &html])
+            .output()
+            .unwrap();
+        assert!(audit.status.code().is_some_and(|it| it < 2), "{audit:?}");
+        let report = embedded(&fs::read_to_string(&html).unwrap(), "run-0");
+        let daemon = Daemon::start(&dir, &[]);
+        let is_read = |it: &Answer| {
+            let runs = it.json();
+            runs["runs"][0]["reading"] == false && runs["runs"][0]["last_step"] == report["last_step"]
+        };
+        daemon.get_until("/api/v1/runs", is_read);
+        let live = daemon.get_until("/data/run?run=.", |it| it.status == 200).json();
+        assert_eq!(pictures(&live), pictures(&report), "{name}");
+        assert!(!live["sources"].as_array().unwrap().is_empty(), "{name}");
+        let page = daemon.get("/").body;
+        assert_eq!(embedded(&page, "live"), Value::Bool(true));
+    }
+}
+
 /// Clients that say half a request, or never read an answer, keep nobody from being answered and no alarm from being
 /// said; beyond the limit of connections others wait until one is free.
 #[test]

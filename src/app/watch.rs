@@ -116,17 +116,23 @@ fn follow(watch: &mut Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Res
             LoopInput::Walk => voice.say(&watch.walk())?,
             LoopInput::Poll => {
                 let (polled, heard) = watch.poll(&|| {
-                    board.iter().for_each(|it| it.beat());
+                    if let Some(board) = &board {
+                        board.beat();
+                    }
                     is_over.load(Ordering::Relaxed)
                 });
                 voice.say(&heard)?;
-                publisher.iter_mut().for_each(|it| it.count(&heard));
+                if let Some(publisher) = &mut publisher {
+                    publisher.count(&heard);
+                }
                 agenda.polled(polled);
             }
             LoopInput::Show => {}
             LoopInput::Shutdown => return Ok(ExitStatus::Clean),
         }
-        publisher.iter_mut().for_each(|it| it.publish(watch));
+        if let Some(publisher) = &mut publisher {
+            publisher.publish(watch);
+        }
         voice.show(watch)?;
     }
 }

@@ -5,6 +5,7 @@
 //! first, then the one that changed last; nothing from a log reaches the terminal unescaped.
 
 use std::cmp::Reverse;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::escape::printable;
@@ -101,7 +102,8 @@ impl Layout {
             cells.age
         );
         if self.has_spark {
-            line.push_str(&format!("  {:<SPARK_COLUMNS$}", cells.spark));
+            // Writing to a String cannot fail.
+            let _ = write!(line, "  {:<SPARK_COLUMNS$}", cells.spark);
         }
         if self.has_finding {
             line.push_str("  ");

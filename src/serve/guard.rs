@@ -4,6 +4,7 @@
 //! machine by an address or as `localhost` are answered, so that a foreign page cannot reach the daemon through a name
 //! that it rebinds; tokens are compared in a time that does not depend on where they differ; a token is never shown.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
 use std::io;
@@ -187,7 +188,11 @@ fn hex_digest(parts: &[&str]) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().map(|it| format!("{it:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Compares all bytes, wherever the first difference is.

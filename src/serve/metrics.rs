@@ -5,7 +5,8 @@
 //! [`RUN_LABELS_MAX`] runs have labels, the worst and then the most recently changed first, and the rest is counted;
 //! counters never fall.
 
-use std::fmt;
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -65,6 +66,7 @@ pub(super) fn write(
     );
     let mut text = String::new();
     encode(&mut text, &registry)?;
+    let text = in_order(&text);
     Ok(if is_open { text } else { classic(&text) })
 }
 
@@ -207,38 +209,40 @@ fn register_runs(registry: &mut Registry, runs: &[&RunRow]) {
     registry.register("run_alerts", "Alarms of the run that stand", alerts);
 }
 
+/// The samples of each metric in the order of their labels, so that two scrapes can be laid beside each other.
+fn in_order(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    for samples in lines.chunk_by_mut(|a, b| !a.starts_with('#') && !b.starts_with('#')) {
+        samples.sort_unstable();
+    }
+    lines.push("");
+    lines.join("\n")
+}
+
 /// The older format: counters and infos are declared under the name that their samples have; units and the end are not
 /// marked.
 fn classic(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut types = std::collections::HashMap::new();
-    for line in text.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|it| it.split_once(' ')) {
-            types.insert(name, kind);
-        }
-    }
+    let types: HashMap<&str, &str> = text
+        .lines()
+        .filter_map(|it| it.strip_prefix("# TYPE ")?.split_once(' '))
+        .collect();
     let full_name = |name: &str| match types.get(name) {
         Some(&"counter") => format!("{name}_total"),
         Some(&"info") => format!("{name}_info"),
         _ => name.to_owned(),
     };
+    let mut out = String::with_capacity(text.len());
     for line in text.lines() {
-        let mut words = line.splitn(4, ' ');
-        let parts = (words.next(), words.next(), words.next(), words.next());
-        match parts {
-            (Some("#"), Some("HELP"), Some(name), Some(help)) => {
-                out.push_str(&format!("# HELP {} {help}\n", full_name(name)));
+        let parts: Vec<&str> = line.splitn(4, ' ').collect();
+        // Writing to a String cannot fail.
+        let _ = match parts.as_slice() {
+            ["#", "TYPE", name, "info"] => writeln!(out, "# TYPE {} gauge", full_name(name)),
+            ["#", word @ ("HELP" | "TYPE"), name, rest] => {
+                writeln!(out, "# {word} {} {rest}", full_name(name))
             }
-            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
-                let kind = if kind == "info" { "gauge" } else { kind };
-                out.push_str(&format!("# TYPE {} {kind}\n", full_name(name)));
-            }
-            (Some("#"), _, _, _) => {}
-            _ => {
-                out.push_str(line);
-                out.push('\n');
-            }
-        }
+            ["#", ..] => Ok(()),
+            _ => writeln!(out, "{line}"),
+        };
     }
     out
 }

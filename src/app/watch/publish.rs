@@ -19,10 +19,12 @@ use jiff::Timestamp;
 
 use super::core::{Heard, Watch};
 use super::run::LiveRun;
+use super::stream::LiveStream;
 use crate::alert::News;
 use crate::cli::WatchArgs;
 use crate::model::{Severity, Verdict};
 use crate::report::{LossSpan, RunSummary, serious, spark};
+use crate::series::Facts;
 use crate::series::record::{Limits, SPANS_MAX};
 use crate::serve::{Board, Guard, RunRow, RunView, Said, Server, Settings, Snapshot, Totals};
 
@@ -207,7 +209,7 @@ fn row_of(name: &str, run: &LiveRun<'_>) -> RunRow {
     let streams = || run.streams.iter().map(|(_, it)| it);
     let mut totals = Totals::default();
     streams()
-        .flat_map(|it| it.files())
+        .flat_map(LiveStream::files)
         .for_each(|it| totals.add(it.totals()));
     RunRow {
         summary: summary_of(name, run),
@@ -234,7 +236,7 @@ fn summary_of(name: &str, run: &LiveRun<'_>) -> RunSummary {
             .map(|it| it.engine().facts())
             .filter(|it| it.steps_are_ordinal != has_steps)
     };
-    let mut ranks: Vec<u32> = streams().filter_map(|it| it.rank()).collect();
+    let mut ranks: Vec<u32> = streams().filter_map(LiveStream::rank).collect();
     ranks.sort_unstable();
     ranks.dedup();
     let (loss, loss_spark) = streams()
@@ -259,11 +261,11 @@ fn summary_of(name: &str, run: &LiveRun<'_>) -> RunSummary {
         worst,
         loss,
         spark: loss_spark.unwrap_or_default(),
-        is_reading: !streams().all(super::stream::LiveStream::is_caught_up),
+        is_reading: !streams().all(LiveStream::is_caught_up),
     }
 }
 
-fn span_of(facts: &crate::series::Facts) -> Option<LossSpan> {
+fn span_of(facts: &Facts) -> Option<LossSpan> {
     Some(LossSpan {
         initial: facts.loss.initial?,
         best: facts.loss.best?,

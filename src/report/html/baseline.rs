@@ -3,7 +3,7 @@
 //! In: a baseline. Out: one JSON text: its loss, and its layers over a few steps. Invariant: at most
 //! [`LOSS_POINTS`] points of the loss and [`CELLS_MAX`] cells, whatever the baseline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -21,12 +21,12 @@ const STEPS_MAX: usize = 64;
 
 pub(super) fn baseline(baseline: &Baseline) -> Value {
     let portrait = &baseline.portrait;
-    let n_layers: usize = portrait.layers.values().map(|it| it.len()).sum();
+    let n_layers: usize = portrait.layers.values().map(BTreeMap::len).sum();
     let n_steps = (CELLS_MAX / n_layers.max(1)).clamp(1, STEPS_MAX);
     json!({
         "name": baseline.name,
         "loss": portrait.loss.as_ref().map(|it| loss(&it.tag, &it.trace)),
-        "grids": portrait.layers.keys().map(|it| grid(*it, portrait.of(*it).collect(), n_steps)).collect::<Vec<_>>(),
+        "grids": portrait.layers.keys().map(|it| grid(*it, &portrait.of(*it).collect::<Vec<_>>(), n_steps)).collect::<Vec<_>>(),
     })
 }
 
@@ -44,7 +44,7 @@ fn loss(tag: &str, trace: &Trace) -> Value {
 }
 
 /// Layers by steps: traces of one run keep the same steps, because what is kept depends on the step alone.
-fn grid(quantity: Quantity, layers: Vec<(&str, &LayerTrace)>, n_steps: usize) -> Value {
+fn grid(quantity: Quantity, layers: &[(&str, &LayerTrace)], n_steps: usize) -> Value {
     let steps: BTreeSet<i64> = layers
         .iter()
         .flat_map(|(_, it)| it.trace.points())
@@ -55,7 +55,7 @@ fn grid(quantity: Quantity, layers: Vec<(&str, &LayerTrace)>, n_steps: usize) ->
     let values = || layers.iter().flat_map(|(_, it)| it.trace.points()).map(|it| it.1);
     let scale = Scale::of(values());
     let mut cells = String::with_capacity(4 * layers.len() * steps.len());
-    for (_, layer) in &layers {
+    for (_, layer) in layers {
         for step in &steps {
             scale.write(value_at(&layer.trace, *step), &mut cells);
         }
