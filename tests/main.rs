@@ -12,6 +12,7 @@ mod live_cases;
 mod mail;
 mod own_patterns;
 mod pages;
+mod serve;
 mod simulated;
 mod support;
 mod tidy;

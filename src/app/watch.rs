@@ -14,14 +14,17 @@ mod keeper;
 mod once;
 mod outbox;
 mod post;
+mod publish;
 mod rest;
 mod round;
 mod run;
+mod screen;
 mod service;
 mod steady;
 mod stream;
 mod telling;
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -41,6 +44,7 @@ pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
 pub(crate) use self::courier::words;
 pub use self::rest::Now;
+use self::screen::Screen;
 use self::telling::Telling;
 
 /// Follows until it is told to end.
@@ -63,7 +67,7 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
             &settings,
             (rules, patterns),
             &reload,
-            &voice,
+            &voice.with_table(),
             telling.as_ref(),
         )
     };
@@ -90,6 +94,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 struct Voice {
     format: Format,
     style: TextStyle,
+    /// The table below what is said, on a terminal.
+    screen: Option<RefCell<Screen>>,
 }
 
 impl Voice {
@@ -97,20 +103,46 @@ impl Voice {
         Self {
             format: args.format,
             style: text_style(args.color, io::stdout().is_terminal()),
+            screen: None,
+        }
+    }
+
+    /// With a table of the runs, where there is a terminal for it.
+    fn with_table(&self) -> Self {
+        let has_table = self.format == Format::Text;
+        Self {
+            format: self.format,
+            style: self.style,
+            screen: has_table
+                .then(|| Screen::open(self.style))
+                .flatten()
+                .map(RefCell::new),
         }
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
+        let mut screen = self.screen.as_ref().map(RefCell::borrow_mut);
+        if let Some(screen) = screen.as_mut().filter(|_| !heard.problems.is_empty()) {
+            screen.clear().context(NO_OUTPUT)?;
+        }
         complain(heard);
         if heard.notices.is_empty() {
             return Ok(());
         }
         // One write, so that a reader never sees half a block.
         let text = self.worded(&heard.notices)?;
-        let mut out = io::stdout().lock();
-        out.write_all(&text)
-            .and_then(|()| out.flush())
-            .context("failed to write to standard output")
+        match &mut screen {
+            Some(screen) => screen.say(&text),
+            None => write_out(&text),
+        }
+        .context(NO_OUTPUT)
+    }
+
+    fn show(&self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
+        match &self.screen {
+            Some(screen) => screen.borrow_mut().draw(watch).context(NO_OUTPUT),
+            None => Ok(()),
+        }
     }
 
     fn worded(&self, notices: &[Notice]) -> io::Result<Vec<u8>> {
@@ -123,6 +155,14 @@ impl Voice {
         }
         Ok(text)
     }
+}
+
+const NO_OUTPUT: &str = "failed to write to standard output";
+
+fn write_out(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
 }
 
 fn complain(heard: &Heard) {

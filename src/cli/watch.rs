@@ -3,6 +3,7 @@
 //! In: the command line. Out: [`WatchArgs`]. Invariant: a poll interval is at least a hundredth of a second and at most
 //! an hour.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,6 +60,13 @@ pub struct WatchArgs {
     /// A file with the password of the mail server's user.
     #[arg(long, value_name = "FILE")]
     pub smtp_password_file: Option<PathBuf>,
+    /// Answer HTTP on this address (`127.0.0.1:9911`): the report as a live page, /metrics, /healthz, /api/v1/runs and
+    /// /api/v1/alerts. Keeps pictures of the runs in memory, 0.1 to 12 MB each.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    pub listen: Option<SocketAddr>,
+    /// Answer only who knows the word in this file. Needed for an address that other machines can reach.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub listen_token_file: Option<PathBuf>,
     /// Read what is there, say its alarms, and end with the exit status of `audit`.
     #[arg(long)]
     pub once: bool,

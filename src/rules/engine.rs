@@ -314,6 +314,18 @@ impl<'r> Engine<'r> {
         self.ranks.engines().map(Self::last_step).fold(own, Option::max)
     }
 
+    /// What is known of the stream so far.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The course of the training loss so far.
+    #[must_use]
+    pub fn loss_history(&self) -> &History {
+        &self.loss_history
+    }
+
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
         let Some(state) = self.series.get_mut(id as usize) else {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::file::Pools;
+use super::publish::limits_of;
 use super::rest::{Now, last_change};
 use super::round::Round;
 use super::run::LiveRun;
@@ -17,6 +18,7 @@ use crate::alert::{Fingerprint, Journal, Notice};
 use crate::app::InForce;
 use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
+use crate::series::record::{Limits, SharedRecorder};
 use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
@@ -47,6 +49,9 @@ pub struct Watch<'r> {
     active_within_s: Option<f64>,
     /// Runs that are left unread because nothing was written for so long.
     n_dormant: usize,
+    /// What each stream may keep of its pictures, where there are any.
+    limits: Option<Limits>,
+    is_recorded: bool,
 }
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
@@ -80,7 +85,26 @@ impl<'r> Watch<'r> {
             now: None,
             active_within_s: None,
             n_dormant: 0,
+            limits: None,
+            is_recorded: false,
         }
+    }
+
+    /// Keeps pictures of every run; `publish` says what they cost.
+    #[must_use]
+    pub fn with_pictures(mut self) -> Self {
+        self.is_recorded = true;
+        self
+    }
+
+    /// The runs, by name.
+    pub(super) fn runs(&mut self) -> &mut BTreeMap<String, LiveRun<'r>> {
+        &mut self.runs
+    }
+
+    /// Paths that could not be read at the last walk.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Leaves runs unread in which nothing has changed for so many seconds, until something does. Needs to be
@@ -212,6 +236,8 @@ impl<'r> Watch<'r> {
                     .map(|(key, stream)| (key, (name.clone(), stream))),
             );
         }
+        let n_streams = found.iter().map(|it| it.streams.len()).sum();
+        self.limits = self.is_recorded.then(|| limits_of(n_streams));
         for run in found {
             self.take_up(run, &mut before);
         }
@@ -275,7 +301,8 @@ impl<'r> Watch<'r> {
                 }
                 None => {
                     self.round.add(&found.name);
-                    LiveStream::new(stream, &found.name, self.by)
+                    let recorder = self.limits.map(SharedRecorder::new);
+                    LiveStream::new(stream, &found.name, self.by, recorder)
                 }
             };
             run.streams.push((key, live));

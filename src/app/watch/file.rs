@@ -14,6 +14,7 @@ use crate::decode::{Opened, OwnPatterns, Sink};
 use crate::model::{Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
+use crate::serve::Totals;
 use crate::source::{Polled, TailPool};
 
 /// What the files of one thread share.
@@ -224,13 +225,26 @@ impl LiveFile {
         });
     }
 
+    /// What was read of it, in numbers.
+    pub(super) fn totals(&self) -> Totals {
+        let tally = self.follower.tally();
+        let n_listed = self.heard.problems.iter().filter(|it| !it.is_note).count() as u64;
+        Totals {
+            files: 1,
+            bytes: self.follower.tail().offset(),
+            records: tally.records,
+            skipped: tally.skipped,
+            problems: n_listed + self.heard.kept.dropped + u64::from(self.heard.last_failure.is_some()),
+        }
+    }
+
     /// What was read of it, as `audit` reports it.
-    pub(super) fn into_report(self, shown: &str) -> (FileReport, Vec<Problem>) {
-        let named = |it: Problem| Problem {
+    pub(super) fn report(&self, shown: &str) -> (FileReport, Vec<Problem>) {
+        let named = |it: &Problem| Problem {
             path: shown.to_owned(),
-            ..it
+            ..it.clone()
         };
-        let mut problems: Vec<Problem> = self.heard.problems.into_iter().map(named).collect();
+        let mut problems: Vec<Problem> = self.heard.problems.iter().map(named).collect();
         let (format, refusal) = match self.follower.opened() {
             _ if self.heard.last_failure.is_some() => {
                 ("unreadable".to_owned(), self.heard.last_failure.clone())

@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Voice;
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
 use super::courier::Courier;
+use super::publish::Publisher;
 use super::rest::Now;
 use super::service::Service;
 use super::telling::Telling;
-use super::{Voice, complain};
 use crate::app::InForce;
 use crate::cli::WatchArgs;
 use crate::config::Settings;
@@ -56,6 +57,7 @@ struct Daemon<'d> {
     is_over: Arc<AtomicBool>,
     begun: Instant,
     courier: Option<Courier<'d>>,
+    publisher: Option<Publisher>,
 }
 
 /// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
@@ -74,6 +76,11 @@ pub(super) fn follow(
         let _ = knock.send(LoopInput::Rest);
     };
     let courier = telling.map(|it| it.courier(&answered)).transpose()?;
+    let asked = sender.clone();
+    let publisher = Publisher::start(settings, move || {
+        // The loop may have ended.
+        let _ = asked.send(LoopInput::Rest);
+    })?;
     listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let wake = move || {
         // The loop may have ended.
@@ -100,12 +107,16 @@ pub(super) fn follow(
         is_over,
         begun: Instant::now(),
         courier,
+        publisher,
     };
     loop {
         let mut watch = Watch::new(paths, InForce::new(&rules.rules, &patterns))
             .with_journals(journals)
             .active_within(settings.watch.active_within.as_secs_f64())
             .replay_max(settings.watch.replay_max);
+        if daemon.publisher.is_some() {
+            watch = watch.with_pictures();
+        }
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -125,7 +136,7 @@ impl Daemon<'_> {
         self.agenda.want_walk();
         loop {
             match self.agenda.next() {
-                LoopInput::Walk => self.walk(watch),
+                LoopInput::Walk => self.walk(watch)?,
                 LoopInput::Poll => self.look(watch, |watch, is_over| watch.poll(is_over))?,
                 LoopInput::GoOn => self.look(watch, |watch, is_over| watch.go_on(is_over))?,
                 LoopInput::Changed => self.follow_hints(watch)?,
@@ -143,15 +154,19 @@ impl Daemon<'_> {
             if let Some(courier) = &mut self.courier {
                 courier.turn(Some(watch));
             }
+            if let Some(publisher) = &mut self.publisher {
+                publisher.publish(watch);
+            }
+            self.voice.show(watch)?;
             self.service.is_alive();
         }
     }
 
-    fn walk(&mut self, watch: &mut Watch<'_>) {
+    fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
             watch.tell_time(self.now());
-            complain(&watch.walk());
+            self.voice.say(&watch.walk())?;
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
             if is_over || !self.hints.cover(self.paths, watch.directories()) {
@@ -162,6 +177,7 @@ impl Daemon<'_> {
         self.say_degraded();
         self.agenda.walked(begun.elapsed());
         self.agenda.want_more();
+        Ok(())
     }
 
     fn follow_hints(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
@@ -187,10 +203,16 @@ impl Daemon<'_> {
         watch.tell_time(self.now());
         let is_over = || {
             self.service.is_alive();
+            if let Some(publisher) = &self.publisher {
+                publisher.is_alive();
+            }
             self.is_over.load(Ordering::Relaxed) || begun.elapsed() > LOOK
         };
         let (polled, heard) = look(watch, &is_over);
         self.tell(watch, &heard)?;
+        if let Some(publisher) = &mut self.publisher {
+            publisher.count(&heard);
+        }
         if let Some(courier) = self.courier.as_mut().filter(|_| polled != Polled::More) {
             courier.caught_up();
         }
