@@ -43,7 +43,7 @@ const VENDORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("lettre", &["deliver/mail/"]),
-    ("memchr", &["decode/", "rules/check/stall.rs"]),
+    ("memchr", &["app/follow/", "decode/", "rules/check/stall.rs"]),
     ("notify", &["source/change.rs", "source/change/"]),
     ("prometheus_client", &["serve/metrics.rs"]),
     ("protobuf", &["simulate/writer/"]),
