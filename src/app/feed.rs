@@ -462,7 +462,7 @@ impl Target for VecDeque<Held> {
             Mark::OrdinalSteps => HeldMark::OrdinalSteps,
             Mark::EpochSteps => HeldMark::EpochSteps,
             Mark::Finished => HeldMark::Finished,
-            Mark::FieldMissing { .. } => return,
+            Mark::FieldMissing { .. } | Mark::Smoothed { .. } => return,
         }));
     }
 }
