@@ -15,7 +15,7 @@ use super::check::{
 use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
-use crate::model::{Mark, Profile, Quantity, Sample, Split, TextLine};
+use crate::model::{Form, Mark, Profile, Quantity, Sample, Split, TextLine};
 use crate::series::{Assembler, Baseline, Facts, History, PrimaryLoss, Restarts, Store, Tap};
 
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
@@ -263,6 +263,11 @@ impl<'r> Engine<'r> {
             Mark::OrdinalSteps => self.facts.steps_are_ordinal = true,
             Mark::EpochSteps => self.facts.steps_are_epochs = true,
             Mark::FieldMissing { step, .. } => self.move_on(step, None),
+            Mark::Smoothed { tag, by } => {
+                if let Some(id) = self.store.find(tag) {
+                    self.store.get_mut(id).smoothing = Some(by);
+                }
+            }
             Mark::Finished | Mark::Rank(_) => {}
         }
         self.ask_stream_checks(|check, context, out| check.mark(&mark, context, out));
