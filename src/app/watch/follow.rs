@@ -86,7 +86,11 @@ pub(super) fn follow(
             .active_within(args.active_within.as_secs_f64())
             .replay_max(args.replay_max);
         match daemon.turn(&mut watch)? {
-            Ended::Shutdown => return Ok(ExitStatus::Clean),
+            Ended::Shutdown => {
+                // The memory of a thousand runs is given back faster by the end of the process.
+                std::mem::forget(watch);
+                return Ok(ExitStatus::Clean);
+            }
             Ended::Reload(new) => {
                 journals = watch.into_journals();
                 rules = new;
