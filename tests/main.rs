@@ -13,4 +13,5 @@ mod pages;
 mod simulated;
 mod support;
 mod tidy;
+mod units;
 mod watch;

@@ -4,7 +4,7 @@
 //! for a line or for the end of the process, with a deadline; nothing here hopes that some time was enough.
 
 mod cases;
-mod faults;
+pub(crate) mod faults;
 mod same;
 
 use std::fs::{self, File, OpenOptions};

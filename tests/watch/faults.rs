@@ -6,6 +6,7 @@
 
 mod content;
 mod daemon;
+mod model;
 mod system;
 
 use std::path::Path;
@@ -28,12 +29,12 @@ fn works(program: &str, args: &[&str]) -> bool {
 }
 
 /// Says that a case cannot be shown here.
-fn skip(case: &str, why: &str) {
+pub(crate) fn skip(case: &str, why: &str) {
     eprintln!("skipped: fault {case}: {why}");
 }
 
 /// A Debian package's program, installed where that is possible.
-fn has_program(program: &str, packages: &[&str]) -> bool {
+pub(crate) fn has_program(program: &str, packages: &[&str]) -> bool {
     let is_there = || {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|it| it.join(program).exists())
