@@ -21,12 +21,13 @@ use super::core::{Heard, Watch};
 use super::run::LiveRun;
 use super::stream::LiveStream;
 use crate::alert::News;
-use crate::cli::WatchArgs;
+use crate::config::Settings;
+use crate::deliver::secret_path;
 use crate::model::{Severity, Verdict};
 use crate::report::{LossSpan, RunSummary, serious, spark};
 use crate::series::Facts;
 use crate::series::record::{Limits, SPANS_MAX};
-use crate::serve::{Board, Guard, RunRow, RunView, Said, Server, Settings, Snapshot, Totals};
+use crate::serve::{self, Board, Guard, RunRow, RunView, Said, Server, Snapshot, Totals};
 
 /// Cells of the pictures of all runs.
 const CELLS_MAX: usize = 2_400_000;
@@ -109,20 +110,22 @@ impl Rows {
 impl Publisher {
     /// Begins to answer, when an address was given. `wake` makes the loop turn.
     pub(super) fn start(
-        args: &WatchArgs,
+        settings: &Settings,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> anyhow::Result<Option<Self>> {
-        let Some(address) = args.listen else {
+        let Some(listen) = &settings.listen else {
             return Ok(None);
         };
-        let guard = Guard::new(address, args.listen_token_file.as_deref())?;
+        let address = listen.address;
+        let token_file = listen.token.as_ref().map(secret_path).transpose()?;
+        let guard = Guard::new(address, token_file.as_deref())?;
         let board = Arc::new(Board::new(Box::new(wake)));
-        let settings = Settings {
+        let set_up = serve::Settings {
             address,
             guard,
-            stalled_after: args.poll + STALLED_AFTER,
+            stalled_after: settings.watch.poll + STALLED_AFTER,
         };
-        let server = Server::start(settings, Arc::clone(&board)).context("--listen")?;
+        let server = Server::start(set_up, Arc::clone(&board)).context("--listen")?;
         // Nobody may be listening any more; following goes on.
         let _ = io::Write::write_fmt(
             &mut io::stderr(),
@@ -139,9 +142,9 @@ impl Publisher {
         }))
     }
 
-    /// The board, for who wants to say that the loop is alive while it reads.
-    pub(super) fn board(&self) -> Arc<Board> {
-        Arc::clone(&self.board)
+    /// The loop is alive, and reads.
+    pub(super) fn is_alive(&self) {
+        self.board.beat();
     }
 
     /// Counts what was said.

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::{LiveFile, Pools};
+use crate::app::InForce;
 use crate::app::feed::{Fed, precedence};
 use crate::app::order::{Begin, Order};
 use crate::app::pipeline::end_of;
@@ -22,7 +23,7 @@ const TURNS_PER_POLL: usize = 4_096;
 
 /// A followed stream.
 pub(super) struct LiveStream<'r> {
-    rules: &'r [Rule],
+    by: InForce<'r>,
     run: String,
     recorder: Option<SharedRecorder>,
     rank: Option<u32>,
@@ -56,16 +57,20 @@ impl<'r> LiveStream<'r> {
     pub(super) fn new(
         stream: &StreamFiles,
         run: &str,
-        rules: &'r [Rule],
+        by: InForce<'r>,
         recorder: Option<SharedRecorder>,
     ) -> Self {
-        let engine = fresh(rules, run, recorder.as_ref());
+        let engine = fresh(by.rules, run, recorder.as_ref());
         Self {
-            rules,
+            by,
             run: run.to_owned(),
             recorder,
             rank: stream.rank,
-            files: stream.files.iter().map(|it| LiveFile::new(it)).collect(),
+            files: stream
+                .files
+                .iter()
+                .map(|it| LiveFile::new(it, by.patterns))
+                .collect(),
             engine,
             order: Order::default(),
             is_in_pass: false,
@@ -77,17 +82,17 @@ impl<'r> LiveStream<'r> {
         }
     }
 
-    /// Takes up files that were found since.
-    pub(super) fn add_files(&mut self, stream: &StreamFiles) {
+    /// Takes up files that were found since; true when there are any.
+    pub(super) fn add_files(&mut self, stream: &StreamFiles) -> bool {
         let is_new = |path: &&PathBuf| !self.files.iter().any(|it| it.path() == path.as_path());
         let new: Vec<LiveFile> = stream
             .files
             .iter()
             .filter(is_new)
-            .map(|it| LiveFile::new(it))
+            .map(|it| LiveFile::new(it, self.by.patterns))
             .collect();
         if new.is_empty() {
-            return;
+            return false;
         }
         let was_one = self.files.len() == 1;
         self.files.extend(new);
@@ -97,13 +102,14 @@ impl<'r> LiveStream<'r> {
             self.files.sort_by(|a, b| a.path().cmp(b.path()));
             self.begin_anew();
         }
+        true
     }
 
     /// Reads what is new.
     pub(super) fn poll(&mut self, pools: &mut Pools) -> Polled {
         let polled = match self.files.as_mut_slice() {
             [only] => {
-                let (rules, run, recorder) = (self.rules, &self.run, self.recorder.as_ref());
+                let (rules, run, recorder) = (self.by.rules, &self.run, self.recorder.as_ref());
                 let polled = only.read_alone(&mut self.engine, &|| fresh(rules, run, recorder), pools);
                 self.generation += u64::from(only.take_reset());
                 polled
@@ -183,7 +189,7 @@ impl<'r> LiveStream<'r> {
     /// Reads everything again, with a fresh engine.
     fn begin_anew(&mut self) {
         self.files.iter_mut().for_each(LiveFile::begin_anew);
-        self.engine = fresh(self.rules, &self.run, self.recorder.as_ref());
+        self.engine = fresh(self.by.rules, &self.run, self.recorder.as_ref());
         self.order = Order::default();
         (self.is_in_pass, self.is_disordered, self.begun_bytes) = (false, false, None);
         self.generation += 1;
@@ -238,7 +244,7 @@ impl<'r> LiveStream<'r> {
             while self.poll(pools) == Polled::More {}
         }
         if let [only] = self.files.as_mut_slice() {
-            let (rules, run, recorder) = (self.rules, &self.run, self.recorder.as_ref());
+            let (rules, run, recorder) = (self.by.rules, &self.run, self.recorder.as_ref());
             only.finish_alone(&mut self.engine, &|| fresh(rules, run, recorder));
         } else {
             self.finish_merged();

@@ -1,0 +1,106 @@
+//! A bulletin to the finished parcels of every receiver that is set up.
+//!
+//! In: settings, bulletins and digests. Out: [`Parcel`]s. Invariants: the same bulletin gives the same bytes; what can
+//! be wrong about addresses is said when the composer is made, so that composing cannot fail.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::alertmanager::{self, RENEW_EVERY};
+use super::http::origin;
+use super::mail::{Inline, MailWriter};
+use super::{COMMAND, Parcel, WEBHOOK, json, raster};
+use crate::alert::{Bulletin, Digest};
+use crate::config::Settings;
+use crate::report::LayerPicture;
+
+/// Why nothing can be composed with these settings.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ComposeError {
+    /// An address of the mail settings cannot be read.
+    #[error("`{0}` is not a mail address (`name@example.org` or `Name <name@example.org>`)")]
+    BadAddress(String),
+}
+
+/// Words and addresses for every receiver that is set up.
+#[derive(Debug, Clone)]
+pub struct Composer {
+    mail: Option<MailWriter>,
+    alertmanager: Option<String>,
+    /// Receivers that take JSON, by name, with what may be shown of their address.
+    programs: Vec<(&'static str, String)>,
+}
+
+impl Composer {
+    /// For these settings, on the machine of this name. The name is part of every Message-ID: with another one the
+    /// later messages of an incident do not find their first.
+    ///
+    /// # Errors
+    /// When a mail address cannot be read.
+    pub fn new(settings: &Settings, host: &str) -> Result<Self, ComposeError> {
+        let mail = settings.mail.as_ref().map(|it| MailWriter::new(it, host));
+        let webhook = settings.webhook.as_ref().map(|it| (WEBHOOK, origin(&it.url)));
+        let program = settings.command.as_ref().and_then(|it| it.argv.first());
+        let command = program.map(|it| (COMMAND, it.clone()));
+        Ok(Self {
+            mail: mail.transpose()?,
+            alertmanager: settings.alertmanager.as_ref().map(|it| origin(&it.url)),
+            programs: webhook.into_iter().chain(command).collect(),
+        })
+    }
+
+    /// The parcels of a bulletin, of all receivers; mails show the picture. The cap on messages is about those whose receiver is
+    /// [`MAIL`](super::MAIL).
+    #[must_use]
+    pub fn bulletin(&self, bulletin: &Bulletin, picture: Option<&LayerPicture>) -> Vec<Parcel> {
+        let mut parcels = Vec::new();
+        if let Some(mail) = &self.mail {
+            parcels.extend(mail.bulletin(bulletin, picture.and_then(inline).as_ref()));
+        }
+        let alerts = self.alertmanager.iter();
+        parcels.extend(alerts.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it)));
+        let programs = self.programs.iter();
+        parcels
+            .extend(programs.map(|(receiver, address)| json::bulletin_parcel(bulletin, receiver, address)));
+        parcels
+    }
+
+    /// The parcels of a digest, of all receivers.
+    #[must_use]
+    pub fn digest(&self, digest: &Digest) -> Vec<Parcel> {
+        let mut parcels = Vec::new();
+        parcels.extend(self.mail.iter().flat_map(|it| it.digest(digest)));
+        let alerts = self.alertmanager.iter();
+        parcels.extend(alerts.filter_map(|it| alertmanager::digest_parcel(digest, it)));
+        let programs = self.programs.iter();
+        parcels.extend(programs.map(|(receiver, address)| json::digest_parcel(digest, receiver, address)));
+        parcels
+    }
+
+    /// How often [`renewals`](Self::renewals) have to be sent; `None` when no receiver wants them.
+    #[must_use]
+    pub fn renew_every(&self) -> Option<Duration> {
+        self.alertmanager.is_some().then_some(RENEW_EVERY)
+    }
+
+    /// The parcels that renew what stands, from the latest bulletin of each incident. They are worth nothing a minute
+    /// later: they need no outbox, and a failure needs no retry but the next renewal.
+    #[must_use]
+    pub fn renewals(&self, bulletins: &[Bulletin], now: Timestamp) -> Vec<Parcel> {
+        let alerts = self.alertmanager.iter();
+        alerts
+            .filter_map(|it| alertmanager::renewal_parcel(bulletins, now, it))
+            .collect()
+    }
+}
+
+/// The picture for a mail; a mail without one when it cannot be drawn.
+fn inline(picture: &LayerPicture) -> Option<Inline> {
+    let png = raster::png(&picture.svg())?;
+    Some(Inline {
+        png,
+        alt: picture.alt(),
+    })
+}
