@@ -2,9 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use gradwatch::config::{MailSettings, SecretSource, Tls};
-use gradwatch::deliver::{Answer, MAIL, Parcel, Receiver, SmtpReceiver};
+use gradwatch::alert::{Alarm, Bulletin, Fingerprint, Occasion, Standing};
+use gradwatch::app::pipeline::judge_run;
+use gradwatch::app::record::Recorders;
+use gradwatch::config::{MailSettings, SecretSource, Settings, Tls};
+use gradwatch::deliver::{Answer, Composer, MAIL, Parcel, Receiver, SmtpReceiver};
+use gradwatch::model::{Finding, Severity};
+use gradwatch::report::LayerPicture;
+use gradwatch::rules::builtin;
+use gradwatch::source::discover;
+use jiff::Timestamp;
 
+use crate::support::root;
 use crate::support::smtp::{Reply, SmtpServer};
 
 const PASSWORD: &str = "cH9tPs5word";
@@ -279,4 +288,65 @@ fn conversations_that_hang_are_bounded() {
     assert!(text(&answers[0]).contains("in time"), "{answers:?}");
     assert!(text(&answers[5]).contains("still hang"), "{answers:?}");
     assert!(answers.iter().all(|it| matches!(it, Answer::Later(_))));
+}
+
+/// The mail about a shipped run, with the picture of its layers.
+fn mail_about(run: &str) -> Parcel {
+    let found = discover(&[root().join("fixtures/runs").join(run)]);
+    let run = found.runs.first().unwrap();
+    let recorders = Recorders::default();
+    let report = judge_run(
+        run,
+        &builtin().rules,
+        &|stream| Some(recorders.listen(stream)),
+        &|_| (),
+    );
+    let (effects, roots): (Vec<Finding>, Vec<Finding>) = report
+        .findings
+        .iter()
+        .filter(|it| it.severity >= Severity::Warning)
+        .cloned()
+        .partition(|it| it.caused_by.is_some());
+    let at: Timestamp = "2026-11-18T11:07:10Z".parse().unwrap();
+    let alarm = |finding: Finding| Alarm {
+        fingerprint: Fingerprint::of(&report.run, &finding),
+        finding,
+        since: at,
+        standing: Standing::Firing,
+    };
+    let picture = LayerPicture::of(&recorders.finish(), &roots[0]);
+    let bulletin = Bulletin {
+        occasion: Occasion::Firing,
+        run: report.run.clone(),
+        root: "/data/runs".to_owned(),
+        incident: "a1b2-3".to_owned(),
+        sequence: 0,
+        at,
+        roots: roots.into_iter().map(alarm).collect(),
+        consequences: effects.into_iter().map(alarm).collect(),
+    };
+    let mail = MailSettings {
+        to: vec!["me@example.org".to_owned()],
+        ..settings(&SmtpServer::start(&[]))
+    };
+    let settings = Settings {
+        mail: Some(mail),
+        ..Settings::default()
+    };
+    let composer = Composer::new(&settings, "gpu1").unwrap();
+    composer.bulletin(MAIL, &bulletin, picture.as_ref()).remove(0)
+}
+
+#[test]
+fn a_mail_about_a_shipped_run_shows_its_layers() {
+    for run in ["vanishing-sigmoid", "exploding-tanh", "nan-bad-data", "dead-relu"] {
+        let mail = mail_about(run);
+        let text = String::from_utf8(mail.body.clone()).unwrap();
+        assert!(mail.body.len() < 200_000, "{run}: {} bytes", mail.body.len());
+        assert!(text.contains("Content-Type: image/png"), "{run}");
+        if let Some(dir) = std::env::var_os("GRADWATCH_KEEP") {
+            let path = std::path::Path::new(&dir).join(format!("{run}.eml"));
+            std::fs::write(path, &mail.body).unwrap();
+        }
+    }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::alertmanager::{self, RENEW_EVERY};
 use super::http::origin;
 use super::mail::{Inline, MailWriter};
-use super::{COMMAND, Parcel, WEBHOOK, json, raster};
+use super::{ALERTMANAGER, COMMAND, MAIL, Parcel, WEBHOOK, json, raster};
 use crate::alert::{Bulletin, Digest};
 use crate::config::Settings;
 use crate::report::LayerPicture;
@@ -51,32 +51,47 @@ impl Composer {
         })
     }
 
-    /// The parcels of a bulletin, of all receivers; mails show the picture. The cap on messages is about those whose receiver is
-    /// [`MAIL`](super::MAIL).
+    /// The parcels of a bulletin for one receiver, by its name; mails show the picture.
     #[must_use]
-    pub fn bulletin(&self, bulletin: &Bulletin, picture: Option<&LayerPicture>) -> Vec<Parcel> {
-        let mut parcels = Vec::new();
-        if let Some(mail) = &self.mail {
-            parcels.extend(mail.bulletin(bulletin, picture.and_then(inline).as_ref()));
+    pub fn bulletin(
+        &self,
+        receiver: &str,
+        bulletin: &Bulletin,
+        picture: Option<&LayerPicture>,
+    ) -> Vec<Parcel> {
+        match receiver {
+            MAIL => self.mail.as_ref().map_or_else(Vec::new, |it| {
+                it.bulletin(bulletin, picture.and_then(inline).as_ref())
+            }),
+            ALERTMANAGER => {
+                let to = self.alertmanager.iter();
+                to.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it))
+                    .collect()
+            }
+            _ => {
+                let to = self.programs.iter().filter(|it| it.0 == receiver);
+                to.map(|(receiver, address)| json::bulletin_parcel(bulletin, receiver, address))
+                    .collect()
+            }
         }
-        let alerts = self.alertmanager.iter();
-        parcels.extend(alerts.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it)));
-        let programs = self.programs.iter();
-        parcels
-            .extend(programs.map(|(receiver, address)| json::bulletin_parcel(bulletin, receiver, address)));
-        parcels
     }
 
-    /// The parcels of a digest, of all receivers.
+    /// The parcels of a digest for one receiver, by its name.
     #[must_use]
-    pub fn digest(&self, digest: &Digest) -> Vec<Parcel> {
-        let mut parcels = Vec::new();
-        parcels.extend(self.mail.iter().flat_map(|it| it.digest(digest)));
-        let alerts = self.alertmanager.iter();
-        parcels.extend(alerts.filter_map(|it| alertmanager::digest_parcel(digest, it)));
-        let programs = self.programs.iter();
-        parcels.extend(programs.map(|(receiver, address)| json::digest_parcel(digest, receiver, address)));
-        parcels
+    pub fn digest(&self, receiver: &str, digest: &Digest) -> Vec<Parcel> {
+        match receiver {
+            MAIL => self.mail.as_ref().map_or_else(Vec::new, |it| it.digest(digest)),
+            ALERTMANAGER => {
+                let to = self.alertmanager.iter();
+                to.filter_map(|it| alertmanager::digest_parcel(digest, it))
+                    .collect()
+            }
+            _ => {
+                let to = self.programs.iter().filter(|it| it.0 == receiver);
+                to.map(|(receiver, address)| json::digest_parcel(digest, receiver, address))
+                    .collect()
+            }
+        }
     }
 
     /// How often [`renewals`](Self::renewals) have to be sent; `None` when no receiver wants them.

@@ -85,6 +85,13 @@ pub(super) struct Message {
     pub(super) footer: String,
 }
 
+impl Message {
+    /// Whether the headline says all that the title of the only alarm would.
+    pub(super) fn is_about_one(&self) -> bool {
+        matches!(self.alarms.as_slice(), [one] if one.tone == self.tone)
+    }
+}
+
 /// What a mail says of one alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AlarmWords {
@@ -209,7 +216,9 @@ fn place(finding: &Finding) -> String {
 fn numbers(finding: &Finding) -> String {
     let mut parts = Vec::new();
     parts.extend(finding.value.map(|it| format!("value {}", number(it))));
-    parts.extend(finding.bound.map(|it| format!("bound {}", number(it))));
+    // The bound of what is not finite is the end of the number format: no news.
+    let bound = finding.bound.filter(|it| it.is_finite() && it.abs() < f64::MAX);
+    parts.extend(bound.map(|it| format!("bound {}", number(it))));
     parts.push(match finding.count {
         1 => "seen once".to_owned(),
         n => format!("seen {} times", thousands(i64::try_from(n).unwrap_or(i64::MAX))),
@@ -263,9 +272,14 @@ fn commands(bulletin: &Bulletin) -> Vec<(&'static str, String)> {
     let run = shell_word(&bulletin.run);
     let mut commands = Vec::new();
     if bulletin.occasion != Occasion::Resolved {
+        let firing = bulletin.roots.iter().filter(|it| it.standing == Standing::Firing);
+        let names: Vec<String> = firing
+            .take(ROOTS_MAX)
+            .map(|it| it.fingerprint.to_string())
+            .collect();
         commands.push((
             "I have seen it, no more reminders",
-            format!("gradwatch ack {}", shell_word(&bulletin.incident)),
+            format!("gradwatch ack {}", names.join(" ")),
         ));
         commands.push((
             "Nothing of this run for a day",
