@@ -20,6 +20,7 @@
 //! | [`rules`] | profiles and histories to findings; pure | model, stats, series, compare |
 //! | [`alert`] | findings over time to alarms: what is news, what is over | model |
 //! | [`config`] | one TOML file to the settings of the daemon | model, rules |
+//! | [`state`] | what the daemon must not forget, in one database | model, alert |
 //! | [`report`] | findings and alarms to text, JSON and a page | model, series, stats, rules, alert |
 //! | [`deliver`] | bulletins to messages, and the messages to mail servers and other receivers | model, alert, report, config |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
@@ -43,4 +44,5 @@ pub mod rules;
 pub mod series;
 pub mod simulate;
 pub mod source;
+pub mod state;
 pub mod stats;

@@ -26,7 +26,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("fast_float2", &["decode/number.rs"]),
     ("flate2", &["decode/unpack/", "deliver/raster/"]),
     ("resvg", &["deliver/raster.rs"]),
-    ("rustix", &["deliver/command.rs"]),
+    ("rustix", &["deliver/command.rs", "source/volume.rs"]),
     ("ruzstd", &["decode/unpack/"]),
     ("foldhash", &["decode/", "extract/", "series/", "rules/"]),
     ("indicatif", &["app/"]),
@@ -42,6 +42,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ),
     ("lettre", &["deliver/mail/"]),
     ("memchr", &["decode/", "rules/check/stall.rs"]),
+    ("notify", &["source/change.rs", "source/change/"]),
     ("protobuf", &["simulate/writer/"]),
     ("rayon", &["app/", "simulate/ensemble.rs"]),
     (
@@ -57,8 +58,9 @@ const VENDORS: &[(&str, &[&str])] = &[
     ),
     ("secrecy", &["deliver/"]),
     ("schemars", &["rules/schema.rs"]),
+    ("sd_notify", &["app/watch/service.rs"]),
     ("serde", &["rules/", "report/", "source/", "app/"]),
-    ("signal_hook", &["app/watch.rs"]),
+    ("signal_hook", &["app/watch/agenda.rs"]),
     (
         "serde_json",
         &["deliver/", "report/", "rules/", "app/", "simulate/writer.rs"],

@@ -29,7 +29,7 @@ struct Watching {
 impl Watching {
     fn start(path: &Path, poll_seconds: &str) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
-            .args(["watch", "--poll", poll_seconds, "--format", "json"])
+            .args(["watch", "--poll-every", poll_seconds, "--format", "json"])
             .arg(path)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -186,7 +186,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     let path = dir.path().join("metrics.jsonl");
     File::create(&path).unwrap();
     let mut child = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
-        .args(["watch", "--poll", "0.1"])
+        .args(["watch", "--poll-every", "0.1"])
         .arg(dir.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

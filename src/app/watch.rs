@@ -1,26 +1,28 @@
-//! `gradwatch watch`: the loop that follows runs.
+//! `gradwatch watch`: runs are followed while they are written.
 //!
-//! In: the clock and signals, as [`LoopInput`]s. Out: alarms on standard output, what cannot be read on standard
-//! error. Invariants: one thread owns all state, so nothing is locked; inputs only say that it is time to look, what
-//! is true is read from the files, so a lost input costs a delay and nothing else; a signal ends the loop between two
-//! files.
+//! In: the clock, signals and change hints, as [`LoopInput`]s. Out: alarms on standard output, what cannot be read on
+//! standard error. Invariants: one thread owns all state, so nothing is locked; inputs only say that it is time to
+//! look, what is true is read from the files, so a lost input costs a delay and nothing else; a signal ends the loop
+//! between two files.
 
+mod agenda;
 mod core;
+mod courier;
 mod file;
+mod follow;
+mod keeper;
+mod outbox;
+mod post;
+mod round;
 mod run;
+mod service;
+mod steady;
 mod stream;
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::{Timestamp, Unit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::audit::{status, text_style};
 use super::rule_set;
@@ -30,21 +32,8 @@ use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
 use crate::source::Polled;
 
+pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
-
-/// Time between two walks of the directories.
-const WALK_EVERY: Duration = Duration::from_secs(10);
-
-/// What the loop acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoopInput {
-    /// It is time to look for new files.
-    Walk,
-    /// It is time to look at the known files.
-    Poll,
-    /// The loop is to end.
-    Shutdown,
-}
 
 /// Follows until it is told to end.
 ///
@@ -52,12 +41,11 @@ pub enum LoopInput {
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
-    let mut watch = Watch::new(&args.paths, &rules.rules);
     let voice = Voice::new(args);
     let ended = if args.once {
-        once(watch, args, &voice)
+        once(Watch::new(&args.paths, &rules.rules), args, &voice)
     } else {
-        follow(&mut watch, args.poll, &voice)
+        follow::follow(args, rules, &|| rule_set::load_files(&args.rules), &voice)
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
@@ -86,89 +74,6 @@ fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result
         problems: Vec::new(),
     })?;
     Ok(status(&report, false, Some(args.fail_on.into())))
-}
-
-fn follow(watch: &mut Watch<'_>, poll_every: Duration, voice: &Voice) -> anyhow::Result<ExitStatus> {
-    let (sender, receiver) = channel();
-    let is_over = Arc::new(AtomicBool::new(false));
-    listen_for_signals(sender, Arc::clone(&is_over))?;
-    let mut agenda = Agenda::new(poll_every, receiver);
-    loop {
-        match agenda.next() {
-            LoopInput::Walk => complain(&watch.walk()),
-            LoopInput::Poll => {
-                let (polled, heard) = watch.poll(&|| is_over.load(Ordering::Relaxed));
-                voice.say(&heard)?;
-                agenda.polled(polled);
-            }
-            LoopInput::Shutdown => return Ok(ExitStatus::Clean),
-        }
-    }
-}
-
-fn listen_for_signals(sender: Sender<LoopInput>, is_over: Arc<AtomicBool>) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("failed to catch signals")?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for _ in signals.forever() {
-                is_over.store(true, Ordering::Relaxed);
-                // The loop may have ended by itself.
-                if sender.send(LoopInput::Shutdown).is_err() {
-                    return;
-                }
-            }
-        })
-        .context("failed to start a thread")?;
-    Ok(())
-}
-
-/// What is due when.
-struct Agenda {
-    inputs: Receiver<LoopInput>,
-    poll_every: Duration,
-    next_poll: Instant,
-    next_walk: Instant,
-}
-
-impl Agenda {
-    fn new(poll_every: Duration, inputs: Receiver<LoopInput>) -> Self {
-        let now = Instant::now();
-        Self {
-            inputs,
-            poll_every,
-            next_poll: now,
-            next_walk: now,
-        }
-    }
-
-    /// Waits for the next input: one that was sent, or the clock.
-    fn next(&mut self) -> LoopInput {
-        let wait = self
-            .next_poll
-            .min(self.next_walk)
-            .saturating_duration_since(Instant::now());
-        match self.inputs.recv_timeout(wait) {
-            Ok(input) => input,
-            // Who would tell the loop to end is gone.
-            Err(RecvTimeoutError::Disconnected) => LoopInput::Shutdown,
-            Err(RecvTimeoutError::Timeout) if self.next_walk <= self.next_poll => {
-                self.next_walk = Instant::now() + WALK_EVERY;
-                LoopInput::Walk
-            }
-            Err(RecvTimeoutError::Timeout) => LoopInput::Poll,
-        }
-    }
-
-    /// Sets the time of the next poll: at once when there is more to read.
-    fn polled(&mut self, polled: Polled) {
-        let wait = if polled == Polled::More {
-            Duration::ZERO
-        } else {
-            self.poll_every
-        };
-        self.next_poll = Instant::now() + wait;
-    }
 }
 
 /// Where alarms and problems are said.

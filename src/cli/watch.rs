@@ -12,9 +12,11 @@ use super::{ColorWhen, FailOn, Format};
 
 /// `gradwatch watch`.
 ///
-/// Reads what is there, then looks every few seconds for what is new: lines, files, runs. Each alarm (a finding that
-/// reaches `warning`) is said once on standard output, again when its severity rises, and once when it is resolved.
-/// What cannot be read is said on standard error. SIGTERM and SIGINT end it with status 0.
+/// Reads what is there, then what is new: lines, files, runs, as soon as the operating system hints at them and every
+/// few seconds anyway. Each alarm (a finding that reaches `warning`) is said once on standard output, again when its
+/// severity rises, and once when it is resolved. What cannot be read is said on standard error. SIGHUP reads the rules
+/// again and judges all runs by them; rules with a problem leave the old ones in force. SIGTERM and SIGINT end it with
+/// status 0 within five seconds.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// Log directories or files; they need not exist yet.
@@ -23,9 +25,13 @@ pub struct WatchArgs {
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<PathBuf>,
-    /// Time between two looks at the known files.
+    /// Look at the files from time to time only, and ask the operating system for no hints of changes. Not needed on
+    /// network file systems: there hints are not trusted anyway.
+    #[arg(long)]
+    pub poll: bool,
+    /// Time between two looks at the known files, hints or not.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    pub poll: Duration,
+    pub poll_every: Duration,
     /// Read what is there, say its alarms, and end with the exit status of `audit`.
     #[arg(long)]
     pub once: bool,

@@ -33,9 +33,10 @@ use super::walk::words_for;
 use crate::model::Problem;
 
 use back_off::BackOff;
-use look::{Seen, Stamp, find_sibling, is_absence, open_if, read_some};
+use look::{Stamp, find_sibling, is_absence, open_if, read_some};
 use pool::Held;
 
+pub(super) use look::Seen;
 pub use pool::{HELD_FILES_MAX, TailPool};
 
 /// Bytes that one poll hands on at most, so that no file starves another.

@@ -1,21 +1,22 @@
 //! All runs under the paths given, followed.
 //!
-//! In: [`walk`](Watch::walk) and [`poll`](Watch::poll), whenever the caller thinks it is time. Out: [`Notice`]s and
-//! [`Problem`]s. Invariants: no clock and no threads here, so a test decides what happens when; nothing is said of a
-//! run before all that is there of it was read; a run in which nothing changed costs one `stat` per file; what was
-//! said of a run outlives its files.
+//! In: [`walk`](Watch::walk) and [`poll`](Watch::poll), whenever the caller thinks it is time, and what time it is.
+//! Out: [`Notice`]s and [`Problem`]s. Invariants: no clock and no threads here, so a test decides what happens when;
+//! nothing is said of a run before all that is there of it was read; a run in which nothing changed costs one `stat`
+//! per file; what was said of a run outlives its files.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use super::file::Pools;
+use super::round::Round;
 use super::run::LiveRun;
 use super::stream::LiveStream;
-use crate::alert::Notice;
-use crate::model::Problem;
+use crate::alert::{Fingerprint, Journal, Notice};
+use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
 use crate::rules::Rule;
-use crate::source::{Polled, RunFiles, StreamFiles, discover};
+use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
 #[derive(Debug, Default)]
@@ -31,8 +32,14 @@ pub struct Watch<'r> {
     rules: &'r [Rule],
     paths: Vec<PathBuf>,
     runs: BTreeMap<String, LiveRun<'r>>,
+    /// Which run a file belongs to.
+    homes: HashMap<PathBuf, String>,
+    /// Runs that are to be looked at.
+    round: Round,
     pools: Pools,
     problems: Vec<Problem>,
+    listings: Listings,
+    directories: Vec<Directory>,
 }
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
@@ -56,14 +63,75 @@ impl<'r> Watch<'r> {
             rules,
             paths: paths.to_vec(),
             runs: BTreeMap::new(),
+            homes: HashMap::new(),
+            round: Round::default(),
             pools: Pools::default(),
             problems: Vec::new(),
+            listings: Listings::default(),
+            directories: Vec::new(),
         }
     }
 
-    /// Looks for runs and files that are new, and forgets those that are gone.
+    /// Remembers what was said of runs before: see [`into_journals`](Self::into_journals).
+    #[must_use]
+    pub fn with_journals(mut self, journals: BTreeMap<String, Journal>) -> Self {
+        let remembered = journals.into_iter().map(|(name, journal)| {
+            let run = LiveRun {
+                journal,
+                ..LiveRun::new(&name, Path::new(""))
+            };
+            (name, run)
+        });
+        self.runs.extend(remembered);
+        self
+    }
+
+    /// What was said of every run: all that outlives a watch. One with other rules that gets it judges the logs anew
+    /// and says what differs.
+    #[must_use]
+    pub fn into_journals(self) -> BTreeMap<String, Journal> {
+        let known = self.runs.into_iter().filter(|(_, run)| !run.journal.is_empty());
+        known.map(|(name, run)| (name, run.journal)).collect()
+    }
+
+    /// Runs of which files are followed: name, path under which they were found, furthest step.
+    pub fn followed(&self) -> impl Iterator<Item = (&str, &Path, Option<i64>)> {
+        let followed = self.runs.iter().filter(|(_, it)| !it.streams.is_empty());
+        followed.map(|(name, it)| (name.as_str(), it.root.as_path(), it.last_step()))
+    }
+
+    /// The path under which a run was found.
+    #[must_use]
+    pub fn root_of(&self, run: &str) -> Option<&Path> {
+        self.runs.get(run).map(|it| it.root.as_path())
+    }
+
+    /// The findings of the alarms of a run that stand, as they are now.
+    pub fn standing(&self, run: &str) -> impl Iterator<Item = (Fingerprint, &Finding)> {
+        self.runs
+            .get(run)
+            .into_iter()
+            .flat_map(|it| it.journal.standing())
+    }
+
+    /// Runs of which files are followed.
+    #[must_use]
+    pub fn n_runs(&self) -> usize {
+        self.runs.values().filter(|it| !it.streams.is_empty()).count()
+    }
+
+    /// The directories that the last walk entered.
+    #[must_use]
+    pub fn directories(&self) -> &[Directory] {
+        &self.directories
+    }
+
+    /// Looks for runs and files that are new, and forgets those that are gone. New ones are looked at by the next
+    /// [`go_on`](Self::go_on).
     pub fn walk(&mut self) -> Heard {
-        let found = discover(&self.paths);
+        let mut found = discover_again(&self.paths, &mut self.listings);
+        self.directories = std::mem::take(&mut found.directories);
+        self.homes.clear();
         let mut before: HashMap<StreamKey, (String, LiveStream<'r>)> = HashMap::new();
         for (name, run) in &mut self.runs {
             before.extend(
@@ -109,29 +177,75 @@ impl<'r> Watch<'r> {
             .runs
             .entry(found.name.clone())
             .or_insert_with(|| LiveRun::new(&found.name, &found.root));
+        run.root.clone_from(&found.root);
         for stream in &found.streams {
+            let files = stream.files.iter().map(|it| (it.clone(), found.name.clone()));
+            self.homes.extend(files);
             let key = key_of(stream);
             let known = before.remove(&key).filter(|(name, _)| *name == found.name);
             let live = match known {
                 Some((_, mut live)) => {
-                    live.add_files(stream);
+                    if live.add_files(stream) {
+                        self.round.add(&found.name);
+                    }
                     live
                 }
-                None => LiveStream::new(stream, &found.name, self.rules),
+                None => {
+                    self.round.add(&found.name);
+                    LiveStream::new(stream, &found.name, self.rules)
+                }
             };
             run.streams.push((key, live));
         }
     }
 
-    /// Reads what is new in every file, and says what it means. After [`Polled::More`] it should be called again
-    /// soon. `is_over` is asked between files.
+    /// Reads what is new in every file, and says what it means. After [`Polled::More`], [`go_on`](Self::go_on) should
+    /// be called soon. `is_over` is asked between files.
     pub fn poll(&mut self, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
+        for name in self.runs.keys() {
+            self.round.add(name);
+        }
+        self.go_on(is_over)
+    }
+
+    /// As [`poll`](Self::poll), for the runs of these files alone.
+    pub fn poll_files(&mut self, files: &BTreeSet<PathBuf>, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
+        let names: BTreeSet<&String> = files.iter().filter_map(|it| self.homes.get(it)).collect();
+        let mut hinted = Round::default();
+        names.into_iter().for_each(|it| hinted.add(it));
+        let done = self.look(&mut hinted, is_over);
+        while let Some(name) = hinted.next() {
+            self.round.add(&name);
+        }
+        done
+    }
+
+    /// As [`poll`](Self::poll), for the runs of which something was left.
+    pub fn go_on(&mut self, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
+        let mut round = std::mem::take(&mut self.round);
+        let done = self.look(&mut round, is_over);
+        while let Some(name) = self.round.next() {
+            round.add(&name);
+        }
+        self.round = round;
+        done
+    }
+
+    /// Gives each run of the round one turn; those that leave something go into the round of the watch.
+    fn look(&mut self, round: &mut Round, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
         let (mut polled, mut heard) = (Polled::Idle, Heard::default());
-        for run in self.runs.values_mut() {
+        while let Some(name) = round.next() {
             if is_over() {
-                break;
+                round.add(&name);
+                return (Polled::More, heard);
             }
+            let Some(run) = self.runs.get_mut(&name) else {
+                continue;
+            };
             let of_run = run.poll(&mut self.pools, is_over);
+            if of_run == Polled::More {
+                self.round.add(&name);
+            }
             polled = match (polled, of_run) {
                 (Polled::More, _) | (_, Polled::More) => Polled::More,
                 (Polled::Read, _) | (_, Polled::Read) => Polled::Read,
@@ -139,6 +253,9 @@ impl<'r> Watch<'r> {
             };
             heard.notices.extend(run.news());
             heard.problems.extend(run.take_failures());
+        }
+        if self.round.len() > 0 {
+            polled = Polled::More;
         }
         (polled, heard)
     }

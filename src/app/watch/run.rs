@@ -17,15 +17,15 @@ use crate::source::Polled;
 
 /// A followed run.
 pub(super) struct LiveRun<'r> {
-    name: String,
-    root: PathBuf,
+    pub(super) name: String,
+    pub(super) root: PathBuf,
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
     /// The marks of the streams when they were last joined.
-    joined: Vec<(u64, u64)>,
+    pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
-    is_waiting: bool,
-    reach: Option<i64>,
+    pub(super) is_waiting: bool,
+    pub(super) reach: Option<i64>,
 }
 
 impl LiveRun<'_> {
@@ -56,13 +56,18 @@ impl LiveRun<'_> {
         polled
     }
 
+    /// The furthest step.
+    pub(super) fn last_step(&self) -> Option<i64> {
+        self.streams.iter().filter_map(|(_, it)| it.last_step()).max()
+    }
+
     /// What is to be said since the last time.
     pub(super) fn news(&mut self) -> Vec<Notice> {
         if self.streams.is_empty() || !self.streams.iter().all(|(_, it)| it.is_caught_up()) {
             return Vec::new();
         }
         let marks: Vec<(u64, u64)> = self.streams.iter().map(|(_, it)| it.mark()).collect();
-        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let reach = self.last_step();
         let has_moved = self.is_waiting && reach != self.reach;
         if marks == self.joined && !has_moved {
             return Vec::new();
@@ -83,7 +88,7 @@ impl LiveRun<'_> {
 
     pub(super) fn finish(mut self, pools: &mut Pools) -> (RunReport, Vec<Notice>) {
         let shown = |path: &Path| shown_path(path, &self.root);
-        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let reach = self.last_step();
         let report = report_of(
             &self.name,
             self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),

@@ -57,8 +57,8 @@ impl<'r> LiveStream<'r> {
         }
     }
 
-    /// Takes up files that were found since.
-    pub(super) fn add_files(&mut self, stream: &StreamFiles) {
+    /// Takes up files that were found since; true when there are any.
+    pub(super) fn add_files(&mut self, stream: &StreamFiles) -> bool {
         let is_new = |path: &&PathBuf| !self.files.iter().any(|it| it.path() == path.as_path());
         let new: Vec<LiveFile> = stream
             .files
@@ -67,7 +67,7 @@ impl<'r> LiveStream<'r> {
             .map(|it| LiveFile::new(it))
             .collect();
         if new.is_empty() {
-            return;
+            return false;
         }
         let was_one = self.files.len() == 1;
         self.files.extend(new);
@@ -77,6 +77,7 @@ impl<'r> LiveStream<'r> {
             self.files.sort_by(|a, b| a.path().cmp(b.path()));
             self.begin_anew();
         }
+        true
     }
 
     /// Reads what is new.

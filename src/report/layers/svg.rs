@@ -201,9 +201,11 @@ impl<'a> Canvas<'a> {
         // Equal neighbours are one rectangle: most pictures are runs of "not logged".
         let mut column = 0;
         for run in row.cells.chunk_by(|a, b| self.color(*a) == self.color(*b)) {
-            let x = self.heat_left() + column as f64 * width;
+            // On whole pixels, so that neighbours meet without a seam.
+            let x = to_pixel(self.heat_left() + column as f64 * width);
             let value = run.first().copied().flatten();
-            let wide = width * run.len() as f64;
+            let end = self.heat_left() + (column + run.len()) as f64 * width;
+            let wide = to_pixel(end) - x;
             rect(
                 out,
                 x,
@@ -426,6 +428,11 @@ fn ramp(share: f64) -> String {
         mix(from.1, to.1),
         mix(from.2, to.2)
     )
+}
+
+/// A pixel is half a unit in a mail.
+fn to_pixel(x: f64) -> f64 {
+    (x * 2.0).round() / 2.0
 }
 
 fn rect(out: &mut String, x: f64, y: f64, width: f64, height: f64, fill: &str) {

@@ -1,0 +1,208 @@
+//! The loop that follows until it is told to end.
+//!
+//! In: the clock, signals and change hints, as [`LoopInput`]s. Out: alarms and complaints to a [`Voice`]. Invariants:
+//! one thread owns all state, so nothing is locked; a rule set that cannot be loaded leaves the old one in force;
+//! between two signs of life to the service manager some work was done.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use super::agenda::{Agenda, LoopInput, listen_for_signals};
+use super::core::{Heard, Watch};
+use super::service::Service;
+use super::{Voice, complain};
+use crate::cli::WatchArgs;
+use crate::exit::ExitStatus;
+use crate::report::printable;
+use crate::rules::RuleSet;
+use crate::source::{ChangeHints, Polled};
+
+/// Time that one look may take before hints and signals are asked for again.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Walks in a row while each finds directories that were not watched.
+const WALKS_MAX: usize = 5;
+
+/// Why following ended.
+enum Ended {
+    Shutdown,
+    Reload(RuleSet),
+}
+
+/// What stays the same when the rules change.
+struct Daemon<'d> {
+    paths: &'d [PathBuf],
+    reload: &'d dyn Fn() -> anyhow::Result<RuleSet>,
+    voice: &'d Voice,
+    agenda: Agenda,
+    hints: ChangeHints,
+    /// Reasons for polling that were said.
+    said: BTreeSet<String>,
+    service: Service,
+    is_over: Arc<AtomicBool>,
+}
+
+/// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
+pub(super) fn follow(
+    args: &WatchArgs,
+    mut rules: RuleSet,
+    reload: &dyn Fn() -> anyhow::Result<RuleSet>,
+    voice: &Voice,
+) -> anyhow::Result<ExitStatus> {
+    let (sender, receiver) = channel();
+    let is_over = Arc::new(AtomicBool::new(false));
+    listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
+    let wake = move || {
+        // The loop may have ended.
+        let _ = sender.send(LoopInput::Changed);
+    };
+    let service = Service::new();
+    let mut daemon = Daemon {
+        paths: &args.paths,
+        reload,
+        voice,
+        agenda: Agenda::new(args.poll_every, service.rest_max(), receiver),
+        hints: if args.poll {
+            ChangeHints::none()
+        } else {
+            ChangeHints::new(wake)
+        },
+        said: BTreeSet::new(),
+        service,
+        is_over,
+    };
+    let mut journals = std::collections::BTreeMap::new();
+    loop {
+        let mut watch = Watch::new(&args.paths, &rules.rules).with_journals(journals);
+        match daemon.turn(&mut watch)? {
+            Ended::Shutdown => return Ok(ExitStatus::Clean),
+            Ended::Reload(new) => {
+                journals = watch.into_journals();
+                rules = new;
+            }
+        }
+    }
+}
+
+impl Daemon<'_> {
+    /// Follows with one set of rules.
+    fn turn(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<Ended> {
+        self.agenda.want_walk();
+        loop {
+            match self.agenda.next() {
+                LoopInput::Walk => self.walk(watch),
+                LoopInput::Poll => self.look(watch, |watch, is_over| watch.poll(is_over))?,
+                LoopInput::GoOn => self.look(watch, |watch, is_over| watch.go_on(is_over))?,
+                LoopInput::Changed => self.follow_hints(watch)?,
+                LoopInput::Reload => {
+                    if let Some(rules) = self.reload() {
+                        return Ok(Ended::Reload(rules));
+                    }
+                }
+                LoopInput::Shutdown => {
+                    self.service.is_stopping();
+                    return Ok(Ended::Shutdown);
+                }
+                LoopInput::Rest => {}
+            }
+            self.service.is_alive();
+        }
+    }
+
+    fn walk(&mut self, watch: &mut Watch<'_>) {
+        let begun = Instant::now();
+        for _ in 0..WALKS_MAX {
+            complain(&watch.walk());
+            self.service.is_alive();
+            let is_over = self.is_over.load(Ordering::Relaxed);
+            if is_over || !self.hints.cover(self.paths, watch.directories()) {
+                break;
+            }
+        }
+        self.say_degraded();
+        self.agenda.walked(begun.elapsed());
+        self.agenda.want_more();
+    }
+
+    fn follow_hints(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
+        let hints = self.hints.take();
+        if hints.wants_walk {
+            self.agenda.want_walk();
+        }
+        if hints.wants_all {
+            self.agenda.want_poll();
+        }
+        self.look(watch, |watch, is_over| watch.poll_files(&hints.files, is_over))?;
+        self.agenda.followed_hints();
+        Ok(())
+    }
+
+    fn look<'r>(
+        &mut self,
+        watch: &mut Watch<'r>,
+        look: impl FnOnce(&mut Watch<'r>, &dyn Fn() -> bool) -> (Polled, Heard),
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let is_over = || {
+            self.service.is_alive();
+            self.is_over.load(Ordering::Relaxed) || begun.elapsed() > LOOK
+        };
+        let (polled, heard) = look(watch, &is_over);
+        self.voice.say(&heard)?;
+        if polled == Polled::More {
+            self.agenda.want_more();
+        } else {
+            self.service.is_ready();
+        }
+        self.service.status(format!(
+            "following {} runs in {} directories, {} of them by polling",
+            watch.n_runs(),
+            watch.directories().len(),
+            watch.directories().len().saturating_sub(self.hints.n_watched()),
+        ));
+        Ok(())
+    }
+
+    /// The new rules, unless they have a problem.
+    fn reload(&self) -> Option<RuleSet> {
+        self.service.is_reloading();
+        let loaded = (self.reload)();
+        match loaded {
+            Ok(rules) => {
+                say("the rules were read again: all runs are judged anew");
+                Some(rules)
+            }
+            Err(error) => {
+                say(&format!("{error:#}"));
+                say("the rules were not reloaded: the old ones stay in force");
+                self.service.is_ready();
+                None
+            }
+        }
+    }
+
+    fn say_degraded(&mut self) {
+        for degraded in self.hints.degraded() {
+            if self.said.insert(degraded.why.clone()) {
+                say(&format!(
+                    "{}: {} directories are looked at by polling alone: {}",
+                    degraded.path.display(),
+                    degraded.n_directories,
+                    degraded.why
+                ));
+            }
+        }
+    }
+}
+
+fn say(text: &str) {
+    for line in text.lines() {
+        // Nobody may be listening any more; following goes on.
+        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(line));
+    }
+}
