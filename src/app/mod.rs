@@ -10,6 +10,7 @@ mod chain_case;
 pub mod compare;
 pub mod feed;
 pub mod follow;
+pub mod mail_test;
 mod order;
 pub mod pipeline;
 pub mod record;
@@ -57,6 +58,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
     match &cli.command {
         Command::Audit(args) => audit::audit(args),
         Command::Watch(args) => watch::watch(args),
+        Command::MailTest(args) => mail_test::mail_test(args),
         Command::Inspect(args) => audit::inspect(args),
         Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),

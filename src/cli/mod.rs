@@ -10,11 +10,13 @@ use crate::model::{Quantity, Severity};
 
 mod calibrate;
 mod compare;
+mod mail_test;
 mod simulate;
 mod watch;
 
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
+pub use mail_test::MailTestArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
 pub use watch::WatchArgs;
 
@@ -40,6 +42,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Follow runs while they are written and say each new alarm once.
     Watch(WatchArgs),
+    /// Send one real message through the mail server, and say what it answered at each step.
+    MailTest(MailTestArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
     /// The linear-chain reference simulator: print it, or write it as a run in any log format.

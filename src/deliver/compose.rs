@@ -3,6 +3,7 @@
 //! In: settings, bulletins and digests. Out: [`Parcel`]s. Invariants: the same bulletin gives the same bytes; what can
 //! be wrong about addresses is said when the composer is made, so that composing cannot fail.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,6 +52,16 @@ impl Composer {
         })
     }
 
+    /// The same, with the state directory named in the commands that a mail shows: for one that they would not find
+    /// by themselves.
+    #[must_use]
+    pub fn with_state(mut self, dir: &Path) -> Self {
+        if let Some(mail) = &mut self.mail {
+            mail.name_state(dir);
+        }
+        self
+    }
+
     /// The parcels of a bulletin for one receiver, by its name; mails show the picture.
     #[must_use]
     pub fn bulletin(
@@ -92,6 +103,15 @@ impl Composer {
                     .collect()
             }
         }
+    }
+
+    /// The mails that try the way, with a picture that shows what one looks like.
+    #[must_use]
+    pub fn test_mail(&self, at: Timestamp) -> Vec<Parcel> {
+        let picture = LayerPicture::sample();
+        self.mail
+            .as_ref()
+            .map_or_else(Vec::new, |it| it.test(at, inline(&picture).as_ref()))
     }
 
     /// How often [`renewals`](Self::renewals) have to be sent; `None` when no receiver wants them.

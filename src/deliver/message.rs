@@ -11,6 +11,8 @@ mod headline;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use crate::alert::{Alarm, Bulletin, Occasion, Standing};
@@ -41,6 +43,7 @@ const CHAR_BYTES: usize = 3;
 /// How urgent a message, or a part of it, is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
+    Test,
     Resolved,
     Warning,
     Critical,
@@ -49,6 +52,7 @@ pub(super) enum Tone {
 impl Tone {
     pub(super) fn word(self) -> &'static str {
         match self {
+            Tone::Test => "TEST",
             Tone::Resolved => "RESOLVED",
             Tone::Warning => "WARNING",
             Tone::Critical => "CRITICAL",
@@ -104,8 +108,26 @@ pub(super) struct AlarmWords {
     pub(super) remedies: Vec<String>,
 }
 
+/// Where the watchdog is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Names the deployment.
+    pub(super) host: String,
+    /// Its state directory, where a command does not find it by itself.
+    pub(super) state: Option<PathBuf>,
+}
+
+impl Place {
+    fn state_flag(&self) -> String {
+        self.state.as_ref().map_or_else(String::new, |it| {
+            format!(" --state {}", shell_word(&it.to_string_lossy()))
+        })
+    }
+}
+
 /// The message of a bulletin.
-pub(super) fn bulletin_message(bulletin: &Bulletin, host: &str) -> Message {
+pub(super) fn bulletin_message(bulletin: &Bulletin, place: &Place) -> Message {
+    let host = &place.host;
     let tone = tone(bulletin);
     let headline = bulletin
         .roots
@@ -123,8 +145,27 @@ pub(super) fn bulletin_message(bulletin: &Bulletin, host: &str) -> Message {
         ],
         alarms: listed(&bulletin.roots, ROOTS_MAX, alarm_words),
         consequences: consequences(bulletin),
-        commands: commands(bulletin),
+        commands: commands(bulletin, place),
         footer: format!("gradwatch on {host} watches this run and only reads its logs."),
+    }
+}
+
+/// The message that is sent to try the way.
+pub(super) fn test_message(place: &Place, at: Timestamp) -> Message {
+    let host = &place.host;
+    let headline = format!("mail from gradwatch on {host} arrives");
+    Message {
+        subject: subject(Tone::Test, host, "mail arrives"),
+        tone: Tone::Test,
+        headline: format!("{}: {headline}", Tone::Test.word()),
+        occasion: "Nothing is wrong: somebody typed `gradwatch mail-test`. Alarms will look like this, with what to \
+                   check, what to do, and a picture of the layers."
+            .to_owned(),
+        facts: vec![("Sent", format!("{} on {host}", moment(at)))],
+        alarms: Vec::new(),
+        consequences: Vec::new(),
+        commands: vec![("What is watched", format!("gradwatch status{}", place.state_flag()))],
+        footer: format!("gradwatch on {host} only reads logs."),
     }
 }
 
@@ -268,22 +309,21 @@ fn consequences(bulletin: &Bulletin) -> Vec<String> {
 }
 
 /// What the reader may type on the machine that watches.
-fn commands(bulletin: &Bulletin) -> Vec<(&'static str, String)> {
-    let run = shell_word(&bulletin.run);
+fn commands(bulletin: &Bulletin, place: &Place) -> Vec<(&'static str, String)> {
+    let state = place.state_flag();
     let mut commands = Vec::new();
     if bulletin.occasion != Occasion::Resolved {
-        let firing = bulletin.roots.iter().filter(|it| it.standing == Standing::Firing);
-        let names: Vec<String> = firing
-            .take(ROOTS_MAX)
-            .map(|it| it.fingerprint.to_string())
-            .collect();
+        let incident = shell_word(&bulletin.incident);
         commands.push((
             "I have seen it, no more reminders",
-            format!("gradwatch ack {}", names.join(" ")),
+            format!("gradwatch ack {incident}{state}"),
         ));
+        let run = shell_word(&bulletin.run);
+        // A name that looks like a flag is none behind two dashes.
+        let dashes = if bulletin.run.starts_with('-') { "-- " } else { "" };
         commands.push((
             "Nothing of this run for a day",
-            format!("gradwatch silence --run {run} --for 24h"),
+            format!("gradwatch silence --for 1d{state} {dashes}{run}"),
         ));
     }
     if let Some(first) = bulletin.roots.first() {

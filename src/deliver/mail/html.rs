@@ -140,6 +140,7 @@ fn color(tone: Tone) -> &'static str {
         Tone::Critical => "#b3261e",
         Tone::Warning => "#8a5a00",
         Tone::Resolved => "#1b7a3d",
+        Tone::Test => "#1f5fa8",
     }
 }
 
