@@ -26,7 +26,7 @@
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
-//! | [`cli`] | every flag, once | model, simulate |
+//! | [`cli`] | every flag, once | model, simulate, config |
 
 pub mod alert;
 pub mod app;

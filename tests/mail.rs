@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use assert_cmd::Command;
 use gradwatch::alert::{Alarm, Bulletin, Fingerprint, Occasion, Standing};
 use gradwatch::app::pipeline::judge_run;
 use gradwatch::app::record::Recorders;
@@ -348,5 +349,78 @@ fn a_mail_about_a_shipped_run_shows_its_layers() {
             let path = std::path::Path::new(&dir).join(format!("{run}.eml"));
             std::fs::write(path, &mail.body).unwrap();
         }
+    }
+}
+
+/// `mail-test` against a server, with more lines for `[mail]`: exit status and what was printed.
+fn mail_test(server: &SmtpServer, more: &str) -> (i32, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), PASSWORD).unwrap();
+    let config = dir.path().join("gradwatch.toml");
+    let port = server.address.port();
+    let text = format!(
+        "[mail]\nhost = \"127.0.0.1\"\nport = {port}\nfrom = \"w@example.org\"\nto = [\"a@example.org\"]\n{more}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = Command::cargo_bin("gradwatch")
+        .unwrap()
+        .args(["mail-test", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(printed).unwrap())
+}
+
+#[test]
+fn mail_test_sends_a_real_message_and_says_each_step() {
+    let server = SmtpServer::start(&[]);
+    let (status, printed) = mail_test(&server, "tls = \"none\"");
+    assert_eq!(status, 0, "{printed}");
+    for line in [
+        "ok      name lookup",
+        "ok      connection",
+        "ok      RCPT TO       250",
+        "taken   as <test-",
+    ] {
+        assert!(printed.contains(line), "{line} in {printed}");
+    }
+    assert!(
+        server.heard().contains("Subject: [gradwatch] [TEST]"),
+        "{}",
+        server.heard()
+    );
+    assert!(server.heard().contains("image/png"));
+}
+
+#[test]
+fn mail_test_says_what_to_change() {
+    let users = ("EHLO", Reply::from("250-mail.test\r\n250 AUTH PLAIN"));
+    let with_user = "username = \"me\"\npassword_file = \"password\"\n";
+    let cases = [
+        (vec![], "tls = \"starttls\"".to_owned(), "change  `tls`"),
+        (
+            vec![("RCPT", Reply::from("550 5.1.1 unknown"))],
+            "tls = \"none\"".to_owned(),
+            "change  `to`",
+        ),
+        (
+            vec![("MAIL", Reply::from("553 5.7.1 not yours"))],
+            "tls = \"none\"".to_owned(),
+            "change  `from`",
+        ),
+        (
+            vec![users, ("AUTH", Reply::from("535 5.7.8 wrong"))],
+            format!("{with_user}tls = \"none\""),
+            "change  `username` or the password",
+        ),
+    ];
+    for (odd, more, wanted) in cases {
+        let server = SmtpServer::start(&odd);
+        let (status, printed) = mail_test(&server, &more);
+        assert_eq!(status, 2, "{printed}");
+        assert!(printed.contains(wanted), "{wanted} in {printed}");
+        assert!(!printed.contains(PASSWORD), "{printed}");
+        assert!(!server.heard().contains("Subject:"));
     }
 }

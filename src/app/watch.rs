@@ -11,6 +11,7 @@ mod courier;
 mod file;
 mod follow;
 mod keeper;
+mod once;
 mod outbox;
 mod post;
 mod round;
@@ -18,34 +19,41 @@ mod run;
 mod service;
 mod steady;
 mod stream;
+mod telling;
 
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use jiff::{Timestamp, Unit};
 
-use super::audit::{status, text_style};
-use super::rule_set;
+use super::audit::text_style;
+use super::{rule_set, settings};
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
 use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
-use crate::source::Polled;
 
 pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
+pub(crate) use self::courier::words;
+use self::telling::Telling;
 
 /// Follows until it is told to end.
 ///
 /// # Errors
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
-    let rules = rule_set::load_files(&args.rules)?;
+    let settings = settings::of_watch(args)?;
+    let watched = &settings.watch;
+    let rules = rule_set::load_files(&watched.rules)?;
     let voice = Voice::new(args);
+    let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        once(Watch::new(&args.paths, &rules.rules), args, &voice)
+        let watch = Watch::new(&watched.paths, &rules.rules);
+        once::once(watch, args, &settings, &voice, telling.as_ref())
     } else {
-        follow::follow(args, rules, &|| rule_set::load_files(&args.rules), &voice)
+        let reload = || rule_set::load_files(&watched.rules);
+        follow::follow(args, &settings, rules, &reload, &voice, telling.as_ref())
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
@@ -57,23 +65,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
-}
-
-fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
-    complain(&watch.walk());
-    loop {
-        let (polled, heard) = watch.poll(&|| false);
-        voice.say(&heard)?;
-        if polled != Polled::More {
-            break;
-        }
-    }
-    let (report, notices) = watch.finish();
-    voice.say(&Heard {
-        notices,
-        problems: Vec::new(),
-    })?;
-    Ok(status(&report, false, Some(args.fail_on.into())))
 }
 
 /// Where alarms and problems are said.

@@ -12,12 +12,14 @@ mod calibrate;
 mod compare;
 mod mail_test;
 mod simulate;
+mod state;
 mod watch;
 
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
 pub use mail_test::MailTestArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
+pub use state::{AckArgs, SilenceArgs, StateArgs, StatusArgs, UnackArgs};
 pub use watch::WatchArgs;
 
 /// A watchdog for training runs that already exist.
@@ -42,6 +44,14 @@ pub enum Command {
     Audit(AuditArgs),
     /// Follow runs while they are written and say each new alarm once.
     Watch(WatchArgs),
+    /// What a daemon follows, which alarms stand, what waits to be sent, and what does not work.
+    Status(StatusArgs),
+    /// Take note of an alarm: no more reminders of it.
+    Ack(AckArgs),
+    /// Take an acknowledgement back.
+    Unack(UnackArgs),
+    /// Hear nothing of some runs or rules for a while.
+    Silence(SilenceArgs),
     /// Send one real message through the mail server, and say what it answered at each step.
     MailTest(MailTestArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.

@@ -57,7 +57,8 @@ impl Composer {
     #[must_use]
     pub fn with_state(mut self, dir: &Path) -> Self {
         if let Some(mail) = &mut self.mail {
-            mail.name_state(dir);
+            let absolute = std::path::absolute(dir);
+            mail.name_state(absolute.as_deref().unwrap_or(dir));
         }
         self
     }

@@ -332,6 +332,14 @@ impl Beside {
         self.database.memory(words)
     }
 
+    /// Silences, also those that are over.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn silences(&self) -> Result<Vec<Silence>, StateError> {
+        self.database.silences()
+    }
+
     /// Acknowledges an alarm, or takes that back; whether anything changed.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use crate::rules::check::registry::CHECKS;
 use crate::state::{RunRow, Store};
 
 /// Bulletins to finished messages.
-pub trait Compose {
+pub(super) trait Compose {
     /// The parcels of a message, of all receivers or at least of this one.
     fn compose(&self, receiver: &str, message: &Outgoing) -> Vec<Parcel>;
 }
@@ -147,14 +147,18 @@ impl<'c> Courier<'c> {
 
     /// Takes what a look at the logs has found.
     pub(super) fn hear(&mut self, watch: &Watch<'_>, heard: &Heard) {
-        self.hear_of(&heard.notices, &|run| watch.root_of(run).map(Path::to_owned));
+        self.hear_of(&heard.notices, &|run| watch.root_of(run));
     }
 
     /// Takes notices; `root_of` says below which path a run was found.
-    pub(super) fn hear_of(&mut self, notices: &[Notice], root_of: &dyn Fn(&str) -> Option<PathBuf>) {
+    pub(super) fn hear_of<'n>(
+        &mut self,
+        notices: &'n [Notice],
+        root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
+    ) {
         let now = self.now();
         for notice in notices {
-            let root = root_of(&notice.run).map(|it| root_name(&it)).unwrap_or_default();
+            let root = root_of(&notice.run).map(root_name).unwrap_or_default();
             self.desk.hear(&root, std::slice::from_ref(notice), now);
         }
     }

@@ -14,9 +14,12 @@ use std::time::{Duration, Instant};
 
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
+use super::courier::Courier;
 use super::service::Service;
+use super::telling::Telling;
 use super::{Voice, complain};
 use crate::cli::WatchArgs;
+use crate::config::Settings;
 use crate::exit::ExitStatus;
 use crate::report::printable;
 use crate::rules::RuleSet;
@@ -24,6 +27,9 @@ use crate::source::{ChangeHints, Polled};
 
 /// Time that one look may take before hints and signals are asked for again.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// The longest time between two looks of a courier at what is due.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Walks in a row while each finds directories that were not watched.
 const WALKS_MAX: usize = 5;
@@ -45,28 +51,41 @@ struct Daemon<'d> {
     said: BTreeSet<String>,
     service: Service,
     is_over: Arc<AtomicBool>,
+    courier: Option<Courier<'d>>,
 }
 
 /// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
 pub(super) fn follow(
     args: &WatchArgs,
+    settings: &Settings,
     mut rules: RuleSet,
     reload: &dyn Fn() -> anyhow::Result<RuleSet>,
     voice: &Voice,
+    telling: Option<&Telling>,
 ) -> anyhow::Result<ExitStatus> {
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
+    let knock = sender.clone();
+    let answered = move || {
+        let _ = knock.send(LoopInput::Rest);
+    };
+    let courier = telling.map(|it| it.courier(&answered)).transpose()?;
     listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let wake = move || {
         // The loop may have ended.
         let _ = sender.send(LoopInput::Changed);
     };
     let service = Service::new();
+    let paths = &settings.watch.paths;
+    let rest_max = courier
+        .as_ref()
+        .map_or(service.rest_max(), |_| service.rest_max().min(TELL_EVERY));
+    let mut journals = courier.as_ref().map(|it| it.journals(paths)).unwrap_or_default();
     let mut daemon = Daemon {
-        paths: &args.paths,
+        paths,
         reload,
         voice,
-        agenda: Agenda::new(args.poll_every, service.rest_max(), receiver),
+        agenda: Agenda::new(settings.watch.poll, rest_max, receiver),
         hints: if args.poll {
             ChangeHints::none()
         } else {
@@ -75,12 +94,15 @@ pub(super) fn follow(
         said: BTreeSet::new(),
         service,
         is_over,
+        courier,
     };
-    let mut journals = std::collections::BTreeMap::new();
     loop {
-        let mut watch = Watch::new(&args.paths, &rules.rules).with_journals(journals);
+        let mut watch = Watch::new(paths, &rules.rules).with_journals(journals);
         match daemon.turn(&mut watch)? {
-            Ended::Shutdown => return Ok(ExitStatus::Clean),
+            Ended::Shutdown => {
+                daemon.courier.into_iter().for_each(Courier::close);
+                return Ok(ExitStatus::Clean);
+            }
             Ended::Reload(new) => {
                 journals = watch.into_journals();
                 rules = new;
@@ -109,6 +131,9 @@ impl Daemon<'_> {
                     return Ok(Ended::Shutdown);
                 }
                 LoopInput::Rest => {}
+            }
+            if let Some(courier) = &mut self.courier {
+                courier.turn(Some(watch));
             }
             self.service.is_alive();
         }
@@ -153,7 +178,10 @@ impl Daemon<'_> {
             self.is_over.load(Ordering::Relaxed) || begun.elapsed() > LOOK
         };
         let (polled, heard) = look(watch, &is_over);
-        self.voice.say(&heard)?;
+        self.tell(watch, &heard)?;
+        if let Some(courier) = self.courier.as_mut().filter(|_| polled != Polled::More) {
+            courier.caught_up();
+        }
         if polled == Polled::More {
             self.agenda.want_more();
         } else {
@@ -165,6 +193,20 @@ impl Daemon<'_> {
             watch.directories().len(),
             watch.directories().len().saturating_sub(self.hints.n_watched()),
         ));
+        Ok(())
+    }
+
+    /// Says what was found here, and passes it on.
+    fn tell(&mut self, watch: &Watch<'_>, heard: &Heard) -> anyhow::Result<()> {
+        let said = self.voice.say(heard);
+        let Some(courier) = &mut self.courier else {
+            return said;
+        };
+        courier.hear(watch, heard);
+        // Receivers are told, whoever reads along here.
+        if let Err(error) = said {
+            courier.degrade("standard output", Some(format!("{error:#}")));
+        }
         Ok(())
     }
 
