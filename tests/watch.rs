@@ -5,6 +5,7 @@
 
 mod cases;
 mod same;
+mod sorted_tables;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};

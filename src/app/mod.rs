@@ -6,12 +6,15 @@
 pub mod audit;
 pub mod baseline;
 pub mod calibrate;
+pub mod chain;
 mod chain_case;
 pub mod compare;
 pub mod feed;
 pub mod follow;
+mod in_force;
 pub mod mail_test;
 mod order;
+pub mod own_patterns;
 pub mod pipeline;
 pub mod record;
 pub mod rule_harness;
@@ -28,6 +31,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+pub use in_force::InForce;
 
 use crate::cli::{Cli, Command};
 use crate::exit::ExitStatus;

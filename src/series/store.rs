@@ -118,6 +118,11 @@ impl Store {
         &self.series
     }
 
+    /// Counts a value that cannot be taken.
+    pub fn pass_over(&mut self) {
+        self.overflow += 1;
+    }
+
     /// Values that were not taken because there were too many series.
     #[must_use]
     pub fn overflow(&self) -> u64 {

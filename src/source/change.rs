@@ -13,7 +13,7 @@ mod board;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -48,6 +48,8 @@ pub struct ChangeHints {
     refusal: Option<String>,
     /// Absolute paths of what is watched.
     watched: HashMap<PathBuf, FileId>,
+    /// Paths, as given, of what is watched.
+    covered: HashSet<PathBuf>,
     volumes: Volumes,
     /// By reason.
     degraded: BTreeMap<String, Degraded>,
@@ -82,6 +84,7 @@ impl ChangeHints {
             watcher,
             refusal,
             watched: HashMap::new(),
+            covered: HashSet::new(),
             volumes: Volumes::default(),
             degraded: BTreeMap::new(),
         }
@@ -95,6 +98,7 @@ impl ChangeHints {
             watcher: None,
             refusal: None,
             watched: HashMap::new(),
+            covered: HashSet::new(),
             volumes: Volumes::default(),
             degraded: BTreeMap::new(),
         }
@@ -114,6 +118,12 @@ impl ChangeHints {
     #[must_use]
     pub fn n_watched(&self) -> usize {
         self.watched.len()
+    }
+
+    /// Whether changes in a directory are hinted at, by a path under which a walk entered it.
+    #[must_use]
+    pub fn covers(&self, directory: &Path) -> bool {
+        self.covered.contains(directory)
     }
 
     /// Watches these directories, which a walk entered under these roots, and no others. True when some are watched
@@ -140,7 +150,13 @@ impl ChangeHints {
         }
         self.drop_unwanted(&wanted);
         self.tell_board(&wanted, &gates);
-        self.watch_new(&wanted)
+        let has_new = self.watch_new(&wanted);
+        self.covered = wanted
+            .into_iter()
+            .filter(|(path, _)| self.watched.contains_key(path))
+            .flat_map(|(_, it)| it.names)
+            .collect();
+        has_new
     }
 
     /// By absolute path; of several paths to one directory the first stands for all, because the operating system
@@ -241,6 +257,7 @@ impl ChangeHints {
                 let why = "the thread that hears of changes has ended".to_owned();
                 self.watcher = None;
                 self.watched.clear();
+                self.covered.clear();
                 self.refusal = Some(why.clone());
                 Err(why)
             }

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-use super::{CalibrateFailure, write_new};
+use super::write_new;
+use crate::app::chain::ChainFailure;
 use crate::app::pipeline::judge_run;
 use crate::calibrate::{
-    DepthLook, HealthyCalibration, HealthyChannel, TimeNoise, calibrate_healthy, mad_z_limit, rules_text,
-    time_noise,
+    DepthLook, HealthyCalibration, HealthyChannel, TimeNoise, calibrate_healthy, check_target, mad_z_limit,
+    rules_text, time_noise,
 };
 use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
@@ -25,14 +26,12 @@ use crate::report::RunReport;
 use crate::rules::builtin;
 use crate::series::{Assembler, SeriesInfo, Tap};
 use crate::source::{RunFiles, discover};
-use crate::stats::{median, pair_fit, thin_evenly};
+use crate::stats::{FIT_LAYERS_MAX, median, pair_fit, thin_evenly};
 
 /// Points of a series from which its noise is measured: the first ones.
 const POINTS_MAX: usize = 1_024;
 /// Profiles of a stack of layers that are fitted: the first ones.
 const LOOKS_MAX: usize = 1_024;
-/// Layers of a fit; of more, evenly spaced ones.
-const FIT_LAYERS_MAX: usize = 96;
 /// Fewest usable layers, as in the depth rule.
 const LAYERS_MIN: usize = 6;
 
@@ -48,7 +47,8 @@ struct Healthy {
     doubts: Vec<String>,
 }
 
-pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, CalibrateFailure> {
+pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, ChainFailure> {
+    check_target(args.false_alarm(), args.looks())?;
     let found = discover(&args.from);
     let mut healthy = Healthy::default();
     found.runs.iter().for_each(|run| healthy.take(run));
@@ -59,33 +59,33 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatu
             stacks: healthy.stacks.remove(name).unwrap_or_default(),
         })
         .collect();
-    let result = calibrate_healthy(&channels, args.false_alarm, args.looks).ok_or_else(|| {
+    let result = calibrate_healthy(&channels, args.false_alarm(), args.looks()).ok_or_else(|| {
         let why = found.problems.first().map_or_else(
             || "no profile of six layers or more".to_owned(),
             ToString::to_string,
         );
-        CalibrateFailure::Logs(why)
+        ChainFailure::Logs(why)
     })?;
     let rules = rules_text(
         &header(args, &result, &healthy),
         [result.ratio_per_layer, result.total_ratio, result.critical_ratio],
         None,
     );
-    match args.format {
+    match args.format() {
         PrintFormat::Text => print_text(args, &result, &healthy, out)?,
         PrintFormat::Json => writeln!(out, "{}", to_json(args, &result, &healthy, &rules))?,
     }
     if let Some(path) = &args.out {
         write_rules(path, &rules)?;
-        if args.format == PrintFormat::Text {
+        if args.format() == PrintFormat::Text {
             writeln!(out, "wrote {}", path.display())?;
         }
     }
     Ok(ExitStatus::Clean)
 }
 
-fn write_rules(path: &Path, rules: &str) -> Result<(), CalibrateFailure> {
-    write_new(path, rules).map_err(|source| CalibrateFailure::RuleFile {
+fn write_rules(path: &Path, rules: &str) -> Result<(), ChainFailure> {
+    write_new(path, rules).map_err(|source| ChainFailure::RuleFile {
         path: path.to_path_buf(),
         source,
     })
@@ -270,8 +270,8 @@ fn header(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy) 
         env!("CARGO_PKG_VERSION"),
         healthy.runs,
         from.join(", "),
-        args.false_alarm,
-        args.looks
+        args.false_alarm(),
+        args.looks()
     );
     for row in channel_rows(result) {
         // Writing to a `String` cannot fail.
@@ -324,7 +324,11 @@ fn print_text(
     writeln!(
         out,
         "\nbounds for {} false alarms per run of {} looks: ratio per layer {:.4}, total ratio {:.2e}, critical {:.2e}",
-        args.false_alarm, args.looks, result.ratio_per_layer, result.total_ratio, result.critical_ratio
+        args.false_alarm(),
+        args.looks(),
+        result.ratio_per_layer,
+        result.total_ratio,
+        result.critical_ratio
     )?;
     if let Some(noise) = healthy.typical_noise() {
         writeln!(
@@ -370,7 +374,7 @@ fn to_json(
     });
     json!({
         "schema": "gradwatch.calibrate/1", "version": env!("CARGO_PKG_VERSION"), "source": "logs",
-        "runs": healthy.runs, "false_alarm": args.false_alarm, "looks": args.looks, "channels": channels,
+        "runs": healthy.runs, "false_alarm": args.false_alarm(), "looks": args.looks(), "channels": channels,
         "bounds": {
             "ratio_per_layer": result.ratio_per_layer, "total_ratio": result.total_ratio,
             "critical_ratio": result.critical_ratio, "tau": crate::calibrate::TAU,

@@ -522,3 +522,36 @@ fn published_logs_are_read() {
         );
     }
 }
+
+/// Messages of the fixture logs, as the entries of the table see them.
+fn fixture_messages() -> Vec<String> {
+    let formats = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/formats"));
+    let mut messages = Vec::new();
+    for directory in std::fs::read_dir(formats).unwrap().map(|it| it.unwrap().path()) {
+        for file in ["train.log", "log.txt"] {
+            let Ok(bytes) = std::fs::read(directory.join(file)) else {
+                continue;
+            };
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                let mut clean = String::new();
+                super::escape::without_escapes(line, &mut clean);
+                messages.push(super::prefix::strip(&clean).text.to_owned());
+            }
+        }
+    }
+    messages
+}
+
+#[test]
+fn every_entry_of_the_table_has_a_line_in_the_fixtures() {
+    let messages = fixture_messages();
+    let without: Vec<String> = TABLE
+        .iter()
+        .filter(|entry| !messages.iter().any(|it| entry.matches(it).is_some()))
+        .map(|entry| format!("{} {:?}", entry.name, entry.heads))
+        .collect();
+    assert!(
+        without.is_empty(),
+        "add lines to fixtures/make/text_logs.py for {without:#?}"
+    );
+}
