@@ -116,12 +116,8 @@ def test_a_mail_arrives_whole_over_tls_with_a_password(watchdog, certificates, t
     assert len({parsed(it[1])["Message-ID"] for it in box.mails}) == 1
 
 
-def test_a_picture_goes_along(watchdog, certificates):
-    box = servers.Box()
-    with servers.smtp(box, certificates, "starttls") as port:
-        watchdog.mail(port, certificates).mail_test(0)
-    ((_, mail),) = box.mails
-    message = parsed(mail)
+def picture_of(message):
+    """The one picture of a mail, where the HTML part shows it."""
     (picture,) = [it for it in message.walk() if it.get_content_type() == "image/png"]
     data = picture.get_payload(decode=True)
     assert data.startswith(PNG) and 5_000 < len(data) < 100_000
@@ -129,6 +125,19 @@ def test_a_picture_goes_along(watchdog, certificates):
     assert picture.get_content_disposition() == "inline"
     kinds = [it.get_content_type() for it in message.walk()]
     assert kinds == ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"]
+    return data
+
+
+def test_a_picture_of_the_layers_goes_along(watchdog, certificates):
+    box = servers.Box()
+    with servers.smtp(box, certificates, "starttls") as port:
+        watchdog.mail(port, certificates)
+        watchdog.mail_test(0)
+        watchdog.watch()
+    test, alert = (parsed(it[1]) for it in box.mails)
+    assert picture_of(test) != picture_of(alert)
+    words = "gradient norm of 5 layers (layer#), steps 0 to 239"
+    assert words in text_of(alert) and words in html_of(alert)
 
 
 def test_what_is_over_is_told_in_the_same_thread(watchdog, certificates):

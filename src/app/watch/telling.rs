@@ -6,12 +6,13 @@
 use std::env;
 use std::path::PathBuf;
 
-use super::courier::{Compose, Courier, Parts, policy};
+use super::courier::{Compose, Courier, Parts, Recorded, policy};
 use crate::alert::Outgoing;
 use crate::app::settings::{own_name, state_dir};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::deliver::{Composer, MAIL, Parcel, receivers};
+use crate::report::LayerPicture;
 use crate::state::default_dir;
 
 /// The set-up of a courier.
@@ -55,9 +56,13 @@ impl Telling {
 }
 
 impl Compose for Composer {
-    fn compose(&self, receiver: &str, message: &Outgoing) -> Vec<Parcel> {
+    fn compose(&self, receiver: &str, message: &Outgoing, recorded: Recorded<'_>) -> Vec<Parcel> {
         match message {
-            Outgoing::One(bulletin) => self.bulletin(receiver, bulletin, None),
+            Outgoing::One(bulletin) => {
+                let leading = bulletin.roots.first().filter(|_| receiver == MAIL);
+                let picture = leading.and_then(|it| LayerPicture::of(&recorded(&bulletin.run), &it.finding));
+                self.bulletin(receiver, bulletin, picture.as_ref())
+            }
             Outgoing::Many(digest) => self.digest(receiver, digest),
         }
     }
