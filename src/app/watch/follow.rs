@@ -117,6 +117,9 @@ pub(super) fn follow(
         if daemon.publisher.is_some() {
             watch = watch.with_pictures();
         }
+        if settings.mail.is_some() {
+            watch = watch.with_pictures_for_messages();
+        }
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
