@@ -251,6 +251,11 @@ impl GradientLevel {
         if loss.n < needed || need_not_fall || loss_state(loss) != LossState::Unwell {
             return false;
         }
+        // Nearly all profiles hold no zero at all, and names need not be looked at.
+        let n_zeros = profile.values.iter().filter(|it| **it == Some(0.0)).count();
+        if n_zeros * 2 <= self.bounds.layers {
+            return false;
+        }
         let (mut n_layers, mut n_zero) = (0_usize, 0_usize);
         for group in profile.groups.iter().filter(|group| !is_expert(group)) {
             for member in &group.members {
