@@ -17,6 +17,6 @@ mod serve;
 mod simulated;
 mod support;
 mod tidy;
-mod walkthrough;
 mod units;
+mod walkthrough;
 mod watch;

@@ -18,7 +18,10 @@ fn document() -> String {
 fn the_document_has_the_rows_of_one_profile() {
     let [(name, spec), ..] = shipped_ensembles(8, 64);
     let row = look_row(&shipped_rule().unwrap(), (name, &spec), REPETITIONS, SEED).unwrap();
-    assert!(document().lines().any(|line| line == row), "{row}");
+    assert!(
+        document().lines().any(|line| line == row),
+        "make the document again, by its command: {row}"
+    );
 }
 
 /// The cell of a rule's table.
