@@ -30,10 +30,13 @@ fn beta_binomial(n: u32, a: f64, b: f64) -> Vec<f64> {
     all
 }
 
+fn rank(reps: f64) -> f64 {
+    (QUANTILE * (reps - 1.0)).floor()
+}
+
 /// Probability of `count` or fewer, and of `count` or more, of `n` fresh networks beyond the quantile of `reps`.
 fn tails(count: u32, n: u32, reps: f64) -> (f64, f64) {
-    let rank = (QUANTILE * (reps - 1.0)).floor();
-    let p = beta_binomial(n, reps - rank, rank + 1.0);
+    let p = beta_binomial(n, reps - rank(reps), rank(reps) + 1.0);
     let (below, above) = p.split_at(count as usize);
     (below.iter().sum::<f64>() + above[0], above.iter().sum())
 }
@@ -104,7 +107,7 @@ fn the_tails_of_healthy_slopes_are_the_measured_ones() {
                 "{row:?}: {count} of {n} beyond {quantile}: {low:e}, {high:e}"
             );
             beyond += count;
-            expected += (1.0 - QUANTILE) * slopes.len() as f64;
+            expected += slopes.len() as f64 * (1.0 - (rank(number(row[4])) + 1.0) / (number(row[4]) + 1.0));
         }
     }
     eprintln!("{cells} cells; beyond the quantiles: {beyond} networks, {expected:.0} expected");
