@@ -9,6 +9,7 @@ use super::block::{self, Block, Boxed, Columns, Epochs};
 use super::emit::{Emitter, Naming, Place};
 use super::escape::without_escapes;
 use super::keyvalue;
+use super::layout::Layouts;
 use super::norm::{self, Name};
 use super::own::{self, OwnPatterns};
 use super::prefix::{self, Message};
@@ -44,6 +45,7 @@ pub(super) struct Reader {
     must_tags: Vec<(usize, String)>,
     clean: String,
     own: OwnPatterns,
+    pub(super) layouts: Layouts,
 }
 
 impl Reader {
@@ -52,6 +54,11 @@ impl Reader {
             own,
             ..Self::default()
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn learn_no_layouts(&mut self) {
+        self.layouts = Layouts::never();
     }
 
     pub(super) fn tally(&self) -> Tally {

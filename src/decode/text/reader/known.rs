@@ -19,6 +19,12 @@ impl Reader {
         if message.is_indented && self.indented(message, place, sink) {
             return true;
         }
+        if let Some(fitted) = self.layouts.read(message.text, place, &mut self.emitter, sink) {
+            self.sticky = fitted.entry;
+            let name = TABLE.get(fitted.entry).map_or("text", |it| it.name);
+            self.count(name, fitted.n_points);
+            return true;
+        }
         let Some((at, entry, head)) = self.find(message.text) else {
             return false;
         };
@@ -97,10 +103,13 @@ impl Reader {
             self.block.open(step, place.wall_time, entry.is_guarded);
             return true;
         }
-        self.take(at, entry, head, fields, step, place, sink);
+        if self.take(at, entry, head, fields, step, place, sink) {
+            self.layouts.learn(at, entry, head, text);
+        }
         true
     }
 
+    /// True when it is a whole record with all that it should have.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one record; a struct for one call would hide them"
@@ -114,7 +123,7 @@ impl Reader {
         step: i64,
         place: Place,
         sink: &mut dyn Sink,
-    ) {
+    ) -> bool {
         let mut n_points = 0;
         if let Some((tag, number)) = head.value {
             self.emitter.point(sink, tag, step, number, place);
@@ -147,6 +156,7 @@ impl Reader {
                 self.record(at, entry, &head, rest.text, place, sink);
             }
         }
+        n_points > 0 && taken.glued_at.is_none() && (entry.must.is_none() || taken.has_must)
     }
 
     /// A field that lines of this kind carry: remembered when it is there, reported when it is missing.
