@@ -71,6 +71,7 @@ pub fn parse_prefix(bytes: &[u8]) -> Option<Number> {
 
 /// The number at the start of `bytes` without thousands separators, for formats in which a comma separates.
 #[must_use]
+#[inline]
 pub fn parse_plain(bytes: &[u8]) -> Option<Number> {
     scan(bytes, false)
 }
@@ -177,6 +178,7 @@ struct Digits {
 
 impl Digits {
     /// Takes the run of digits at the start of `bytes`; returns its length.
+    #[inline]
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
         while let Some(eight) = bytes.get(used..).and_then(<[u8]>::first_chunk::<8>) {
@@ -212,6 +214,7 @@ impl Digits {
 
 /// Eight digits at once, if all are: the value of each byte, then of each pair, four and eight in one word (Johnny
 /// Lee's trick, as in simdjson's `parse_eight_digits_unrolled`).
+#[inline]
 fn eight_digits(bytes: [u8; 8]) -> Option<u32> {
     let word = u64::from_le_bytes(bytes);
     let is_low = word & 0xf0f0_f0f0_f0f0_f0f0;
@@ -249,7 +252,7 @@ fn finite(bytes: &[u8], takes_thousands: bool) -> Option<Number> {
     let power = exponent.saturating_sub(n_decimals.min(1 << 20) as i32);
     let value = match exact_product(&digits, power) {
         Some(value) => value,
-        None => slow_value(bytes.get(..used)?)?,
+        None => slow_value(bytes.get(..used)?, group_bytes > 0)?,
     };
     let is_full_precision = digits.n_significant > DIGITS_OF_A_FLOAT32 || value.is_infinite();
     Some(Number {
@@ -308,7 +311,9 @@ fn exponent(bytes: &[u8]) -> (i32, usize) {
 /// (Clinger, How to read floating point numbers accurately, 1990).
 fn exact_product(digits: &Digits, power: i32) -> Option<f64> {
     let exact = POWERS_OF_TEN.get(power.unsigned_abs() as usize)?;
-    (digits.n_significant <= 15).then(|| {
+    // Up to 19 digits fit the mantissa, and up to 2^53 it fits f64.
+    let is_exact = digits.n_significant <= 19 && digits.mantissa <= 1 << 53;
+    is_exact.then(|| {
         let mantissa = digits.mantissa as f64;
         if power < 0 {
             mantissa / exact
@@ -319,8 +324,8 @@ fn exact_product(digits: &Digits, power: i32) -> Option<f64> {
 }
 
 /// The value of a number without sign by the full algorithm, separators dropped.
-fn slow_value(text: &[u8]) -> Option<f64> {
-    if !text.contains(&b',') {
+fn slow_value(text: &[u8], has_separators: bool) -> Option<f64> {
+    if !has_separators {
         return fast_float2::parse(text).ok();
     }
     let mut plain = [0; NUMBER_BYTES_MAX];

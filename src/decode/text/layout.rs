@@ -22,6 +22,9 @@ const PAUSE_LINES: u32 = 4096;
 /// Layouts that are held: one for each kind of line that takes turns with others.
 const LAYOUTS_MAX: usize = 4;
 
+/// A line that begins with a word of as many letters has no prefix of a logger that begins with a letter and digits.
+const WORD_BYTES_MIN: usize = 3;
+
 /// What the number at a place is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
@@ -60,13 +63,22 @@ pub(super) struct Layouts {
 struct Layout {
     entry: usize,
     planned: Option<i64>,
+    /// The line had no prefix and begins with a word.
+    is_whole_line: bool,
     literals: String,
     tags: String,
     items: Vec<Item>,
 }
 
-/// What a line gave.
+/// The layout of a line, and its step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fit {
+    layout: usize,
+    step: i64,
+}
+
+/// What a line gave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fitted {
     /// The entry whose layout it has.
     pub entry: usize,
@@ -75,22 +87,29 @@ pub(super) struct Fitted {
 }
 
 impl Layouts {
-    /// Reads a line of a layout that was learnt.
-    pub(super) fn read(
-        &mut self,
-        text: &str,
-        place: Place,
-        emitter: &mut Emitter,
-        sink: &mut dyn Sink,
-    ) -> Option<Fitted> {
-        for layout in &self.all {
-            if let Some(step) = layout.fit(text.as_bytes(), &mut self.values) {
-                self.n_misses = 0;
-                emitter.planned(sink, layout.planned);
-                return Some(layout.emit(&self.values, step, place, emitter, sink));
-            }
+    /// Finds the layout of a message and takes its numbers; [`Self::emit`] hands them on. With `is_whole_line` only
+    /// layouts of lines that had no prefix and begin with a word: such a line has none either.
+    pub(super) fn fit(&mut self, text: &str, is_whole_line: bool) -> Option<Fit> {
+        let values = &mut self.values;
+        let mut layouts = self.all.iter().enumerate();
+        let found = layouts.find_map(|(layout, it)| {
+            let may_fit = it.is_whole_line || !is_whole_line;
+            let step = may_fit.then(|| it.fit(text.as_bytes(), values))??;
+            Some(Fit { layout, step })
+        });
+        if found.is_some() {
+            self.n_misses = 0;
         }
-        None
+        found
+    }
+
+    /// Hands on the numbers that were taken last.
+    pub(super) fn emit(&self, fit: Fit, place: Place, emitter: &mut Emitter, sink: &mut dyn Sink) -> Fitted {
+        let Some(layout) = self.all.get(fit.layout) else {
+            return Fitted::default();
+        };
+        emitter.planned(sink, layout.planned);
+        layout.emit(&self.values, fit.step, place, emitter, sink)
     }
 
     /// Layouts that never learn: every line is read by its entry.
@@ -103,7 +122,14 @@ impl Layouts {
     }
 
     /// Learns the layout of a line that `entry`, which is the one at `at` in the table, has read with this head.
-    pub(super) fn learn(&mut self, at: usize, entry: &Template, head: &Head, text: &str) {
+    pub(super) fn learn(
+        &mut self,
+        at: usize,
+        entry: &Template,
+        head: &Head,
+        text: &str,
+        is_whole_line: bool,
+    ) {
         if self.pause > 0 {
             self.pause -= 1;
             return;
@@ -113,9 +139,15 @@ impl Layouts {
             (self.n_misses, self.pause) = (0, PAUSE_LINES);
             return;
         }
-        let Some(layout) = Layout::of(at, entry, head, text) else {
+        let Some(mut layout) = Layout::of(at, entry, head, text) else {
             return;
         };
+        let word = layout
+            .literals
+            .bytes()
+            .take_while(u8::is_ascii_alphabetic)
+            .count();
+        layout.is_whole_line = is_whole_line && word >= WORD_BYTES_MIN;
         let known = self.all.iter().position(|it| it.entry == at);
         match known.or((self.all.len() >= LAYOUTS_MAX).then_some(self.n_learnt % LAYOUTS_MAX)) {
             Some(place) => {

@@ -9,7 +9,7 @@ use super::block::{self, Block, Boxed, Columns, Epochs};
 use super::emit::{Emitter, Naming, Place};
 use super::escape::without_escapes;
 use super::keyvalue;
-use super::layout::Layouts;
+use super::layout::{Fit, Layouts};
 use super::norm::{self, Name};
 use super::own::{self, OwnPatterns};
 use super::prefix::{self, Message};
@@ -46,6 +46,8 @@ pub(super) struct Reader {
     clean: String,
     own: OwnPatterns,
     pub(super) layouts: Layouts,
+    /// The message at hand is the whole line.
+    is_whole_line: bool,
 }
 
 impl Reader {
@@ -129,6 +131,11 @@ impl Reader {
         if !self.own.is_empty() && self.own_line(text.trim_end(), line, sink) {
             return;
         }
+        if self.is_between_records()
+            && let Some(fit) = self.layouts.fit(text.trim_end(), true)
+        {
+            return self.whole_line(text.trim_end(), fit, line, sink);
+        }
         if memchr::memchr(b'%', text.as_bytes()).is_some()
             && let Some(bar) = bar::parse(text)
         {
@@ -150,7 +157,29 @@ impl Reader {
         });
         let n_points = self.dicts.resolve(&mut self.emitter, sink);
         self.count(python_dict::NAME, n_points);
+        self.is_whole_line = message.text.len() == text.trim_end().len();
         self.message(&message, place, sink);
+    }
+
+    /// Whether no record over several lines waits for its end.
+    fn is_between_records(&self) -> bool {
+        self.dicts.is_idle() && self.epochs.is_idle()
+    }
+
+    /// A line without a prefix whose layout is known.
+    fn whole_line(&mut self, text: &str, fit: Fit, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        let place = Place {
+            offset: line.offset,
+            wall_time: None,
+        };
+        sink.line(&TextLine {
+            text,
+            offset: line.offset,
+            number: line.number,
+            step: self.emitter.last_step,
+        });
+        self.fitting(fit, place, sink);
+        self.bars.wrote(text, self.emitter.last_step);
     }
 
     /// A line that one of the user's patterns matches; nobody else reads it.

@@ -7,6 +7,7 @@ use super::Reader;
 use crate::decode::Sink;
 use crate::decode::text::emit::{Naming, Place, Taken, ends_with_word};
 use crate::decode::text::keyvalue;
+use crate::decode::text::layout::Fit;
 use crate::decode::text::prefix::Message;
 use crate::decode::text::scan::Pairs;
 use crate::decode::text::table::{BY_FIRST_BYTE, TABLE};
@@ -19,16 +20,22 @@ impl Reader {
         if message.is_indented && self.indented(message, place, sink) {
             return true;
         }
-        if let Some(fitted) = self.layouts.read(message.text, place, &mut self.emitter, sink) {
-            self.sticky = fitted.entry;
-            let name = TABLE.get(fitted.entry).map_or("text", |it| it.name);
-            self.count(name, fitted.n_points);
+        if let Some(fit) = self.layouts.fit(message.text, false) {
+            self.fitting(fit, place, sink);
             return true;
         }
         let Some((at, entry, head)) = self.find(message.text) else {
             return false;
         };
         self.record(at, entry, &head, message.text, place, sink)
+    }
+
+    /// A line whose layout is known.
+    pub(super) fn fitting(&mut self, fit: Fit, place: Place, sink: &mut dyn Sink) {
+        let fitted = self.layouts.emit(fit, place, &mut self.emitter, sink);
+        self.sticky = fitted.entry;
+        let name = TABLE.get(fitted.entry).map_or("text", |it| it.name);
+        self.count(name, fitted.n_points);
     }
 
     /// The entry for a message: those of the format that was read last are asked first. Entries of one format
@@ -104,7 +111,7 @@ impl Reader {
             return true;
         }
         if self.take(at, entry, head, fields, step, place, sink) {
-            self.layouts.learn(at, entry, head, text);
+            self.layouts.learn(at, entry, head, text, self.is_whole_line);
         }
         true
     }
