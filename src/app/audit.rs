@@ -58,8 +58,9 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
         judge_and_draw(run, by, other_than(run, baseline.as_ref()), detail, tick)
     })?;
     if let Some(path) = &args.html {
+        let shown = baseline.as_ref().map(|it| it.0.as_ref());
         let pages: Vec<RunPage> = pages.into_iter().flatten().collect();
-        whole_file::write(path, |out| write_page(&report, &pages, out))?;
+        whole_file::write(path, |out| write_page(&report, &pages, shown, out))?;
     }
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
@@ -191,7 +192,7 @@ fn judge_and_draw(
     tick: &(dyn Fn(u64) + Sync),
 ) -> (RunReport, Option<RunPage>) {
     let (report, recordings) = judge_and_record(run, by, baseline, detail.is_some(), tick);
-    let page = detail.map(|it| run_page(&report, recordings, it));
+    let page = detail.map(|it| run_page(&report, recordings, it, baseline.is_some()));
     (without_series(report), page)
 }
 

@@ -462,7 +462,8 @@ impl Target for VecDeque<Held> {
             Mark::OrdinalSteps => HeldMark::OrdinalSteps,
             Mark::EpochSteps => HeldMark::EpochSteps,
             Mark::Finished => HeldMark::Finished,
-            Mark::FieldMissing { .. } | Mark::Smoothed { .. } => return,
+            // Nothing that is merged holds lines of several ranks, or of programs that smooth.
+            Mark::FieldMissing { .. } | Mark::Smoothed { .. } | Mark::Rank(_) => return,
         }));
     }
 }

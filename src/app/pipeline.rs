@@ -3,6 +3,7 @@
 //! In: the files of a run and a rule set. Out: a [`RunReport`]. Invariant: runs are independent of each other,
 //! so a report over many runs is the list of their reports.
 
+use std::mem::take;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,18 +62,22 @@ pub(super) fn report_of(
     let mut outcomes = Vec::new();
     for (rank, fed, outcome) in streams {
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
-        report.take_stream(fed.files, fed.problems, &outcome);
-        report
-            .problems
-            .extend(outcome.notes.iter().cloned().map(|note| Problem {
-                path: place.clone(),
-                ..note
-            }));
-        outcomes.push(StreamOutcome {
+        let stream = StreamOutcome {
             rank,
             precedence: fed.precedence,
             outcome,
-        });
+        };
+        let (mut files, mut problems) = (fed.files, fed.problems);
+        for stream in stream.by_rank() {
+            report.take_stream(take(&mut files), take(&mut problems), &stream.outcome);
+            report
+                .problems
+                .extend(stream.outcome.notes.iter().cloned().map(|note| Problem {
+                    path: place.clone(),
+                    ..note
+                }));
+            outcomes.push(stream);
+        }
     }
     if report.points > 0 {
         report.problems.retain(|it| it.what != NOTHING_FOUND);

@@ -1,69 +1,90 @@
-//! `gradwatch watch`: the loop that follows runs.
+//! `gradwatch watch`: runs are followed while they are written.
 //!
-//! In: the clock and signals, as [`LoopInput`]s. Out: alarms on standard output, what cannot be read on standard
-//! error. Invariants: one thread owns all state, so nothing is locked; inputs only say that it is time to look, what
-//! is true is read from the files, so a lost input costs a delay and nothing else; a signal ends the loop between two
-//! files.
+//! In: the clock, signals and change hints, as [`LoopInput`]s. Out: alarms on standard output, what cannot be read on
+//! standard error. Invariants: one thread owns all state, so nothing is locked; inputs only say that it is time to
+//! look, what is true is read from the files, so a lost input costs a delay and nothing else; a signal ends the loop
+//! between two files.
 
+mod agenda;
 mod core;
+mod courier;
 mod file;
+mod follow;
+mod keeper;
+mod once;
+mod outbox;
+mod post;
+mod publish;
+mod rest;
+mod round;
 mod run;
+mod screen;
+mod service;
+mod steady;
 mod stream;
+mod telling;
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::{Timestamp, Unit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
-use super::audit::{status, text_style};
-use super::{InForce, own_patterns, rule_set};
+use super::audit::text_style;
+use super::{InForce, own_patterns, rule_set, settings};
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
+use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
-use crate::source::Polled;
+use crate::rules::RuleSet;
 
+pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
-
-/// Time between two walks of the directories.
-const WALK_EVERY: Duration = Duration::from_secs(10);
-
-/// What the loop acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoopInput {
-    /// It is time to look for new files.
-    Walk,
-    /// It is time to look at the known files.
-    Poll,
-    /// The loop is to end.
-    Shutdown,
-}
+pub(crate) use self::courier::words;
+pub use self::rest::Now;
+use self::screen::Screen;
+use self::telling::Telling;
 
 /// Follows until it is told to end.
 ///
 /// # Errors
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
-    let rules = rule_set::load_files(&args.rules)?;
-    let patterns = own_patterns::compiled(&rules)?;
-    let mut watch = Watch::new(&args.paths, InForce::new(&rules.rules, &patterns));
+    let settings = settings::of_watch(args)?;
+    let watched = &settings.watch;
+    let (rules, patterns) = loaded(&watched.rules)?;
     let voice = Voice::new(args);
+    let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        once(watch, args, &voice)
+        let mut watch = Watch::new(&watched.paths, InForce::new(&rules.rules, &patterns));
+        if settings.mail.is_some() {
+            watch = watch.with_pictures_for_messages();
+        }
+        once::once(watch, args, &settings, &voice, telling.as_ref())
     } else {
-        follow(&mut watch, args.poll, &voice)
+        let reload = || loaded(&watched.rules);
+        follow::follow(
+            args,
+            &settings,
+            (rules, patterns),
+            &reload,
+            &voice.with_table(),
+            telling.as_ref(),
+        )
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
         ended => ended,
     }
+}
+
+/// The rules in force and the user's own line patterns.
+fn loaded(files: &[PathBuf]) -> anyhow::Result<(RuleSet, OwnPatterns)> {
+    let rules = rule_set::load_files(files)?;
+    let patterns = own_patterns::compiled(&rules)?;
+    Ok((rules, patterns))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -72,110 +93,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn once(mut watch: Watch<'_>, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
-    complain(&watch.walk());
-    loop {
-        let (polled, heard) = watch.poll(&|| false);
-        voice.say(&heard)?;
-        if polled != Polled::More {
-            break;
-        }
-    }
-    let (report, notices) = watch.finish();
-    voice.say(&Heard {
-        notices,
-        problems: Vec::new(),
-    })?;
-    Ok(status(&report, false, Some(args.fail_on.into())))
-}
-
-fn follow(watch: &mut Watch<'_>, poll_every: Duration, voice: &Voice) -> anyhow::Result<ExitStatus> {
-    let (sender, receiver) = channel();
-    let is_over = Arc::new(AtomicBool::new(false));
-    listen_for_signals(sender, Arc::clone(&is_over))?;
-    let mut agenda = Agenda::new(poll_every, receiver);
-    loop {
-        match agenda.next() {
-            LoopInput::Walk => complain(&watch.walk()),
-            LoopInput::Poll => {
-                let (polled, heard) = watch.poll(&|| is_over.load(Ordering::Relaxed));
-                voice.say(&heard)?;
-                agenda.polled(polled);
-            }
-            LoopInput::Shutdown => return Ok(ExitStatus::Clean),
-        }
-    }
-}
-
-fn listen_for_signals(sender: Sender<LoopInput>, is_over: Arc<AtomicBool>) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("failed to catch signals")?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for _ in signals.forever() {
-                is_over.store(true, Ordering::Relaxed);
-                // The loop may have ended by itself.
-                if sender.send(LoopInput::Shutdown).is_err() {
-                    return;
-                }
-            }
-        })
-        .context("failed to start a thread")?;
-    Ok(())
-}
-
-/// What is due when.
-struct Agenda {
-    inputs: Receiver<LoopInput>,
-    poll_every: Duration,
-    next_poll: Instant,
-    next_walk: Instant,
-}
-
-impl Agenda {
-    fn new(poll_every: Duration, inputs: Receiver<LoopInput>) -> Self {
-        let now = Instant::now();
-        Self {
-            inputs,
-            poll_every,
-            next_poll: now,
-            next_walk: now,
-        }
-    }
-
-    /// Waits for the next input: one that was sent, or the clock.
-    fn next(&mut self) -> LoopInput {
-        let wait = self
-            .next_poll
-            .min(self.next_walk)
-            .saturating_duration_since(Instant::now());
-        match self.inputs.recv_timeout(wait) {
-            Ok(input) => input,
-            // Who would tell the loop to end is gone.
-            Err(RecvTimeoutError::Disconnected) => LoopInput::Shutdown,
-            Err(RecvTimeoutError::Timeout) if self.next_walk <= self.next_poll => {
-                self.next_walk = Instant::now() + WALK_EVERY;
-                LoopInput::Walk
-            }
-            Err(RecvTimeoutError::Timeout) => LoopInput::Poll,
-        }
-    }
-
-    /// Sets the time of the next poll: at once when there is more to read.
-    fn polled(&mut self, polled: Polled) {
-        let wait = if polled == Polled::More {
-            Duration::ZERO
-        } else {
-            self.poll_every
-        };
-        self.next_poll = Instant::now() + wait;
-    }
-}
-
 /// Where alarms and problems are said.
 struct Voice {
     format: Format,
     style: TextStyle,
+    /// The table below what is said, on a terminal.
+    screen: Option<RefCell<Screen>>,
 }
 
 impl Voice {
@@ -183,20 +106,46 @@ impl Voice {
         Self {
             format: args.format,
             style: text_style(args.color, io::stdout().is_terminal()),
+            screen: None,
+        }
+    }
+
+    /// With a table of the runs, where there is a terminal for it.
+    fn with_table(&self) -> Self {
+        let has_table = self.format == Format::Text;
+        Self {
+            format: self.format,
+            style: self.style,
+            screen: has_table
+                .then(|| Screen::open(self.style))
+                .flatten()
+                .map(RefCell::new),
         }
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
+        let mut screen = self.screen.as_ref().map(RefCell::borrow_mut);
+        if let Some(screen) = screen.as_mut().filter(|_| !heard.problems.is_empty()) {
+            screen.clear().context(NO_OUTPUT)?;
+        }
         complain(heard);
         if heard.notices.is_empty() {
             return Ok(());
         }
         // One write, so that a reader never sees half a block.
         let text = self.worded(&heard.notices)?;
-        let mut out = io::stdout().lock();
-        out.write_all(&text)
-            .and_then(|()| out.flush())
-            .context("failed to write to standard output")
+        match &mut screen {
+            Some(screen) => screen.say(&text),
+            None => write_out(&text),
+        }
+        .context(NO_OUTPUT)
+    }
+
+    fn show(&self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
+        match &self.screen {
+            Some(screen) => screen.borrow_mut().draw(watch).context(NO_OUTPUT),
+            None => Ok(()),
+        }
     }
 
     fn worded(&self, notices: &[Notice]) -> io::Result<Vec<u8>> {
@@ -209,6 +158,14 @@ impl Voice {
         }
         Ok(text)
     }
+}
+
+const NO_OUTPUT: &str = "failed to write to standard output";
+
+fn write_out(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
 }
 
 fn complain(heard: &Heard) {

@@ -10,12 +10,18 @@ use crate::model::{Quantity, Severity};
 
 mod calibrate;
 mod compare;
+mod ensemble;
+mod mail_test;
 mod simulate;
+mod state;
 mod watch;
 
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
+pub use ensemble::EnsembleArgs;
+pub use mail_test::MailTestArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
+pub use state::{AckArgs, SilenceArgs, StateArgs, StatusArgs, UnackArgs};
 pub use watch::WatchArgs;
 
 /// A watchdog for training runs that already exist.
@@ -40,6 +46,16 @@ pub enum Command {
     Audit(AuditArgs),
     /// Follow runs while they are written and say each new alarm once.
     Watch(WatchArgs),
+    /// What a daemon follows, which alarms stand, what waits to be sent, and what does not work.
+    Status(StatusArgs),
+    /// Take note of an alarm: no more reminders of it.
+    Ack(AckArgs),
+    /// Take an acknowledgement back.
+    Unack(UnackArgs),
+    /// Hear nothing of some runs or rules for a while.
+    Silence(SilenceArgs),
+    /// Send one real message through the mail server, and say what it answered at each step.
+    MailTest(MailTestArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
     /// The linear-chain reference simulator: print it, or write it as a run in any log format.

@@ -111,6 +111,8 @@ pub enum Mark<'a> {
         /// The step of the line.
         step: i64,
     },
+    /// What follows was written by this rank; `None`: by nobody who gives a rank. Said when it changes.
+    Rank(Option<u32>),
     /// The program that writes this format smooths `tag` before it prints it: a spike of one step is smeared or gone.
     /// Comes behind the first point of the tag.
     Smoothed {

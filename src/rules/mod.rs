@@ -45,3 +45,8 @@ pub use schema::{schema, schema_text};
 pub use set::RuleSet;
 pub use template::{TemplateError, fill, placeholders};
 pub use validate::PERSISTENCE_MAX;
+
+// What reads rule files reads the configuration, too: the same problems in the same words.
+pub(crate) use document::{Node, Span, Table, Value, parse as parse_toml};
+pub(crate) use fields::{advice, flag, integer, text, texts, word, wrong_type};
+pub(crate) use problem::Problems;

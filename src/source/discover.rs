@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::group::group_into_runs;
+use super::listing::Listings;
 use super::names::is_event_file;
 use super::walk::{MAX_FILES, Walk, problem, words_for};
 use super::{Discovery, RunFiles, StreamFiles};
@@ -16,10 +17,20 @@ use super::{Discovery, RunFiles, StreamFiles};
 /// Finds the runs under the paths given.
 #[must_use]
 pub fn discover(paths: &[PathBuf]) -> Discovery {
-    discover_at_most(paths, MAX_FILES)
+    discover_at_most(paths, MAX_FILES, &mut Listings::default())
 }
 
-fn discover_at_most(paths: &[PathBuf], max_files: u64) -> Discovery {
+/// Finds the runs under the paths given, as [`discover`] does; directories in which nothing came or went since the
+/// last time are not read again.
+#[must_use]
+pub fn discover_again(paths: &[PathBuf], listings: &mut Listings) -> Discovery {
+    listings.begin();
+    let found = discover_at_most(paths, MAX_FILES, listings);
+    listings.end();
+    found
+}
+
+fn discover_at_most(paths: &[PathBuf], max_files: u64, listings: &mut Listings) -> Discovery {
     let mut found = Discovery::default();
     let mut seen = BTreeSet::new();
     let is_only_root = paths.iter().collect::<BTreeSet<_>>().len() == 1;
@@ -32,7 +43,7 @@ fn discover_at_most(paths: &[PathBuf], max_files: u64) -> Discovery {
             Err(error) => found.problems.push(problem(path, words_for(&error))),
             Ok(it) if it.is_dir() => {
                 let left = max_files.saturating_sub(found.n_files_seen);
-                add_directory(path, is_only_root, left, &mut found);
+                add_directory(path, is_only_root, left, listings, &mut found);
             }
             Ok(_) => add_file(path, is_only_root, &mut found),
         }
@@ -60,8 +71,14 @@ fn add_file(path: &Path, is_only_root: bool, found: &mut Discovery) {
     });
 }
 
-fn add_directory(root: &Path, is_only_root: bool, max_files: u64, found: &mut Discovery) {
-    let mut walk = Walk::new(max_files);
+fn add_directory(
+    root: &Path,
+    is_only_root: bool,
+    max_files: u64,
+    listings: &mut Listings,
+    found: &mut Discovery,
+) {
+    let mut walk = Walk::new(max_files, listings);
     walk.tree(root);
     found.n_files_seen += walk.n_files;
     if walk.folders.is_empty() && walk.problems.is_empty() {
@@ -70,6 +87,7 @@ fn add_directory(root: &Path, is_only_root: bool, max_files: u64, found: &mut Di
             .push(problem(root, "directory holds no files that look like logs"));
     }
     found.problems.append(&mut walk.problems);
+    found.directories.append(&mut walk.directories);
     let prefix = if is_only_root {
         String::new()
     } else {

@@ -1,23 +1,29 @@
 //! Files to bytes. Knows files, not formats.
 //!
 //! In: the paths a user gave. Out: [`Discovery`], the runs found in them with their files in a stable order, and
-//! [`BlockReader`], which reads one of these files at a time, or [`Tail`], which follows one that changes.
+//! [`BlockReader`], which reads one of these files at a time, or [`Tail`], which follows one that changes, and
+//! [`ChangeHints`], which say where it is worth to look.
 //! Invariants: nothing is ever written or locked; the number of files left open is bounded; what cannot be read is
 //! a [`Problem`], and the rest is read.
 
+mod change;
 mod discover;
 mod group;
 mod identity;
+mod listing;
 mod names;
 mod read;
 mod tail;
 mod trackers;
+mod volume;
 mod walk;
 
 use std::path::PathBuf;
 
-pub use discover::discover;
+pub use change::{ChangeHints, Degraded, HINTED_FILES_MAX, Hints};
+pub use discover::{discover, discover_again};
 pub use identity::{FileId, Fingerprint, HEAD_BYTES_MAX, MARKER_BYTES};
+pub use listing::Listings;
 pub use read::{BLOCK_BYTES, Block, BlockReader};
 pub use tail::{Change, Cursor, HELD_FILES_MAX, IDLE_POLLS_HELD, POLL_BYTES_MAX, Polled, Tail, TailPool};
 pub use walk::{MAX_DEPTH, MAX_FILES};
@@ -56,4 +62,15 @@ pub struct Discovery {
     pub problems: Vec<Problem>,
     /// Files seen, logs or not.
     pub n_files_seen: u64,
+    /// Directories that were entered, by every path that leads there.
+    pub directories: Vec<Directory>,
+}
+
+/// A directory that was entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// As it was reached.
+    pub path: PathBuf,
+    /// What it is, whatever its path.
+    pub id: FileId,
 }

@@ -33,9 +33,10 @@ use super::walk::words_for;
 use crate::model::Problem;
 
 use back_off::BackOff;
-use look::{Seen, Stamp, find_sibling, is_absence, open_if, read_some};
+use look::{Stamp, find_sibling, is_absence, open_if, read_some};
 use pool::Held;
 
+pub(super) use look::Seen;
 pub use pool::{HELD_FILES_MAX, TailPool};
 
 /// Bytes that one poll hands on at most, so that no file starves another.
@@ -159,6 +160,25 @@ impl Tail {
             size_seen: cursor.fingerprint.offset,
             ..Self::new(cursor.path)
         }
+    }
+
+    /// Begins at `offset` of the file that stands at the path now; what is before it is not handed on. Only before
+    /// the first [`poll`](Self::poll). False when that is not possible, and nothing has changed.
+    pub fn start_at(&mut self, offset: u64) -> bool {
+        let open = || {
+            let file = File::open(&self.path)?;
+            let metadata = file.metadata()?;
+            let print = Fingerprint::at(&file, offset)?;
+            Ok::<_, io::Error>((metadata, print))
+        };
+        let Ok((metadata, Some(print))) = open() else {
+            return false;
+        };
+        if self.followed.is_some() || !metadata.is_file() {
+            return false;
+        }
+        (self.followed, self.print) = (Some(FileId::of(&metadata)), print);
+        true
     }
 
     /// The path.

@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::Directory;
+use super::identity::FileId;
+use super::listing::{Listing, Listings};
 use super::names::{may_be_log, may_hold_logs};
 use crate::model::Problem;
 
@@ -42,25 +44,27 @@ pub(super) struct Folder {
 
 /// A walk under way.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct Walk<'l> {
     pub(super) folders: Vec<Folder>,
     pub(super) problems: Vec<Problem>,
     pub(super) n_files: u64,
+    /// Those that were entered.
+    pub(super) directories: Vec<Directory>,
     max_files: u64,
-    entered: HashMap<DirectoryId, u32>,
+    entered: HashMap<FileId, u32>,
+    listings: &'l mut Listings,
 }
 
-/// A directory's identity, which a symlink cannot change.
-type DirectoryId = (u64, u64);
-
-impl Walk {
-    pub(super) fn new(max_files: u64) -> Self {
+impl<'l> Walk<'l> {
+    pub(super) fn new(max_files: u64, listings: &'l mut Listings) -> Self {
         Self {
             folders: Vec::new(),
             problems: Vec::new(),
             n_files: 0,
+            directories: Vec::new(),
             max_files,
             entered: HashMap::new(),
+            listings,
         }
     }
 
@@ -69,12 +73,13 @@ impl Walk {
         self.directory(root, &mut Vec::new(), &mut Vec::new());
     }
 
-    fn directory(&mut self, path: &Path, parts: &mut Vec<String>, ancestors: &mut Vec<DirectoryId>) {
-        let entries = match self.enter(path, ancestors) {
-            Ok(entries) => entries,
+    fn directory(&mut self, path: &Path, parts: &mut Vec<String>, ancestors: &mut Vec<FileId>) {
+        let Listing {
+            files, directories, ..
+        } = match self.enter(path, ancestors) {
+            Ok(listing) => listing,
             Err(what) => return self.problems.extend(what.map(|it| problem(path, it))),
         };
-        let (files, directories) = self.sort_out(path, entries);
         if !files.is_empty() {
             self.folders.push(Folder {
                 parts: parts.clone(),
@@ -97,13 +102,9 @@ impl Walk {
     }
 
     /// Lists a directory and puts it on the list of ancestors; else says why not, where that is not yet known.
-    fn enter(
-        &mut self,
-        path: &Path,
-        ancestors: &mut Vec<DirectoryId>,
-    ) -> Result<Vec<fs::DirEntry>, Option<String>> {
+    fn enter(&mut self, path: &Path, ancestors: &mut Vec<FileId>) -> Result<Listing, Option<String>> {
         let metadata = fs::metadata(path).map_err(|it| Some(words_for(&it)))?;
-        let id = (metadata.dev(), metadata.ino());
+        let id = FileId::of(&metadata);
         if ancestors.contains(&id) {
             return Err(Some(
                 "symlink loop cut: the directory is one of those it lies in".to_owned(),
@@ -117,6 +118,22 @@ impl Walk {
             );
             return Err((*n_entered == MAX_ALIASES + 1).then_some(what));
         }
+        self.directories.push(Directory {
+            path: path.to_owned(),
+            id,
+        });
+        let listing = match self.listings.find(path, &metadata) {
+            Some(listing) => {
+                self.n_files += listing.n_files;
+                listing
+            }
+            None => self.read(path, &metadata)?,
+        };
+        ancestors.push(id);
+        Ok(listing)
+    }
+
+    fn read(&mut self, path: &Path, metadata: &fs::Metadata) -> Result<Listing, Option<String>> {
         let mut entries: Vec<fs::DirEntry> = Vec::new();
         for entry in fs::read_dir(path).map_err(|it| Some(words_for(&it)))? {
             if self.n_files + entries.len() as u64 >= self.max_files {
@@ -125,23 +142,22 @@ impl Walk {
             entries.push(entry.map_err(|it| Some(words_for(&it)))?);
         }
         entries.sort_by_key(fs::DirEntry::file_name);
-        ancestors.push(id);
-        Ok(entries)
+        let listing = self.sort_out(path, entries);
+        self.listings.keep(path, metadata, &listing);
+        Ok(listing)
     }
 
-    fn sort_out(
-        &mut self,
-        path: &Path,
-        entries: Vec<fs::DirEntry>,
-    ) -> (Vec<LogFile>, Vec<std::ffi::OsString>) {
-        let (mut files, mut directories) = (Vec::new(), Vec::new());
+    fn sort_out(&mut self, path: &Path, entries: Vec<fs::DirEntry>) -> Listing {
+        let mut listing = Listing::default();
+        let n_before = self.n_files;
         for entry in entries {
             let name = entry.file_name();
+            listing.is_volatile |= entry.file_type().map_or(true, |it| it.is_symlink());
             match self.kind_of(&entry, &name) {
-                Some(EntryKind::Directory) => directories.push(name),
+                Some(EntryKind::Directory) => listing.directories.push(name),
                 Some(EntryKind::File) => {
                     let name = name.to_string_lossy().into_owned();
-                    files.push(LogFile {
+                    listing.files.push(LogFile {
                         name,
                         path: entry.path(),
                     });
@@ -149,12 +165,15 @@ impl Walk {
                 None => {}
             }
         }
-        if self.n_files >= self.max_files && !self.problems.iter().any(|it| it.what.starts_with("more than"))
-        {
-            let what = format!("more than {} files: the rest is not looked at", self.max_files);
-            self.problems.push(problem(path, what));
+        listing.n_files = self.n_files - n_before;
+        if self.n_files >= self.max_files {
+            listing.is_volatile = true;
+            if !self.problems.iter().any(|it| it.what.starts_with("more than")) {
+                let what = format!("more than {} files: the rest is not looked at", self.max_files);
+                self.problems.push(problem(path, what));
+            }
         }
-        (files, directories)
+        listing
     }
 
     /// What an entry is, if it is of interest. Pipes, sockets and devices are not.

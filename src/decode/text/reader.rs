@@ -17,7 +17,7 @@ use super::python_dict::{self, Dict, Dicts};
 use super::template::match_head;
 use crate::decode::line::{RawLine, segments};
 use crate::decode::{Sink, Tally};
-use crate::model::TextLine;
+use crate::model::{Mark, TextLine};
 
 mod known;
 
@@ -41,6 +41,8 @@ pub(super) struct Reader {
     boxed: Boxed,
     columns: Columns,
     epochs: Epochs,
+    /// The rank that the last line named.
+    rank: Option<u32>,
     /// Per entry, the tag that every line of the kind carries.
     must_tags: Vec<(usize, String)>,
     clean: String,
@@ -144,6 +146,10 @@ impl Reader {
         let message = prefix::strip(text);
         if message.text.is_empty() {
             return;
+        }
+        if message.rank != self.rank {
+            self.rank = message.rank;
+            sink.mark(Mark::Rank(message.rank));
         }
         let place = Place {
             offset: line.offset,

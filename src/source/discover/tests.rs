@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use super::{Discovery, discover, discover_at_most};
+use super::{Discovery, Listings, discover, discover_at_most};
 
 /// A directory tree; a name that ends in `/` is a directory.
 struct Tree(tempfile::TempDir);
@@ -305,7 +305,7 @@ fn hidden_and_foreign_directories_are_not_entered() {
 fn the_number_of_files_is_bounded_and_said() {
     let names: Vec<String> = (0..8).map(|it| format!("d{it}/x.log")).collect();
     let tree = Tree::of(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let found = discover_at_most(&[tree.path("")], 3);
+    let found = discover_at_most(&[tree.path("")], 3, &mut Listings::default());
     assert_eq!(found.runs.len(), 3);
     assert_eq!(found.problems.len(), 1);
     assert!(

@@ -20,7 +20,7 @@ const SIBLINGS_MAX: usize = 10_000;
 
 /// What `stat` tells about content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(in crate::source) struct Stamp {
     pub(super) id: FileId,
     size: u64,
     modified: (i64, i64),
@@ -29,7 +29,7 @@ pub(super) struct Stamp {
 
 /// A file as it was before it was last read to its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(in crate::source) struct Seen {
     pub(super) stamp: Stamp,
     /// The stamp was so young that another change may hide behind it.
     pub(super) is_fresh: bool,
@@ -55,12 +55,17 @@ impl Stamp {
 }
 
 impl Seen {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(in crate::source) fn of(metadata: &Metadata) -> Self {
         let stamp = Stamp::of(metadata);
         Self {
             stamp,
             is_fresh: stamp.is_fresh(),
         }
+    }
+
+    /// Whether nothing can have changed since.
+    pub(in crate::source) fn is_same(&self, metadata: &Metadata) -> bool {
+        !self.is_fresh && self.stamp == Stamp::of(metadata)
     }
 }
 

@@ -157,6 +157,7 @@ impl Reader {
             let rest = Message {
                 text: glued.trim_start_matches([' ', '|']),
                 wall_time: place.wall_time,
+                rank: None,
                 is_indented: false,
             };
             if let Some(head) = entry.matches(rest.text) {
