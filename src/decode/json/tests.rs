@@ -2,6 +2,8 @@
 //!
 //! In: texts. Out: test results. Invariant: everything strict JSON allows is compared with `serde_json`.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::{ProptestConfig, any, prop};
 use proptest::{prop_assert, proptest};
 
@@ -186,12 +188,12 @@ fn object(words: &[u8]) -> String {
             5 => "[1]".to_owned(),
             6 => {
                 n_open += 1;
-                out.push_str(&format!("\"{key}\":{blank}{{"));
+                write!(out, "\"{key}\":{blank}{{").unwrap();
                 continue;
             }
             _ => "null".to_owned(),
         };
-        out.push_str(&format!("\"{key}\":{blank}{value},"));
+        write!(out, "\"{key}\":{blank}{value},").unwrap();
         if n_open > 0 && word % 5 == 0 {
             n_open -= 1;
             out.push_str("},");
