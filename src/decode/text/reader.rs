@@ -147,10 +147,7 @@ impl Reader {
         if message.text.is_empty() {
             return;
         }
-        if message.rank != self.rank {
-            self.rank = message.rank;
-            sink.mark(Mark::Rank(message.rank));
-        }
+        self.written_by(message.rank, sink);
         let place = Place {
             offset: line.offset,
             wall_time: message.wall_time,
@@ -167,6 +164,14 @@ impl Reader {
         self.message(&message, place, sink);
     }
 
+    /// The rank that wrote the line at hand; said when it is another one than before.
+    fn written_by(&mut self, rank: Option<u32>, sink: &mut dyn Sink) {
+        if rank != self.rank {
+            self.rank = rank;
+            sink.mark(Mark::Rank(rank));
+        }
+    }
+
     /// Whether no record over several lines waits for its end.
     fn is_between_records(&self) -> bool {
         self.dicts.is_idle() && self.epochs.is_idle()
@@ -174,6 +179,7 @@ impl Reader {
 
     /// A line without a prefix whose layout is known.
     fn whole_line(&mut self, text: &str, fit: Fit, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        self.written_by(None, sink);
         let place = Place {
             offset: line.offset,
             wall_time: None,
@@ -194,10 +200,12 @@ impl Reader {
         let Some((pattern, reading)) = patterns.read(text) else {
             return false;
         };
+        let message = prefix::strip(text);
         let place = Place {
             offset: line.offset,
-            wall_time: prefix::strip(text).wall_time,
+            wall_time: message.wall_time,
         };
+        self.written_by(message.rank, sink);
         sink.line(&TextLine {
             text,
             offset: line.offset,
