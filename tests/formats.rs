@@ -186,7 +186,9 @@ fn calls_of(path: &Path, pieces: &[&[u8]]) -> Calls {
     let whole = pieces.concat();
     let mut calls = Calls::default();
     if let Opened::Decoder(mut decoder) = open(&whole, &path.to_string_lossy()) {
-        pieces.iter().for_each(|it| decoder.feed(it, &mut calls));
+        for piece in pieces {
+            decoder.feed(piece, &mut calls);
+        }
         decoder.finish(&mut calls);
     }
     calls
@@ -377,6 +379,33 @@ fn a_line_of_noise_costs_at_most_the_record_around_it() {
                 let (noise, n) = (String::from_utf8_lossy(noise), whole.samples.len());
                 wrong.push(format!("{shown}: {noise:?} at {at}: {n_lost} of {n} lost"));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_lines_in_the_readme_are_read_as_it_says() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- text formats: begin").unwrap();
+    let (table, _) = rest.split_once("<!-- text formats: end -->").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|it| it.contains(" | text-")).collect();
+    assert!(rows.len() >= 30, "only {} rows", rows.len());
+    let mut wrong = Vec::new();
+    for row in rows {
+        let (_, row) = row.split_once(" | text-").unwrap();
+        let (name, lines) = row.split_once(" | ").unwrap();
+        let lines = lines.replace("\\|", "|");
+        let lines: Vec<&str> = lines.split('`').skip(1).step_by(2).collect();
+        let (text, mut calls) = (lines.join("\n") + "\n", Calls::default());
+        let Opened::Decoder(mut decoder) = open(text.as_bytes(), "train.log") else {
+            wrong.push(format!("{name}: not recognised"));
+            continue;
+        };
+        decoder.feed(text.as_bytes(), &mut calls);
+        decoder.finish(&mut calls);
+        if decoder.format() != format!("text-{name}") || calls.samples.is_empty() {
+            wrong.push(format!("{name}: {} with {:?}", decoder.format(), calls.samples));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -17,6 +17,8 @@ use gradwatch::model::Quantity;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::watch::same::compare_files;
+
 const PATTERNS: &str = r#"
 [[pattern]]
 name = "norms"
@@ -103,6 +105,16 @@ fn what_a_pattern_reads_is_judged_and_followed_like_any_format() {
         followed.iter().any(|it| it == "vanishing-gradients"),
         "{followed:?}"
     );
+}
+
+#[test]
+fn a_log_that_is_followed_is_judged_as_a_finished_one() {
+    let (_dir, patterns, _) = files();
+    let set = load_files(&[patterns]).unwrap();
+    let own = compiled(&set).unwrap();
+    let files = [(PathBuf::from("train.log"), log().into_bytes())];
+    let problems = compare_files("own patterns", &files, 0..6, InForce::new(&set.rules, &own));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 mod cases;
 pub(crate) mod faults;
-mod same;
+pub(crate) mod same;
 mod sorted_tables;
 
 use std::fs::{self, File, OpenOptions};

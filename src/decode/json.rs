@@ -10,6 +10,7 @@
 //! (`"_type": "histogram"`) is an estimate of the norm of its tensor.
 
 mod histogram;
+mod shape;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use memchr::{memchr, memchr2};
 
 use super::number::{Number, parse_plain};
 use histogram::Histogram;
+use shape::Shape;
 
 /// Deepest nesting that is followed.
 pub const DEPTH_MAX: usize = 64;
@@ -69,6 +71,7 @@ pub struct JsonError {
 pub struct Flattener {
     path: String,
     histogram: Histogram,
+    shape: Shape,
 }
 
 impl Flattener {
@@ -118,8 +121,10 @@ impl Flattener {
             at: 0,
             path: &mut self.path,
             histogram: &mut self.histogram,
+            shape: &mut self.shape,
             on_scalar,
         };
+        reader.shape.start();
         reader.skip_blanks();
         reader.value(depth)?;
         reader.skip_blanks();
@@ -132,6 +137,7 @@ struct Reader<'b, 'p, F> {
     at: usize,
     path: &'p mut String,
     histogram: &'p mut Histogram,
+    shape: &'p mut Shape,
     on_scalar: F,
 }
 
@@ -248,6 +254,10 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             if self.takes(b'}') {
                 break;
             }
+            if !is_histogram && self.takes_expected(depth)? {
+                continue;
+            }
+            let raw_at = self.at;
             if !self.takes(b'"') {
                 return self.error("expected a key");
             }
@@ -263,18 +273,52 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             }
             if !(is_histogram && self.histogram_part(&key)?) {
                 self.enter(&key, depth);
+                if !is_histogram && !matches!(&*key, "metrics" | "_type") {
+                    let raw = self.bytes.get(raw_at..self.at).unwrap_or_default();
+                    self.shape.learn(raw, self.path, path_bytes);
+                }
                 self.value(depth + 1)?;
                 self.path.truncate(path_bytes);
             }
-            self.skip_blanks();
-            if !self.takes(b',') && self.peek() != Some(b'}') {
-                return self.error("expected a comma");
-            }
+            self.ends_member()?;
         }
         if is_histogram && let Some(buckets) = self.histogram.norm() {
             (self.on_scalar)(self.path, Scalar::Histogram(buckets));
         }
         Ok(())
+    }
+
+    /// What separates a member from the next one or from the end of the object.
+    fn ends_member(&mut self) -> Result<(), JsonError> {
+        self.skip_blanks();
+        if self.takes(b',') || self.peek() == Some(b'}') {
+            return Ok(());
+        }
+        self.error("expected a comma")
+    }
+
+    /// Reads a whole member whose key is the one that the last object had here. Most are numbers.
+    fn takes_expected(&mut self, depth: usize) -> Result<bool, JsonError> {
+        let Some((member, used)) = self.shape.expected(self.rest(), self.path) else {
+            return Ok(false);
+        };
+        self.at += used;
+        self.skip_blanks();
+        if matches!(self.peek(), Some(b'0'..=b'9' | b'-'))
+            && let Some(number) = parse_plain(self.rest())
+            && matches!(self.rest().get(number.used), Some(b',' | b'}'))
+        {
+            self.at += number.used;
+            (self.on_scalar)(self.shape.path(member), Scalar::Number(number));
+        } else {
+            let parent_bytes = self.path.len();
+            self.path.clear();
+            self.path.push_str(self.shape.path(member));
+            self.value(depth + 1)?;
+            self.path.truncate(parent_bytes);
+        }
+        self.ends_member()?;
+        Ok(true)
     }
 
     /// Whether the object ahead starts with the arrays of a histogram and says further on that it is one.

@@ -298,10 +298,15 @@ fn number_first_of_keras(role: &mut [String], depth: &mut Vec<u32>) {
     }
 }
 
+/// `experts`, `local_experts` (Megatron), `deepspeed_experts`, `routed_experts`: the number behind it is width.
+fn holds_experts(component: &str) -> bool {
+    component == "expert" || component == "experts" || component.ends_with("_experts")
+}
+
 fn parse_component<'a>(text: &'a str, before: Option<&&str>) -> Component<'a> {
     let digits = find_digits(text);
     let is_bare = is_number(text) && digits.iter().all(|it| it.value.is_some());
-    let is_width = is_bare && before.is_some_and(|it| matches!(*it, "experts" | "expert"));
+    let is_width = is_bare && before.is_some_and(|it| holds_experts(it));
     let n_container = if is_bare {
         1
     } else {
@@ -390,7 +395,7 @@ fn section_of(components: &[&str]) -> Section {
 
 /// Embeddings and heads, told by their words, and only where the path has no index.
 fn position_of(components: &[&str], depth: &[u32]) -> Position {
-    if !depth.is_empty() || components.contains(&"experts") {
+    if !depth.is_empty() || components.iter().any(|it| holds_experts(it)) {
         return Position::Body;
     }
     let is_embed = |it: &&str| {

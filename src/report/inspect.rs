@@ -58,6 +58,7 @@ fn series(rank: Option<u32>, info: &SeriesInfo) -> Value {
         "points": info.points,
         "nonfinite": info.nonfinite,
         "smoothed": info.smoothing.map(Smoothing::as_str),
+        "clipped_at": info.pinned_at().map(number),
         "first_step": info.first_step,
         "last_step": info.last_step,
         "min": has_finite.then(|| number(info.min)),
@@ -135,6 +136,9 @@ fn row(rank: Option<u32>, info: &SeriesInfo) -> Vec<String> {
         None => it.role.clone(),
     });
     let smoothed = info.smoothing.map_or_else(String::new, |it| format!(" ({it})"));
+    let pinned = info
+        .pinned_at()
+        .map_or_else(String::new, |it| format!(" (clipped at {})", words::number(it)));
     let bad = if info.nonfinite > 0 {
         format!(" ({} not finite)", info.nonfinite)
     } else {
@@ -152,7 +156,7 @@ fn row(rank: Option<u32>, info: &SeriesInfo) -> Vec<String> {
     };
     vec![
         info.meaning.quantity.as_str().to_owned(),
-        format!("{rank}{}{smoothed}", printable(&info.tag)),
+        format!("{rank}{}{smoothed}{pinned}", printable(&info.tag)),
         depth,
         printable(&role).into_owned(),
         format!("{}{bad}", info.points),

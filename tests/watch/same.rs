@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use gradwatch::alert::{News, Notice};
+use gradwatch::app::InForce;
 use gradwatch::app::pipeline::judge_run;
 use gradwatch::app::watch::Watch;
 use gradwatch::model::{Finding, Severity};
@@ -58,7 +59,7 @@ fn append(dir: &Path, name: &Path, bytes: &[u8]) {
 }
 
 /// By run; in an order that does not depend on when what was found.
-pub(super) type Findings = Vec<(String, Vec<Finding>)>;
+pub(crate) type Findings = Vec<(String, Vec<Finding>)>;
 
 pub(super) fn sorted(runs: impl Iterator<Item = (String, Vec<Finding>)>) -> Findings {
     let mut runs: Findings = runs.filter(|(_, it)| !it.is_empty()).collect();
@@ -69,10 +70,11 @@ pub(super) fn sorted(runs: impl Iterator<Item = (String, Vec<Finding>)>) -> Find
     runs
 }
 
-pub(super) fn audited(dir: &Path, rules: &[Rule]) -> Findings {
+pub(crate) fn audited<'r>(dir: &Path, by: impl Into<InForce<'r>>) -> Findings {
+    let by = by.into();
     let found = discover(&[dir.to_owned()]);
     sorted(found.runs.iter().map(|run| {
-        let report = judge_run(run, rules, &|_| None, &|_| ());
+        let report = judge_run(run, by, &|_| None, &|_| ());
         (report.run, report.findings)
     }))
 }
@@ -92,11 +94,11 @@ pub(super) fn look(watch: &mut Watch<'_>, notices: &mut Vec<Notice>) {
 fn followed(
     files: &[(PathBuf, Vec<u8>)],
     dir: &Path,
-    rules: &[Rule],
+    by: InForce<'_>,
     dice: &mut Dice,
 ) -> (Findings, Vec<Notice>) {
     let paths = [dir.to_owned()];
-    let (mut watch, mut notices) = (Watch::new(&paths, rules), Vec::new());
+    let (mut watch, mut notices) = (Watch::new(&paths, by), Vec::new());
     let mut left: Vec<(&Path, &[u8])> = files
         .iter()
         .map(|(name, it)| (name.as_path(), it.as_slice()))
@@ -123,7 +125,7 @@ fn followed(
             }
         }
         if dice.below(8) == 0 {
-            (watch, notices) = (Watch::new(&paths, rules), Vec::new());
+            (watch, notices) = (Watch::new(&paths, by), Vec::new());
         }
         watch.walk();
         look(&mut watch, &mut notices);
@@ -165,17 +167,18 @@ fn compare(run: &Path, seeds: std::ops::Range<u64>, rules: &[Rule]) -> Vec<Strin
 }
 
 /// Follows these files as they are written, once per seed; what differs from the audit of the whole.
-pub(super) fn compare_files(
+pub(crate) fn compare_files<'r>(
     name: &str,
     files: &[(PathBuf, Vec<u8>)],
     seeds: std::ops::Range<u64>,
-    rules: &[Rule],
+    by: impl Into<InForce<'r>>,
 ) -> Vec<String> {
+    let by = by.into();
     let mut problems = Vec::new();
     for seed in seeds {
         let dir = tempfile::tempdir().unwrap();
-        let (findings, notices) = followed(files, dir.path(), rules, &mut Dice(seed));
-        let expected = audited(dir.path(), rules);
+        let (findings, notices) = followed(files, dir.path(), by, &mut Dice(seed));
+        let expected = audited(dir.path(), by);
         // As text: a NaN is not equal to itself.
         if format!("{findings:?}") != format!("{expected:?}") {
             problems.push(format!(

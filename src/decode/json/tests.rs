@@ -2,6 +2,8 @@
 //!
 //! In: texts. Out: test results. Invariant: everything strict JSON allows is compared with `serde_json`.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::{ProptestConfig, any, prop};
 use proptest::{prop_assert, proptest};
 
@@ -168,6 +170,53 @@ proptest! {
     fn any_bytes_are_survived(text in "[-{}\\[\\]:,\" \\\\0-9a-eNIn.u]{0,80}") {
         if let Ok(used) = Flattener::new().flatten(text.as_bytes(), |_, _| {}) {
             prop_assert!(used <= text.len());
+        }
+    }
+}
+
+/// Objects of few keys, so that neighbours are often alike; nested, and with the keys that mean more.
+fn object(words: &[u8]) -> String {
+    let mut out = String::from("{");
+    let mut n_open = 0;
+    for (at, word) in words.iter().enumerate() {
+        let key = ["a", "b", "loss", "metrics", "_type", "a\\u0041"][usize::from(word % 6)];
+        let blank = ["", " "][usize::from(word / 6 % 2)];
+        let value = match word / 12 % 8 {
+            0..=2 => format!("{at}.5"),
+            3 => "NaN".to_owned(),
+            4 => "\"histogram\"".to_owned(),
+            5 => "[1]".to_owned(),
+            6 => {
+                n_open += 1;
+                write!(out, "\"{key}\":{blank}{{").unwrap();
+                continue;
+            }
+            _ => "null".to_owned(),
+        };
+        write!(out, "\"{key}\":{blank}{value},").unwrap();
+        if n_open > 0 && word % 5 == 0 {
+            n_open -= 1;
+            out.push_str("},");
+        }
+    }
+    out + &"},".repeat(n_open) + "}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_was_read_before_changes_nothing(rows in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..7), 1..6)) {
+        let mut reused = Flattener::new();
+        for words in rows.iter().chain(&rows) {
+            let text = object(words);
+            let read = |flattener: &mut Flattener| {
+                let mut all = Vec::new();
+                let end = flattener.flatten(text.as_bytes(), |path, scalar| all.push(format!("{path}={scalar:?}")));
+                format!("{all:?} {end:?}")
+            };
+            let (now, fresh) = (read(&mut reused), read(&mut Flattener::new()));
+            prop_assert!(now == fresh, "{text}: {now} but {fresh}");
         }
     }
 }

@@ -207,3 +207,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn eight_digits_are_read_as_one_by_one() {
+    for value in [0_u32, 1, 9, 10, 12_345_678, 99_999_999, 80_000_000, 100] {
+        let text = format!("{value:08}");
+        let bytes: [u8; 8] = text.as_bytes().try_into().unwrap();
+        assert_eq!(super::eight_digits(bytes), Some(value), "{text}");
+        for at in 0..8 {
+            for other in [b'.', b'/', b':', b'e', b' ', b'-', 0, 0xff, b'0' | 0x80] {
+                let mut damaged = bytes;
+                damaged[at] = other;
+                assert_eq!(super::eight_digits(damaged), None, "{damaged:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_numbers_round_as_the_standard_library_rounds_them() {
+    for text in [
+        "0.00000000000012345678901234567",
+        "1234567890123456789",
+        "0.1000000000000000055511151231257827",
+        "12345678.12345678",
+        "00000000.00000001",
+        "9007199254740993",
+        "2.2250738585072011e-308",
+    ] {
+        let number = super::parse_plain(text.as_bytes()).unwrap();
+        assert_eq!(
+            (number.value, number.used),
+            (text.parse().unwrap(), text.len()),
+            "{text}"
+        );
+    }
+    assert_eq!(super::parse_plain(b"0.00000125").unwrap().resolution, 1e-8);
+    assert_eq!(super::parse_plain(b"12345678.5").unwrap().resolution, 0.1);
+    assert_eq!(super::parse_plain(b"1234567890.5").unwrap().resolution, 0.0);
+}

@@ -2,6 +2,8 @@
 //!
 //! In: tables. Out: test results. Invariant: every table is also fed at every byte split.
 
+use std::fmt::Write as _;
+
 use super::HELD_MAX;
 use crate::decode::csv::CsvDecoder;
 use crate::decode::document::DocumentDecoder;
@@ -134,7 +136,7 @@ fn a_table_beyond_the_limit_is_told_and_read_on() {
     let mut text = String::from("step,name,value\n");
     for (label, n_rows) in [("a", HELD_MAX / 2), ("b", HELD_MAX / 2 + 3)] {
         for step in 0..n_rows {
-            text.push_str(&format!("{step},{label},1\n"));
+            writeln!(text, "{step},{label},1").unwrap();
         }
     }
     let lines = lines_of(&record(&mut CsvDecoder::new(), &[text.as_bytes()]));

@@ -302,6 +302,11 @@ pub(super) struct Epochs {
 pub(super) const EPOCHS_NAME: &str = "text-keras";
 
 impl Epochs {
+    /// Whether no drawn bar waits to be settled.
+    pub(super) fn is_idle(&self) -> bool {
+        self.place.is_none()
+    }
+
     /// An epoch begins. Keras prints from one; its CSV and event files count from zero, and so do we, so that
     /// the same number in two files of a run has one step.
     pub(super) fn begin(

@@ -283,7 +283,7 @@ pub(super) fn is_axis(key: &str) -> bool {
     may_be && AXIS_KEYS.iter().any(|k| k.eq_ignore_ascii_case(key))
 }
 
-fn renamed<'a>(key: &'a str, naming: &Naming) -> &'a str {
+pub(super) fn renamed<'a>(key: &'a str, naming: &Naming) -> &'a str {
     let found = naming.rename.iter().find(|(from, _)| *from == key);
     found.map_or(key, |(_, to)| to)
 }

@@ -10,6 +10,7 @@ mod block;
 mod emit;
 mod escape;
 mod keyvalue;
+mod layout;
 mod norm;
 pub mod own;
 mod prefix;
@@ -40,6 +41,14 @@ impl TextDecoder {
             framer: LineFramer::ending_at_returns(),
             reader: Reader::default(),
         }
+    }
+
+    /// A decoder that reads every line by its entry in the table.
+    #[cfg(test)]
+    fn without_layouts() -> Self {
+        let mut decoder = Self::new();
+        decoder.reader.learn_no_layouts();
+        decoder
     }
 
     /// A decoder that asks a user's patterns before the known formats.

@@ -69,6 +69,11 @@ pub(super) enum Dict {
 }
 
 impl Dicts {
+    /// Whether no dict waits for its step.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held_place.is_none()
+    }
+
     /// Takes a line.
     pub(super) fn line(
         &mut self,

@@ -9,6 +9,7 @@ use super::block::{self, Block, Boxed, Columns, Epochs};
 use super::emit::{Emitter, Naming, Place};
 use super::escape::without_escapes;
 use super::keyvalue;
+use super::layout::{Fit, Layouts};
 use super::norm::{self, Name};
 use super::own::{self, OwnPatterns};
 use super::prefix::{self, Message};
@@ -46,6 +47,9 @@ pub(super) struct Reader {
     must_tags: Vec<(usize, String)>,
     clean: String,
     own: OwnPatterns,
+    pub(super) layouts: Layouts,
+    /// The message at hand is the whole line.
+    is_whole_line: bool,
 }
 
 impl Reader {
@@ -54,6 +58,11 @@ impl Reader {
             own,
             ..Self::default()
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn learn_no_layouts(&mut self) {
+        self.layouts = Layouts::never();
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -124,6 +133,11 @@ impl Reader {
         if !self.own.is_empty() && self.own_line(text.trim_end(), line, sink) {
             return;
         }
+        if self.is_between_records()
+            && let Some(fit) = self.layouts.fit(text.trim_end(), true)
+        {
+            return self.whole_line(text.trim_end(), fit, line, sink);
+        }
         if memchr::memchr(b'%', text.as_bytes()).is_some()
             && let Some(bar) = bar::parse(text)
         {
@@ -133,10 +147,7 @@ impl Reader {
         if message.text.is_empty() {
             return;
         }
-        if message.rank != self.rank {
-            self.rank = message.rank;
-            sink.mark(Mark::Rank(message.rank));
-        }
+        self.written_by(message.rank, sink);
         let place = Place {
             offset: line.offset,
             wall_time: message.wall_time,
@@ -149,7 +160,38 @@ impl Reader {
         });
         let n_points = self.dicts.resolve(&mut self.emitter, sink);
         self.count(python_dict::NAME, n_points);
+        self.is_whole_line = message.text.len() == text.trim_end().len();
         self.message(&message, place, sink);
+    }
+
+    /// The rank that wrote the line at hand; said when it is another one than before.
+    fn written_by(&mut self, rank: Option<u32>, sink: &mut dyn Sink) {
+        if rank != self.rank {
+            self.rank = rank;
+            sink.mark(Mark::Rank(rank));
+        }
+    }
+
+    /// Whether no record over several lines waits for its end.
+    fn is_between_records(&self) -> bool {
+        self.dicts.is_idle() && self.epochs.is_idle()
+    }
+
+    /// A line without a prefix whose layout is known.
+    fn whole_line(&mut self, text: &str, fit: Fit, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        self.written_by(None, sink);
+        let place = Place {
+            offset: line.offset,
+            wall_time: None,
+        };
+        sink.line(&TextLine {
+            text,
+            offset: line.offset,
+            number: line.number,
+            step: self.emitter.last_step,
+        });
+        self.fitting(fit, place, sink);
+        self.bars.wrote(text, self.emitter.last_step);
     }
 
     /// A line that one of the user's patterns matches; nobody else reads it.
@@ -158,10 +200,12 @@ impl Reader {
         let Some((pattern, reading)) = patterns.read(text) else {
             return false;
         };
+        let message = prefix::strip(text);
         let place = Place {
             offset: line.offset,
-            wall_time: prefix::strip(text).wall_time,
+            wall_time: message.wall_time,
         };
+        self.written_by(message.rank, sink);
         sink.line(&TextLine {
             text,
             offset: line.offset,

@@ -20,6 +20,10 @@ pub(super) struct Pair<'a> {
     pub label: Option<(&'a str, &'a str)>,
     /// Where the text of the key begins in the line.
     pub from: usize,
+    /// Where the number begins.
+    pub at: usize,
+    /// Where it ends, with its unit and total.
+    pub end: usize,
 }
 
 /// Longest key in bytes; what is longer is prose.
@@ -207,7 +211,7 @@ impl<'a> Pairs<'a> {
     fn take_token(&mut self) -> Option<Pair<'a>> {
         match self.token() {
             Token::Number { number, total, end } => {
-                let from = self.key_from;
+                let (from, at) = (self.key_from, self.at);
                 let key = key_of(self.key_text());
                 self.reset(end);
                 let (key, label) = key?;
@@ -217,6 +221,8 @@ impl<'a> Pairs<'a> {
                     total,
                     label,
                     from,
+                    at,
+                    end,
                 });
             }
             Token::Noise => self.skip_noise(),

@@ -4,7 +4,7 @@
 //! of text logs does it; only the first few of each kind are kept, all are counted; at most [`LOOKED_AT_MAX`] lines that
 //! no pattern matches are compared with the beginnings of the patterns.
 
-use super::near::Beginnings;
+use super::near::{Beginnings, Near};
 use super::{BadGroup, OwnPatterns, Reading};
 use crate::decode::line::{LineFramer, RawLine, segments};
 use crate::decode::text::escape::without_escapes;
@@ -69,7 +69,7 @@ struct Lines {
     patterns: OwnPatterns,
     beginnings: Vec<Beginnings>,
     reports: Vec<TrialReport>,
-    n_lines: u64,
+    n_seen: u64,
     n_looked_at: u64,
     clean: String,
 }
@@ -86,7 +86,7 @@ impl Trial {
                 patterns: OwnPatterns::new(patterns)?,
                 beginnings: patterns.iter().map(|it| Beginnings::of(&it.regex)).collect(),
                 reports: patterns.iter().map(|_| TrialReport::default()).collect(),
-                n_lines: 0,
+                n_seen: 0,
                 n_looked_at: 0,
                 clean: String::new(),
             },
@@ -108,7 +108,7 @@ impl Trial {
     /// Lines with text.
     #[must_use]
     pub fn n_lines(&self) -> u64 {
-        self.lines.n_lines
+        self.lines.n_seen
     }
 
     /// What became of each pattern, in their order.
@@ -133,7 +133,7 @@ impl Lines {
         if text.is_empty() {
             return;
         }
-        self.n_lines += 1;
+        self.n_seen += 1;
         let tried = || TriedLine {
             number,
             text: text.to_owned(),
@@ -163,7 +163,7 @@ impl Lines {
             return;
         }
         for (beginnings, report) in self.beginnings.iter().zip(&mut self.reports) {
-            let Some(near) = beginnings.nearest(text).filter(|it| it.says_something()) else {
+            let Some(near) = beginnings.nearest(text).filter(Near::says_something) else {
                 continue;
             };
             report.n_near += 1;

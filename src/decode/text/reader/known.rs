@@ -7,6 +7,7 @@ use super::Reader;
 use crate::decode::Sink;
 use crate::decode::text::emit::{Naming, Place, Taken, ends_with_word};
 use crate::decode::text::keyvalue;
+use crate::decode::text::layout::Fit;
 use crate::decode::text::prefix::Message;
 use crate::decode::text::scan::Pairs;
 use crate::decode::text::table::{BY_FIRST_BYTE, TABLE};
@@ -19,10 +20,22 @@ impl Reader {
         if message.is_indented && self.indented(message, place, sink) {
             return true;
         }
+        if let Some(fit) = self.layouts.fit(message.text, false) {
+            self.fitting(fit, place, sink);
+            return true;
+        }
         let Some((at, entry, head)) = self.find(message.text) else {
             return false;
         };
         self.record(at, entry, &head, message.text, place, sink)
+    }
+
+    /// A line whose layout is known.
+    pub(super) fn fitting(&mut self, fit: Fit, place: Place, sink: &mut dyn Sink) {
+        let fitted = self.layouts.emit(fit, place, &mut self.emitter, sink);
+        self.sticky = fitted.entry;
+        let name = TABLE.get(fitted.entry).map_or("text", |it| it.name);
+        self.count(name, fitted.n_points);
     }
 
     /// The entry for a message: those of the format that was read last are asked first. Entries of one format
@@ -97,10 +110,13 @@ impl Reader {
             self.block.open(step, place.wall_time, entry.is_guarded);
             return true;
         }
-        self.take(at, entry, head, fields, step, place, sink);
+        if self.take(at, entry, head, fields, step, place, sink) {
+            self.layouts.learn(at, entry, head, text, self.is_whole_line);
+        }
         true
     }
 
+    /// True when it is a whole record with all that it should have.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one record; a struct for one call would hide them"
@@ -114,7 +130,7 @@ impl Reader {
         step: i64,
         place: Place,
         sink: &mut dyn Sink,
-    ) {
+    ) -> bool {
         let mut n_points = 0;
         if let Some((tag, number)) = head.value {
             self.emitter.point(sink, tag, step, number, place);
@@ -148,6 +164,7 @@ impl Reader {
                 self.record(at, entry, &head, rest.text, place, sink);
             }
         }
+        n_points > 0 && taken.glued_at.is_none() && (entry.must.is_none() || taken.has_must)
     }
 
     /// A field that lines of this kind carry: remembered when it is there, reported when it is missing.

@@ -1,4 +1,4 @@
-//! Lines of training libraries: OLMo, Composer, MaxText, clu, litgpt, fairseq.
+//! Lines of training libraries: `OLMo`, Composer, `MaxText`, clu, litgpt, fairseq.
 //!
 //! In: nothing. Out: entries of the table of line formats. Invariant: as for [the table](super).
 

@@ -1,4 +1,5 @@
-//! Lines of programs that pretrain language models: Megatron-LM, GPT-NeoX, the nanoGPT family, torchtitan, DeepSpeed, NeMo.
+//! Lines of programs that pretrain language models: Megatron-LM, GPT-NeoX, the nanoGPT family, torchtitan,
+//! `DeepSpeed`, `NeMo`.
 //!
 //! In: nothing. Out: entries of the table of line formats. Invariant: as for [the table](super).
 

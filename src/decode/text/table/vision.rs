@@ -1,4 +1,4 @@
-//! Lines of vision toolkits and benchmarks: mmengine, detectron2, StyleGAN, MLPerf, MXNet.
+//! Lines of vision toolkits and benchmarks: mmengine, detectron2, `StyleGAN`, `MLPerf`, `MXNet`.
 //!
 //! In: nothing. Out: entries of the table of line formats. Invariant: as for [the table](super).
 
