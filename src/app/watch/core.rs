@@ -17,7 +17,7 @@ use crate::alert::{Journal, Notice};
 use crate::model::Problem;
 use crate::report::AuditReport;
 use crate::rules::Rule;
-use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
+use crate::source::{Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
 #[derive(Debug, Default)]
@@ -47,7 +47,11 @@ pub struct Watch<'r> {
     active_within_s: Option<f64>,
     /// Runs that are left unread because nothing was written for so long.
     n_dormant: usize,
+    n_walks: u32,
 }
+
+/// Walks of which one asks of every run whether it is still written.
+const WALKS_PER_REST: u32 = 64;
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
 pub(super) type StreamKey = (Option<u32>, PathBuf, bool);
@@ -80,6 +84,7 @@ impl<'r> Watch<'r> {
             now: None,
             active_within_s: None,
             n_dormant: 0,
+            n_walks: 0,
         }
     }
 
@@ -164,21 +169,27 @@ impl<'r> Watch<'r> {
     /// Looks for runs and files that are new, and forgets those that are gone. New ones are looked at by the next
     /// [`go_on`](Self::go_on).
     pub fn walk(&mut self) -> Heard {
-        let mut found = discover_again(&self.paths, &mut self.listings);
-        self.directories = std::mem::take(&mut found.directories);
+        let found = discover_again(&self.paths, &mut self.listings);
+        let problems = found.map_or_else(Vec::new, |it| self.take_in(it));
+        self.put_to_rest();
+        Heard {
+            notices: Vec::new(),
+            problems,
+        }
+    }
+
+    /// Takes in what a walk has found; the problems that are new.
+    fn take_in(&mut self, found: Discovery) -> Vec<Problem> {
+        self.directories = found.directories;
         let is_same = found.problems.is_empty() && self.problems.is_empty() && found.runs == self.found;
         if !is_same {
             self.take_stock(&found.runs, !found.problems.is_empty());
             self.found = found.runs;
         }
-        self.put_to_rest();
         let is_news = |it: &&Problem| !self.problems.contains(*it);
-        let problems = found.problems.iter().filter(is_news).cloned().collect();
+        let news = found.problems.iter().filter(is_news).cloned().collect();
         self.problems = found.problems;
-        Heard {
-            notices: Vec::new(),
-            problems,
-        }
+        news
     }
 
     /// Takes up what is new, and forgets what is gone.
@@ -218,15 +229,25 @@ impl<'r> Watch<'r> {
         let Some((now, seconds)) = self.now.zip(self.active_within_s) else {
             return;
         };
+        self.n_walks = self.n_walks.wrapping_add(1);
         self.n_dormant = 0;
         let found = std::mem::take(&mut self.found);
         for run in &found {
+            // Falling asleep is not urgent.
+            let is_awake = self
+                .runs
+                .get(&run.name)
+                .is_some_and(|it| !it.streams.is_empty() && it.was_read);
+            if is_awake && !self.n_walks.is_multiple_of(WALKS_PER_REST) {
+                continue;
+            }
             let is_active = last_change(run).is_none_or(|it| it > now.unix_s - seconds);
             let is_read = self.runs.get(&run.name).is_some_and(|it| !it.streams.is_empty());
             if !is_active {
                 self.n_dormant += 1;
                 if let Some(live) = self.runs.get_mut(&run.name) {
                     live.streams.clear();
+                    live.was_read = false;
                 }
             } else if !is_read {
                 self.take_up(run, &mut HashMap::new());

@@ -23,6 +23,8 @@ pub(super) struct LiveRun<'r> {
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
     pub(super) rest: Rest,
+    /// It was looked at since it was taken up.
+    pub(super) was_read: bool,
     /// The marks of the streams when they were last joined.
     pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
@@ -38,6 +40,7 @@ impl LiveRun<'_> {
             streams: Vec::new(),
             journal: Journal::default(),
             rest: Rest::default(),
+            was_read: false,
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
@@ -45,6 +48,7 @@ impl LiveRun<'_> {
     }
 
     pub(super) fn poll(&mut self, pools: &mut Pools, is_over: &dyn Fn() -> bool) -> Polled {
+        self.was_read = true;
         let mut polled = Polled::Idle;
         for (_, stream) in &mut self.streams {
             if is_over() {

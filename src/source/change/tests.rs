@@ -14,7 +14,7 @@ use notify::{Event, EventKind};
 
 use super::ChangeHints;
 use super::board::{self, Board, HINTED_FILES_MAX, Hints, Shared};
-use crate::source::{Listings, discover_again};
+use crate::source::discover;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -22,7 +22,6 @@ struct Bench {
     dir: tempfile::TempDir,
     hints: ChangeHints,
     wakes: Receiver<()>,
-    listings: Listings,
 }
 
 impl Bench {
@@ -35,7 +34,6 @@ impl Bench {
             dir: tempfile::tempdir().unwrap(),
             hints,
             wakes,
-            listings: Listings::default(),
         }
     }
 
@@ -51,7 +49,7 @@ impl Bench {
     fn settle(&mut self) {
         let roots = [self.root()];
         loop {
-            let found = discover_again(&roots, &mut self.listings);
+            let found = discover(&roots);
             if !self.hints.cover(&roots, &found.directories) {
                 break;
             }

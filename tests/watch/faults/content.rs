@@ -190,7 +190,7 @@ fn the_range_that_is_known_to_be_lost_is_told() {
     let mut bench = Bench::new("metrics.jsonl");
     let big = rows(0..300_000);
     bench.append(big.as_bytes());
-    // One poll reads 8 MiB; the rest is cut off before it was read.
+    // One poll reads a mebibyte; the rest is cut off before it was read.
     assert_eq!(
         bench.follower.poll(&mut bench.pool, &mut bench.heard),
         Polled::More
