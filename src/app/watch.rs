@@ -9,6 +9,7 @@ mod agenda;
 mod core;
 mod file;
 mod follow;
+mod heartbeat;
 mod rest;
 mod round;
 mod run;

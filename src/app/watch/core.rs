@@ -48,7 +48,11 @@ pub struct Watch<'r> {
     /// Runs that are left unread because nothing was written for so long.
     n_dormant: usize,
     n_walks: u32,
+    next_tick_s: Option<f64>,
 }
+
+/// Seconds between two judgements by the clock, a thirtieth of the shortest silence that the shipped rules speak of.
+const TICK_EVERY_S: f64 = 30.0;
 
 /// Walks of which one asks of every run whether it is still written.
 const WALKS_PER_REST: u32 = 64;
@@ -85,6 +89,7 @@ impl<'r> Watch<'r> {
             active_within_s: None,
             n_dormant: 0,
             n_walks: 0,
+            next_tick_s: None,
         }
     }
 
@@ -294,7 +299,22 @@ impl<'r> Watch<'r> {
                 run.rest.was_left_out();
             }
         }
-        self.go_on(is_over)
+        let (polled, mut heard) = self.go_on(is_over);
+        self.tick(&mut heard);
+        (polled, heard)
+    }
+
+    /// Judges what only the clock tells.
+    fn tick(&mut self, heard: &mut Heard) {
+        let is_due = |it: &Now| self.next_tick_s.is_none_or(|then| then <= it.steady_s);
+        let Some(now) = self.now.filter(is_due) else {
+            return;
+        };
+        self.next_tick_s = Some(now.steady_s + TICK_EVERY_S);
+        for run in self.runs.values_mut() {
+            run.tick(now);
+            heard.notices.extend(run.news());
+        }
     }
 
     /// As [`poll`](Self::poll), for the runs of these files alone.

@@ -5,8 +5,8 @@
 
 use super::{
     CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
-    layer_outlier, learning_rate, log_integrity, log_pattern, masked, no_progress, non_finite, spike, stall,
-    threshold,
+    layer_outlier, learning_rate, log_integrity, log_pattern, masked, no_progress, non_finite, silence,
+    spike, stall, threshold,
 };
 
 /// Every check that a rule can name.
@@ -25,6 +25,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &decay::INFO,
     &learning_rate::INFO,
     &baseline::INFO,
+    &silence::INFO,
     &stall::INFO,
     &log_pattern::INFO,
     &log_integrity::INFO,
