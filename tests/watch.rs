@@ -6,6 +6,7 @@
 mod cases;
 pub(crate) mod faults;
 mod same;
+mod sorted_tables;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};

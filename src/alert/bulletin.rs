@@ -64,9 +64,22 @@ pub struct Bulletin {
     pub consequences: Vec<Alarm>,
 }
 
-/// Bulletins that were held back by the cap on messages, told together.
+/// Why bulletins are told together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gathered {
+    /// One message each would have been more than the cap on messages allows.
+    Capped,
+    /// What was told before was lost with the state database: some of it may have been told already.
+    StateLost,
+    /// The receiver could not be reached for a while.
+    Unreachable,
+}
+
+/// Bulletins that are told together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Digest {
+    /// Why.
+    pub gathered: Gathered,
     /// Names the message. Stable over restarts; letters, digits and `-` only.
     pub name: String,
     /// When it was put together.

@@ -23,6 +23,16 @@ impl Fingerprint {
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         Self(bytes.fold(0xcbf2_9ce4_8422_2325, step))
     }
+
+    /// The fingerprint that is shown as these 16 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let is_shown_so = digits.len() == 16 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+        u64::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| is_shown_so)
+            .map(Self)
+    }
 }
 
 impl fmt::Display for Fingerprint {

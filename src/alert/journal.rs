@@ -47,6 +47,21 @@ pub struct Notice {
     pub is_consequence: bool,
 }
 
+/// What is known of an alarm from before the program was started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    /// Which alarm.
+    pub fingerprint: Fingerprint,
+    /// The finding as it last stood.
+    pub finding: Finding,
+    /// The worst that was said since it was last over.
+    pub said: Severity,
+    /// Whether it stood; otherwise it had healed.
+    pub stands: bool,
+    /// Another alarm of the run explained it.
+    pub is_consequence: bool,
+}
+
 /// What was said of the alarms of one run.
 #[derive(Debug, Default)]
 pub struct Journal {
@@ -98,6 +113,26 @@ impl Journal {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
+    }
+
+    /// Takes up what was said before the program was started; what the log does not show again is over.
+    pub fn remember(&mut self, remembered: impl IntoIterator<Item = Remembered>) {
+        for it in remembered {
+            let entry = Entry {
+                reach: it.finding.last_step,
+                finding: it.finding,
+                said: it.said,
+                stands: it.stands,
+                is_consequence: it.is_consequence,
+            };
+            self.entries.insert(it.fingerprint, entry);
+        }
+    }
+
+    /// The findings of the alarms that stand, as they are now.
+    pub fn standing(&self) -> impl Iterator<Item = (Fingerprint, &Finding)> {
+        let standing = self.entries.iter().filter(|(_, it)| it.stands);
+        standing.map(|(fingerprint, it)| (*fingerprint, &it.finding))
     }
 
     /// Takes the findings as they stand, root causes first, and the furthest step; says what is news.
@@ -157,6 +192,10 @@ impl Journal {
             (State::Stands, Some(it)) if it.stands => Vec::new(),
             (State::Stands, _) => vec![News::Alarm],
             (State::Passed, None) => vec![News::Alarm, News::Resolved(over)],
+            // It came again and went again between two looks.
+            (State::Passed, Some(it)) if !it.stands && finding.first_step > it.finding.first_step => {
+                vec![News::Alarm, News::Resolved(over)]
+            }
             _ if stood => vec![News::Resolved(over)],
             _ => Vec::new(),
         };

@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, Sink, Tally, open};
+use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, OwnPatterns, Settled, Sink, Tally, open_reading};
 use crate::model::Problem;
 use crate::source::{Change, Polled, Tail, TailPool};
 
@@ -59,11 +59,14 @@ pub struct Follower {
 /// What the file was recognised as, and its decoder if there is one.
 struct Reader {
     path: String,
+    patterns: OwnPatterns,
     opened: Opened,
     /// Name of the answer; two answers with one name mean the same decoder.
     name: &'static str,
     /// Bytes of the head that the format was recognised by.
     head_bytes: u64,
+    /// Bytes that were given in an order that only these bytes have: what follows may belong before them.
+    settled_bytes: Option<u64>,
     /// Bytes that the decoder was not fed, and how many it was fed before them.
     skipped: Option<(u64, u64)>,
 }
@@ -72,13 +75,21 @@ impl Follower {
     /// Follows the file at `path` from its first byte; it need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::reading(path, OwnPatterns::default())
+    }
+
+    /// As [`Self::new`], with a user's own line patterns.
+    #[must_use]
+    pub fn reading(path: impl Into<PathBuf>, patterns: OwnPatterns) -> Self {
         let tail = Tail::new(path);
         let path = tail.path().to_string_lossy().into_owned();
         let reader = Reader {
             path,
+            patterns,
             opened: Opened::Empty,
             name: "",
             head_bytes: 0,
+            settled_bytes: None,
             skipped: None,
         };
         Self { tail, reader }
@@ -137,7 +148,52 @@ impl Follower {
         {
             self.tail.reread_from(offset + n_skipped);
         }
+        if polled != Polled::More {
+            self.settle(sink);
+        }
         polled
+    }
+
+    /// Gives what is held back to be put in order. A table sorted by layer is read again as a whole once it has grown
+    /// by a quarter, so that reading again costs a constant factor.
+    fn settle(&mut self, sink: &mut dyn FollowSink) {
+        let fed = self.tail.offset();
+        // The first part of a file that is read late is not there to be put in order.
+        if self.reader.skipped.is_some() {
+            return;
+        }
+        let Some(decoder) = self.reader.decoder() else {
+            return;
+        };
+        let is_due = match decoder.settle(sink) {
+            Settled::Whole => return,
+            Settled::SoFar => {
+                let settled = *self.reader.settled_bytes.get_or_insert(fed);
+                fed > settled + settled / 4
+            }
+            Settled::Void => true,
+        };
+        if is_due && self.read_again(sink) {
+            self.reader.settled_bytes = Some(fed);
+            if let Some(decoder) = self.reader.decoder() {
+                decoder.settle(sink);
+            }
+        }
+    }
+
+    /// Feeds all that was read of the file to a fresh decoder.
+    fn read_again(&mut self, sink: &mut dyn FollowSink) -> bool {
+        let fed = self.tail.offset();
+        let Some(head) = read_head(self.tail.path(), fed) else {
+            return false;
+        };
+        self.reader.name = "";
+        self.reader.recognise(&head);
+        sink.news(FileNews::Recognised);
+        if let Some(decoder) = self.reader.decoder() {
+            feed_again(self.tail.path(), fed, decoder, sink);
+        }
+        true
     }
 
     /// Passes over all but the last bytes of a file that has more.
@@ -185,6 +241,9 @@ impl Follower {
     pub fn finish(&mut self, sink: &mut dyn FollowSink) {
         if self.tail.offset() > self.reader.head_bytes && self.reader.head_bytes < HEAD_BYTES_MAX as u64 {
             self.look_again(sink);
+        }
+        if self.reader.settled_bytes.take().is_some() {
+            self.read_again(sink);
         }
         self.reader.finish(sink);
     }
@@ -239,6 +298,7 @@ impl Reader {
             } => {
                 self.finish(sink);
                 (self.opened, self.name, self.head_bytes, self.skipped) = (Opened::Empty, "", 0, None);
+                self.settled_bytes = None;
                 sink.problem(rewritten(read_bytes, unread_bytes));
                 sink.news(FileNews::Rewritten);
             }
@@ -252,7 +312,7 @@ impl Reader {
     /// Recognises the file by its first bytes; true when the answer is another one than before.
     fn recognise(&mut self, head: &[u8]) -> bool {
         self.head_bytes = head.len() as u64;
-        let opened = open(head, &self.path);
+        let opened = open_reading(head, &self.path, &self.patterns);
         let name = name_of(&opened);
         let is_other = name != self.name;
         if is_other {

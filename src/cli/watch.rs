@@ -3,24 +3,26 @@
 //! In: the command line. Out: [`WatchArgs`]. Invariant: a poll interval is at least a hundredth of a second and at most
 //! an hour.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{ColorWhen, FailOn, Format};
+use super::{ColorWhen, FailOn, Format, StateArgs};
+use crate::config::SmtpAddress;
 
 /// `gradwatch watch`.
 ///
 /// Reads what is there, then what is new: lines, files, runs, as soon as the operating system hints at them and every
 /// few seconds anyway. Each alarm (a finding that reaches `warning`) is said once on standard output, again when its
-/// severity rises, and once when it is resolved. What cannot be read is said on standard error. SIGHUP reads the rules
+/// severity rises, and once when it is resolved. With a receiver (--mail-to, or one in the configuration) it is also
+/// sent there, and what was sent is remembered over restarts. What cannot be read is said on standard error. SIGHUP reads the rules
 /// again and judges all runs by them; rules with a problem leave the old ones in force. SIGTERM and SIGINT end it with
 /// status 0 within five seconds.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// Log directories or files; they need not exist yet.
-    #[arg(required = true)]
+    /// Log directories or files; they need not exist yet. They may stand in the configuration instead.
     pub paths: Vec<PathBuf>,
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
@@ -30,14 +32,41 @@ pub struct WatchArgs {
     #[arg(long)]
     pub poll: bool,
     /// Time between two looks at the known files, hints or not.
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    pub poll_every: Duration,
+    /// 2 unless the configuration says otherwise.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub poll_every: Option<Duration>,
     /// Leave runs unread in which nothing has changed for so long, until something does. With a unit: 30m, 24h, 7d.
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time_span)]
-    pub active_within: Duration,
-    /// Of a larger file read only about so many last bytes. With a unit: 512MiB, 8GiB.
-    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = size)]
-    pub replay_max: u64,
+    /// 24h unless the configuration says otherwise.
+    #[arg(long, value_name = "TIME", value_parser = time_span)]
+    pub active_within: Option<Duration>,
+    /// Of a larger file read only about so many last bytes. With a unit: 512MiB, 8GiB. 8GiB unless the configuration says
+    /// otherwise.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub replay_max: Option<u64>,
+    /// The configuration; unless given `gradwatch.toml` in this directory, in `gradwatch/` of the user's configuration
+    /// directory, or in `/etc/gradwatch/`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where what must not be forgotten is kept.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// Send mail to this address. Can be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_to: Vec<String>,
+    /// The mail server: `smtp://[USER@]HOST[:PORT]` (STARTTLS, required; none to this machine), or `smtps://...`. Unless
+    /// given the server on this machine.
+    #[arg(long, value_name = "URL", value_parser = SmtpAddress::new)]
+    pub smtp: Option<SmtpAddress>,
+    /// A file with the password of the mail server's user.
+    #[arg(long, value_name = "FILE")]
+    pub smtp_password_file: Option<PathBuf>,
+    /// Answer HTTP on this address (`127.0.0.1:9911`): the report as a live page, /metrics, /healthz, /api/v1/runs and
+    /// /api/v1/alerts. Keeps pictures of the runs in memory, 0.1 to 12 MB each.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    pub listen: Option<SocketAddr>,
+    /// Answer only who knows the word in this file. Needed for an address that other machines can reach.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub listen_token_file: Option<PathBuf>,
     /// Read what is there, say its alarms, and end with the exit status of `audit`.
     #[arg(long)]
     pub once: bool,

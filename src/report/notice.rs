@@ -25,7 +25,10 @@ pub fn write_notices_json(notices: &[Notice], time: &str, out: &mut dyn Write) -
             "schema": "gradwatch.watch/1",
             "time": time,
             "event": event(notice.news),
-            "reason": reason(notice.news),
+            "reason": match notice.news {
+                News::Alarm | News::Worse => None,
+                News::Resolved(over) => Some(reason(over)),
+            },
             "run": notice.run,
             "fingerprint": notice.fingerprint.to_string(),
             "consequence": notice.is_consequence,
@@ -45,12 +48,12 @@ fn event(news: News) -> &'static str {
     }
 }
 
-fn reason(news: News) -> Option<&'static str> {
-    match news {
-        News::Alarm | News::Worse => None,
-        News::Resolved(Over::Healed) => Some("healed"),
-        News::Resolved(Over::Superseded) => Some("superseded"),
-        News::Resolved(Over::NotSeenAgain) => Some("not-seen-again"),
+/// Why an alarm is over, as a word for programs.
+pub(crate) fn reason(over: Over) -> &'static str {
+    match over {
+        Over::Healed => "healed",
+        Over::Superseded => "superseded",
+        Over::NotSeenAgain => "not-seen-again",
     }
 }
 
@@ -140,11 +143,7 @@ fn write_resolved(
     style: TextStyle,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let why = match over {
-        Over::Healed => "it has healed",
-        Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
-        Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
-    };
+    let why = why_over(over);
     let verdict = style.verdict_as(Verdict::Healthy, "resolved");
     let (run, rule) = (
         style.bold(&printable(&notice.run)),
@@ -155,6 +154,15 @@ fn write_resolved(
         "{time} {verdict} {run}: {rule}{}: {why}",
         since(&notice.finding)
     )
+}
+
+/// Why an alarm is over, as the end of a sentence.
+pub(crate) fn why_over(over: Over) -> &'static str {
+    match over {
+        Over::Healed => "it has healed",
+        Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
+        Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
+    }
 }
 
 fn since(finding: &Finding) -> String {

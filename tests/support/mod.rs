@@ -1,5 +1,7 @@
 //! What several tests need: where things are, and a listener that keeps every point.
 
+pub(crate) mod smtp;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -9,14 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::file::Pools;
+use super::publish::{limits_for_messages, limits_for_pages};
 use super::rest::{Now, last_change};
 use super::round::Round;
 use super::run::LiveRun;
 use super::stream::LiveStream;
-use crate::alert::{Journal, Notice};
-use crate::model::Problem;
+use crate::alert::{Fingerprint, Journal, Notice};
+use crate::app::InForce;
+use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
-use crate::rules::Rule;
+use crate::report::html::RankRecording;
+use crate::series::record::{Limits, SharedRecorder};
 use crate::source::{Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
@@ -28,9 +31,22 @@ pub struct Heard {
     pub problems: Vec<Problem>,
 }
 
+/// Recorders of runs by their names, which go on listening.
+#[derive(Debug, Default)]
+pub struct RunRecorders(BTreeMap<String, Vec<(Option<u32>, SharedRecorder)>>);
+
+impl RunRecorders {
+    /// What was recorded of a run until now.
+    #[must_use]
+    pub fn recordings(&self, run: &str) -> Vec<RankRecording> {
+        let recorders = self.0.get(run).into_iter().flatten();
+        recorders.map(|(rank, it)| (*rank, it.copy())).collect()
+    }
+}
+
 /// Follows all runs under some paths.
 pub struct Watch<'r> {
-    rules: &'r [Rule],
+    by: InForce<'r>,
     paths: Vec<PathBuf>,
     runs: BTreeMap<String, LiveRun<'r>>,
     /// Which run a file belongs to.
@@ -49,6 +65,10 @@ pub struct Watch<'r> {
     n_dormant: usize,
     n_walks: u32,
     next_tick_s: Option<f64>,
+    /// What each stream may keep of its pictures, where there are any.
+    limits: Option<Limits>,
+    /// How much of a stream is recorded when there are this many.
+    limits_of: Option<fn(usize) -> Option<Limits>>,
 }
 
 /// Seconds between two judgements by the clock, a thirtieth of the shortest silence that the shipped rules speak of.
@@ -73,9 +93,9 @@ fn key_of(stream: &StreamFiles) -> StreamKey {
 impl<'r> Watch<'r> {
     /// Follows what is under these paths; nothing is read yet.
     #[must_use]
-    pub fn new(paths: &[PathBuf], rules: &'r [Rule]) -> Self {
+    pub fn new(paths: &[PathBuf], by: impl Into<InForce<'r>>) -> Self {
         Self {
-            rules,
+            by: by.into(),
             paths: paths.to_vec(),
             runs: BTreeMap::new(),
             homes: HashMap::new(),
@@ -90,7 +110,42 @@ impl<'r> Watch<'r> {
             n_dormant: 0,
             n_walks: 0,
             next_tick_s: None,
+            limits: None,
+            limits_of: None,
         }
+    }
+
+    /// Keeps pictures of every run; `publish` says what they cost.
+    #[must_use]
+    pub fn with_pictures(mut self) -> Self {
+        self.limits_of = Some(limits_for_pages);
+        self
+    }
+
+    /// Keeps what the pictures of messages need, unless pictures for pages are kept anyway; `publish` says what they
+    /// cost.
+    #[must_use]
+    pub fn with_pictures_for_messages(mut self) -> Self {
+        self.limits_of = self.limits_of.or(Some(limits_for_messages));
+        self
+    }
+
+    /// What is recorded of each run, so that it can be looked at later.
+    #[must_use]
+    pub fn recorders(&self) -> RunRecorders {
+        let of_run = |run: &LiveRun<'_>| run.streams.iter().filter_map(|(_, it)| it.recorder()).collect();
+        let runs = self.runs.iter();
+        RunRecorders(runs.map(|(name, run)| (name.clone(), of_run(run))).collect())
+    }
+
+    /// The runs, by name.
+    pub(super) fn runs(&mut self) -> &mut BTreeMap<String, LiveRun<'r>> {
+        &mut self.runs
+    }
+
+    /// Paths that could not be read at the last walk.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Leaves runs unread in which nothing has changed for so many seconds, until something does. Needs to be
@@ -159,6 +214,26 @@ impl<'r> Watch<'r> {
         known.map(|(name, run)| (name, run.journal)).collect()
     }
 
+    /// Runs of which files are followed: name, path under which they were found, furthest step.
+    pub fn followed(&self) -> impl Iterator<Item = (&str, &Path, Option<i64>)> {
+        let followed = self.runs.iter().filter(|(_, it)| !it.streams.is_empty());
+        followed.map(|(name, it)| (name.as_str(), it.root.as_path(), it.last_step()))
+    }
+
+    /// The path under which a run was found.
+    #[must_use]
+    pub fn root_of(&self, run: &str) -> Option<&Path> {
+        self.runs.get(run).map(|it| it.root.as_path())
+    }
+
+    /// The findings of the alarms of a run that stand, as they are now.
+    pub fn standing(&self, run: &str) -> impl Iterator<Item = (Fingerprint, &Finding)> {
+        self.runs
+            .get(run)
+            .into_iter()
+            .flat_map(|it| it.journal.standing())
+    }
+
     /// Runs of which files are followed.
     #[must_use]
     pub fn n_runs(&self) -> usize {
@@ -208,6 +283,8 @@ impl<'r> Watch<'r> {
                     .map(|(key, stream)| (key, (name.clone(), stream))),
             );
         }
+        let n_streams = found.iter().map(|it| it.streams.len()).sum();
+        self.limits = self.limits_of.and_then(|it| it(n_streams));
         for run in found {
             self.take_up(run, &mut before);
         }
@@ -282,7 +359,8 @@ impl<'r> Watch<'r> {
                 }
                 None => {
                     self.round.add(&found.name);
-                    LiveStream::new(stream, &found.name, self.rules)
+                    let recorder = self.limits.map(SharedRecorder::new);
+                    LiveStream::new(stream, &found.name, self.by, recorder)
                 }
             };
             run.streams.push((key, live));

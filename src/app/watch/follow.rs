@@ -12,12 +12,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Voice;
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
+use super::courier::Courier;
+use super::publish::Publisher;
 use super::rest::Now;
 use super::service::Service;
-use super::{Voice, complain};
+use super::telling::Telling;
+use crate::app::InForce;
 use crate::cli::WatchArgs;
+use crate::config::Settings;
+use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::printable;
 use crate::rules::RuleSet;
@@ -26,19 +32,22 @@ use crate::source::{ChangeHints, Polled};
 /// Time that one look may take before hints and signals are asked for again.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The longest time between two looks of a courier at what is due.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
 /// Walks in a row while each finds directories that were not watched.
 const WALKS_MAX: usize = 5;
 
 /// Why following ended.
 enum Ended {
     Shutdown,
-    Reload(RuleSet),
+    Reload((RuleSet, OwnPatterns)),
 }
 
 /// What stays the same when the rules change.
 struct Daemon<'d> {
     paths: &'d [PathBuf],
-    reload: &'d dyn Fn() -> anyhow::Result<RuleSet>,
+    reload: &'d dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
     voice: &'d Voice,
     agenda: Agenda,
     hints: ChangeHints,
@@ -47,28 +56,47 @@ struct Daemon<'d> {
     service: Service,
     is_over: Arc<AtomicBool>,
     begun: Instant,
+    courier: Option<Courier<'d>>,
+    publisher: Option<Publisher>,
 }
 
 /// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
 pub(super) fn follow(
     args: &WatchArgs,
-    mut rules: RuleSet,
-    reload: &dyn Fn() -> anyhow::Result<RuleSet>,
+    settings: &Settings,
+    (mut rules, mut patterns): (RuleSet, OwnPatterns),
+    reload: &dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
     voice: &Voice,
+    telling: Option<&Telling>,
 ) -> anyhow::Result<ExitStatus> {
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
+    let knock = sender.clone();
+    let answered = move || {
+        let _ = knock.send(LoopInput::Rest);
+    };
+    let courier = telling.map(|it| it.courier(&answered)).transpose()?;
+    let asked = sender.clone();
+    let publisher = Publisher::start(settings, move || {
+        // The loop may have ended.
+        let _ = asked.send(LoopInput::Rest);
+    })?;
     listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let wake = move || {
         // The loop may have ended.
         let _ = sender.send(LoopInput::Changed);
     };
     let service = Service::new();
+    let paths = &settings.watch.paths;
+    let rest_max = courier
+        .as_ref()
+        .map_or(service.rest_max(), |_| service.rest_max().min(TELL_EVERY));
+    let mut journals = courier.as_ref().map(|it| it.journals(paths)).unwrap_or_default();
     let mut daemon = Daemon {
-        paths: &args.paths,
+        paths,
         reload,
         voice,
-        agenda: Agenda::new(args.poll_every, service.rest_max(), receiver),
+        agenda: Agenda::new(settings.watch.poll, rest_max, receiver),
         hints: if args.poll {
             ChangeHints::none()
         } else {
@@ -78,22 +106,30 @@ pub(super) fn follow(
         service,
         is_over,
         begun: Instant::now(),
+        courier,
+        publisher,
     };
-    let mut journals = std::collections::BTreeMap::new();
     loop {
-        let mut watch = Watch::new(&args.paths, &rules.rules)
+        let mut watch = Watch::new(paths, InForce::new(&rules.rules, &patterns))
             .with_journals(journals)
-            .active_within(args.active_within.as_secs_f64())
-            .replay_max(args.replay_max);
+            .active_within(settings.watch.active_within.as_secs_f64())
+            .replay_max(settings.watch.replay_max);
+        if daemon.publisher.is_some() {
+            watch = watch.with_pictures();
+        }
+        if settings.mail.is_some() {
+            watch = watch.with_pictures_for_messages();
+        }
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
+                daemon.courier.into_iter().for_each(Courier::close);
                 // The memory of a thousand runs is given back faster by the end of the process.
                 std::mem::forget(watch);
                 return Ok(ExitStatus::Clean);
             }
             Ended::Reload(new) => {
                 journals = watch.into_journals();
-                rules = new;
+                (rules, patterns) = new;
             }
         }
     }
@@ -105,7 +141,7 @@ impl Daemon<'_> {
         self.agenda.want_walk();
         loop {
             match self.agenda.next() {
-                LoopInput::Walk => self.walk(watch),
+                LoopInput::Walk => self.walk(watch)?,
                 LoopInput::Poll => self.look(watch, |watch, is_over| watch.poll(is_over))?,
                 LoopInput::GoOn => self.look(watch, |watch, is_over| watch.go_on(is_over))?,
                 LoopInput::Changed => self.follow_hints(watch)?,
@@ -120,15 +156,22 @@ impl Daemon<'_> {
                 }
                 LoopInput::Rest => {}
             }
+            if let Some(courier) = &mut self.courier {
+                courier.turn(Some(watch));
+            }
+            if let Some(publisher) = &mut self.publisher {
+                publisher.publish(watch);
+            }
+            self.voice.show(watch)?;
             self.service.is_alive();
         }
     }
 
-    fn walk(&mut self, watch: &mut Watch<'_>) {
+    fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
             watch.tell_time(self.now());
-            complain(&watch.walk());
+            self.voice.say(&watch.walk())?;
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
             if is_over || !self.hints.cover(self.paths, watch.directories()) {
@@ -139,6 +182,7 @@ impl Daemon<'_> {
         self.say_degraded();
         self.agenda.walked(begun.elapsed());
         self.agenda.want_more();
+        Ok(())
     }
 
     fn follow_hints(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
@@ -164,10 +208,19 @@ impl Daemon<'_> {
         watch.tell_time(self.now());
         let is_over = || {
             self.service.is_alive();
+            if let Some(publisher) = &self.publisher {
+                publisher.is_alive();
+            }
             self.is_over.load(Ordering::Relaxed) || begun.elapsed() > LOOK
         };
         let (polled, heard) = look(watch, &is_over);
-        self.voice.say(&heard)?;
+        self.tell(watch, &heard)?;
+        if let Some(publisher) = &mut self.publisher {
+            publisher.count(&heard);
+        }
+        if let Some(courier) = self.courier.as_mut().filter(|_| polled != Polled::More) {
+            courier.caught_up();
+        }
         if polled == Polled::More {
             self.agenda.want_more();
         } else {
@@ -191,14 +244,28 @@ impl Daemon<'_> {
         }
     }
 
+    /// Says what was found here, and passes it on.
+    fn tell(&mut self, watch: &Watch<'_>, heard: &Heard) -> anyhow::Result<()> {
+        let said = self.voice.say(heard);
+        let Some(courier) = &mut self.courier else {
+            return said;
+        };
+        courier.hear(watch, heard);
+        // Receivers are told, whoever reads along here.
+        if let Err(error) = said {
+            courier.degrade("standard output", Some(format!("{error:#}")));
+        }
+        Ok(())
+    }
+
     /// The new rules, unless they have a problem.
-    fn reload(&self) -> Option<RuleSet> {
+    fn reload(&self) -> Option<(RuleSet, OwnPatterns)> {
         self.service.is_reloading();
         let loaded = (self.reload)();
         match loaded {
-            Ok(rules) => {
+            Ok(loaded) => {
                 say("the rules were read again: all runs are judged anew");
-                Some(rules)
+                Some(loaded)
             }
             Err(error) => {
                 say(&format!("{error:#}"));

@@ -4,6 +4,8 @@
 //! something new to say.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::StreamKey;
 use super::file::Pools;
@@ -12,9 +14,9 @@ use super::rest::{Now, Rest};
 use super::stream::LiveStream;
 use crate::alert::{Journal, Notice};
 use crate::app::pipeline::{report_of, shown_path};
-use crate::model::Problem;
+use crate::model::{Finding, Problem};
 use crate::report::RunReport;
-use crate::rules::join;
+use crate::rules::{StreamOutcome, join};
 use crate::source::Polled;
 
 /// A followed run.
@@ -32,6 +34,23 @@ pub(super) struct LiveRun<'r> {
     /// Alarms of a log that was written anew wait for it to come as far again.
     pub(super) is_waiting: bool,
     pub(super) reach: Option<i64>,
+    /// What was found when the streams were last joined.
+    pub(super) known: Known,
+    /// Another number whenever there may be something new to show.
+    pub(super) change: u64,
+}
+
+/// What is known of a run between two joins.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) findings: Arc<[Finding]>,
+    pub(super) layers: usize,
+}
+
+/// A number that no state of any run had before, whatever became of the watch that it belonged to.
+fn next_change() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl LiveRun<'_> {
@@ -47,6 +66,8 @@ impl LiveRun<'_> {
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
+            known: Known::default(),
+            change: next_change(),
         }
     }
 
@@ -62,6 +83,9 @@ impl LiveRun<'_> {
                 (Polled::Read, _) | (_, Polled::Read) => Polled::Read,
                 _ => Polled::Idle,
             };
+        }
+        if polled != Polled::Idle {
+            self.change = next_change();
         }
         polled
     }
@@ -88,22 +112,42 @@ impl LiveRun<'_> {
         !self.streams.is_empty() && self.streams.iter().all(|(_, it)| it.is_caught_up())
     }
 
+    /// The furthest step.
+    pub(super) fn last_step(&self) -> Option<i64> {
+        self.streams.iter().filter_map(|(_, it)| it.last_step()).max()
+    }
+
     /// What is to be said since the last time.
     pub(super) fn news(&mut self) -> Vec<Notice> {
         if !self.is_caught_up() {
             return Vec::new();
         }
         let marks: Vec<(u64, u64)> = self.streams.iter().map(|(_, it)| it.mark()).collect();
-        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let reach = self.last_step();
         let has_moved = self.is_waiting && reach != self.reach;
         if marks == self.joined && !has_moved {
             return Vec::new();
         }
         (self.joined, self.reach) = (marks, reach);
-        let joined = join(self.streams.iter_mut().map(|(_, it)| it.outcome_now()).collect());
+        let outcomes: Vec<StreamOutcome> = self.streams.iter_mut().map(|(_, it)| it.outcome_now()).collect();
+        let layers = outcomes.iter().map(|it| it.outcome.layers.len()).max();
+        let joined = join(outcomes);
         let notices = self.journal.update(&self.name, &joined.findings, reach);
         self.is_waiting = self.journal.is_waiting();
+        self.known = Known {
+            findings: joined.findings.into(),
+            layers: layers.unwrap_or_default(),
+        };
+        self.change = next_change();
         notices
+    }
+
+    /// The report of what was read so far, as `audit` gives it at the end.
+    pub(super) fn report_now(&mut self) -> RunReport {
+        let (name, root) = (&self.name, &self.root);
+        let shown = |path: &Path| shown_path(path, root);
+        let streams = self.streams.iter_mut().map(|(_, it)| it.report_now(&shown));
+        report_of(name, streams, None)
     }
 
     pub(super) fn take_failures(&mut self) -> Vec<Problem> {
@@ -115,7 +159,7 @@ impl LiveRun<'_> {
 
     pub(super) fn finish(mut self, pools: &mut Pools) -> (RunReport, Vec<Notice>) {
         let shown = |path: &Path| shown_path(path, &self.root);
-        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let reach = self.last_step();
         let report = report_of(
             &self.name,
             self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),

@@ -1,0 +1,346 @@
+//! What becomes of notices: messages that are stored, then delivered.
+//!
+//! In: notices, answers of receivers, what people acknowledged and silenced. Out: parcels to the threads that deliver,
+//! everything to the state database. Invariants: a message is stored with its alarms in one transaction before it is
+//! sent, unless nothing can be stored at all: then it is sent and what happens is stored later; nothing here waits
+//! for a receiver.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{self, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::core::{Heard, Watch};
+use super::keeper::Keeper;
+use super::outbox::Outbox;
+use super::post::{Answered, Post};
+use super::steady::SteadyClock;
+use crate::alert::{Desk, Journal, Notice, Outgoing, Policy, Reception, RunKey, Sending};
+use crate::config::AlertSettings;
+use crate::deliver::{Parcel, Receiver};
+use crate::report::html::RankRecording;
+use crate::rules::check::registry::CHECKS;
+use crate::state::{RunRow, Store};
+
+/// What was recorded of a run, by its name.
+pub(super) type Recorded<'a> = &'a dyn Fn(&str) -> Vec<RankRecording>;
+
+/// Bulletins to finished messages.
+pub(super) trait Compose {
+    /// The parcels of a message, of all receivers or at least of this one.
+    fn compose(&self, receiver: &str, message: &Outgoing, recorded: Recorded<'_>) -> Vec<Parcel>;
+}
+
+/// Time between two looks at what needs no hurry: runs for `status`, whether the database is still there.
+const CHORES_EVERY: Duration = Duration::from_secs(10);
+
+/// A receiver that has not answered for this long hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(600);
+
+/// What joins alarms, their state and the receivers.
+pub(super) struct Courier<'c> {
+    desk: Desk,
+    outbox: Outbox,
+    keeper: Keeper,
+    post: Post,
+    composer: &'c dyn Compose,
+    clock: SteadyClock,
+    under_way: BTreeMap<&'static str, Instant>,
+    seen_version: Option<i64>,
+    next_chores: Instant,
+}
+
+/// Names that findings borrow from the program.
+pub(crate) fn words(word: &str) -> Option<&'static str> {
+    let mut names = CHECKS
+        .iter()
+        .flat_map(|it| it.kinds.iter().copied().chain([it.name]));
+    names.find(|it| *it == word)
+}
+
+/// When people are told, as the settings say.
+pub(crate) fn policy(settings: &AlertSettings) -> Policy {
+    let signed = |it: Duration| SignedDuration::try_from(it).unwrap_or(SignedDuration::MAX);
+    Policy {
+        group_wait: signed(settings.group_wait),
+        repeat: settings.repeat.iter().map(|it| signed(*it)).collect(),
+        messages_per_hour: settings.mails_per_hour,
+        keep_firing_for: signed(settings.keep_firing_for),
+        send_resolved: settings.send_resolved,
+        severity: settings.severity,
+    }
+}
+
+/// The name of a path that is watched, the same from wherever it is watched.
+fn root_name(path: &Path) -> String {
+    let absolute = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.to_string_lossy().into_owned()
+}
+
+/// What a courier is made of.
+pub(super) struct Parts<'c> {
+    /// The state directory.
+    pub(super) dir: &'c Path,
+    pub(super) policy: Policy,
+    /// The receivers, by the name that their parcels bear.
+    pub(super) receivers: Vec<(&'static str, Box<dyn Receiver>)>,
+    /// Those that the cap on messages is about.
+    pub(super) capped: &'c [&'static str],
+    pub(super) composer: &'c dyn Compose,
+}
+
+impl<'c> Courier<'c> {
+    /// Takes up what was stored. `wake` is called when there is something to do.
+    pub(super) fn new(parts: Parts<'c>, wake: &(impl Fn() + Clone + Send + 'static)) -> anyhow::Result<Self> {
+        let (store, opening) = Store::open(parts.dir, &words)?;
+        let post = Post::start(parts.receivers, wake)?;
+        let mut clock = SteadyClock::new();
+        let (now, _) = clock.now();
+        let memory = opening.memory;
+        let mut waiting: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for it in memory.waiting {
+            waiting.entry(it.receiver).or_default().push(it.bulletin);
+        }
+        let receptions = post.receivers().map(|receiver| Reception {
+            receiver: receiver.to_owned(),
+            is_capped: parts.capped.contains(&receiver),
+            held: waiting.remove(receiver).unwrap_or_default(),
+        });
+        let desk = Desk::new(
+            parts.policy,
+            memory.ledger,
+            memory.cases,
+            receptions.collect(),
+            now,
+        );
+        let mut keeper = Keeper::new(store, memory.runs);
+        for loss in opening.losses {
+            keeper.degrade("state at start", Some(loss));
+        }
+        let receivers: Vec<&str> = post.receivers().collect();
+        keeper.introduce(&receivers, now);
+        Ok(Self {
+            desk,
+            outbox: Outbox::new(memory.parcels, now),
+            keeper,
+            post,
+            composer: parts.composer,
+            clock,
+            under_way: BTreeMap::new(),
+            seen_version: None,
+            next_chores: Instant::now(),
+        })
+    }
+
+    /// What the journals of the runs below these paths should know.
+    pub(super) fn journals(&self, paths: &[PathBuf]) -> BTreeMap<String, Journal> {
+        let roots: BTreeSet<String> = paths.iter().map(|it| root_name(it)).collect();
+        let known = self
+            .desk
+            .remembered()
+            .filter(|(key, _)| roots.contains(&key.root));
+        known
+            .map(|(key, remembered)| {
+                let mut journal = Journal::default();
+                journal.remember(remembered);
+                (key.run.clone(), journal)
+            })
+            .collect()
+    }
+
+    /// Takes what a look at the logs has found.
+    pub(super) fn hear(&mut self, watch: &Watch<'_>, heard: &Heard) {
+        self.hear_of(&heard.notices, &|run| watch.root_of(run));
+    }
+
+    /// Takes notices; `root_of` says below which path a run was found.
+    pub(super) fn hear_of<'n>(
+        &mut self,
+        notices: &'n [Notice],
+        root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
+    ) {
+        let now = self.now();
+        for notice in notices {
+            let root = root_of(&notice.run).map(root_name).unwrap_or_default();
+            self.desk.hear(&root, std::slice::from_ref(notice), now);
+        }
+    }
+
+    /// All that is there of the logs was read.
+    pub(super) fn caught_up(&mut self) {
+        let now = self.now();
+        self.desk.caught_up(now);
+    }
+
+    /// Says what does not work as it should, once; none: it works again.
+    pub(super) fn degrade(&mut self, part: &str, why: Option<String>) {
+        self.keeper.degrade(part, why);
+    }
+
+    /// Does what is due.
+    pub(super) fn turn(&mut self, watch: Option<&Watch<'_>>) {
+        let now = self.now();
+        let answers: Vec<Answered> = self.post.answers().collect();
+        for answered in answers {
+            self.take_answer(answered, now);
+        }
+        self.read_wishes();
+        if Instant::now() >= self.next_chores {
+            self.next_chores = Instant::now() + CHORES_EVERY;
+            self.do_chores(watch, now);
+        }
+        // Beyond what memory may hold, alarms wait where they are.
+        if !self.outbox.is_full() {
+            let outbox = &self.outbox;
+            let sendings = self.desk.tick(now, &|it| outbox.is_reachable(it));
+            let recorded = |run: &str| watch.map_or_else(Vec::new, |it| it.recorders().recordings(run));
+            self.compose(&sendings, &recorded, now);
+        }
+        self.keeper.store(&mut self.desk, &mut self.outbox, now);
+        self.dispatch(now);
+        self.keeper.keep_copy();
+    }
+
+    fn now(&mut self) -> Timestamp {
+        let (now, set_by) = self.clock.now();
+        if let Some(by) = set_by {
+            self.desk.shift(by);
+            self.outbox.shift(by);
+        }
+        now
+    }
+
+    fn take_answer(&mut self, answered: Answered, now: Timestamp) {
+        let Answered { receiver, id, answer } = answered;
+        self.under_way.remove(receiver);
+        let attempt = self.outbox.answered(receiver, id, answer, now);
+        self.keeper.attempted(attempt);
+        let trouble = self.outbox.trouble(receiver).map(str::to_owned);
+        self.keeper.degrade(receiver, trouble);
+    }
+
+    fn read_wishes(&mut self) {
+        let version = self.keeper.store.version().ok().flatten();
+        if version.is_none() || version == self.seen_version {
+            return;
+        }
+        if let Ok(Some((acks, silences))) = self.keeper.store.wishes() {
+            self.seen_version = version;
+            let acks = acks.into_iter().map(|it| (it.fingerprint, it.severity));
+            self.desk.set_wishes(acks.collect(), silences);
+        }
+    }
+
+    fn compose(&mut self, sendings: &[Sending], recorded: Recorded<'_>, now: Timestamp) {
+        for it in sendings {
+            let parcels = self.composer.compose(&it.receiver, &it.message, recorded);
+            for parcel in parcels
+                .into_iter()
+                .filter(|parcel| parcel.receiver == it.receiver)
+            {
+                self.outbox.add(parcel, now);
+            }
+        }
+    }
+
+    fn do_chores(&mut self, watch: Option<&Watch<'_>>, now: Timestamp) {
+        let hanging = self
+            .under_way
+            .iter()
+            .filter(|(_, since)| since.elapsed() > HANGS_AFTER);
+        let hanging: Vec<&str> = hanging.map(|(receiver, _)| *receiver).collect();
+        for receiver in hanging {
+            self.keeper.degrade(receiver, Some("does not answer".to_owned()));
+        }
+        self.keeper.look_for_database();
+        if let Some(watch) = watch {
+            self.look_at_runs(watch, now);
+        }
+    }
+
+    fn look_at_runs(&mut self, watch: &Watch<'_>, now: Timestamp) {
+        let mut followed = Vec::new();
+        for (run, root, last_step) in watch.followed() {
+            let key = RunKey {
+                root: root_name(root),
+                run: run.to_owned(),
+            };
+            self.desk.refresh(&key, watch.standing(run));
+            followed.push(RunRow {
+                key,
+                last_step,
+                heard: Some(now),
+            });
+        }
+        self.keeper.followed(followed);
+    }
+
+    /// Hands what is due to the threads that deliver.
+    fn dispatch(&mut self, now: Timestamp) {
+        let receivers: Vec<&'static str> = self.post.receivers().collect();
+        let is_safe = !self.keeper.is_failing();
+        for receiver in receivers {
+            let Some(due) = self.outbox.take_due(receiver, now, is_safe) else {
+                continue;
+            };
+            let body = match due.body {
+                Some(body) => Ok(Some(body)),
+                None => self.keeper.store.body(due.id),
+            };
+            match body {
+                Ok(Some(body)) => {
+                    let parcel = Parcel {
+                        receiver,
+                        address: due.address,
+                        name: due.name,
+                        body,
+                    };
+                    self.under_way.insert(receiver, Instant::now());
+                    self.post.send(due.id, parcel);
+                }
+                Ok(None) => {
+                    let attempt = self.outbox.lost(receiver, due.id, now);
+                    self.keeper.attempted(attempt);
+                }
+                Err(_) => self.outbox.put_back(receiver, due.id, now),
+            }
+        }
+    }
+
+    /// Tells all that is known without waiting for what belongs to it, and waits for answers until nothing is left to
+    /// be sent or the time is over. Gives the number of messages that are left.
+    pub(super) fn finish(mut self, recorded: Recorded<'_>, time: Duration) -> usize {
+        let now = self.now();
+        let outbox = &self.outbox;
+        let sendings = self.desk.flush(now, &|it| outbox.is_reachable(it));
+        self.compose(&sendings, recorded, now);
+        let end = Instant::now() + time;
+        loop {
+            self.turn(None);
+            let left = end.saturating_duration_since(Instant::now());
+            if self.outbox.n_open() == 0 || left.is_zero() {
+                break;
+            }
+            // Also when nothing comes: a message may be due again.
+            if let Some(answered) = self.post.wait(left.min(Duration::from_millis(200))) {
+                let now = self.now();
+                self.take_answer(answered, now);
+            }
+        }
+        let n_open = self.outbox.n_open();
+        self.close();
+        n_open
+    }
+
+    /// Ends: what can be stored is stored. Messages go on with the next start.
+    pub(super) fn close(mut self) {
+        let now = self.now();
+        let answers: Vec<Answered> = self.post.answers().collect();
+        for answered in answers {
+            self.take_answer(answered, now);
+        }
+        self.keeper.store(&mut self.desk, &mut self.outbox, now);
+        self.keeper.close();
+    }
+}
