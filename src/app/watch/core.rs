@@ -350,18 +350,15 @@ impl<'r> Watch<'r> {
             self.homes.extend(files);
             let key = key_of(stream);
             let known = before.remove(&key).filter(|(name, _)| *name == found.name);
-            let live = match known {
-                Some((_, mut live)) => {
-                    if live.add_files(stream) {
-                        self.round.add(&found.name);
-                    }
-                    live
-                }
-                None => {
+            let live = if let Some((_, mut live)) = known {
+                if live.add_files(stream) {
                     self.round.add(&found.name);
-                    let recorder = self.limits.map(SharedRecorder::new);
-                    LiveStream::new(stream, &found.name, self.by, recorder)
                 }
+                live
+            } else {
+                self.round.add(&found.name);
+                let recorder = self.limits.map(SharedRecorder::new);
+                LiveStream::new(stream, &found.name, self.by, recorder)
             };
             run.streams.push((key, live));
         }
@@ -399,7 +396,9 @@ impl<'r> Watch<'r> {
     pub fn poll_files(&mut self, files: &BTreeSet<PathBuf>, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
         let names: BTreeSet<&String> = files.iter().filter_map(|it| self.homes.get(it)).collect();
         let mut hinted = Round::default();
-        names.into_iter().for_each(|it| hinted.add(it));
+        for name in names {
+            hinted.add(name);
+        }
         let done = self.look(&mut hinted, is_over);
         while let Some(name) = hinted.next() {
             self.round.add(&name);

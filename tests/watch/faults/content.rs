@@ -214,9 +214,8 @@ fn the_range_that_is_known_to_be_lost_is_told() {
 fn an_overwrite_in_place_behind_the_same_header_is_a_new_generation() {
     let mut bench = Bench::new("metrics.csv");
     let table = |from: i64, n: i64| {
-        let rows: String = (from..from + n)
-            .map(|it| format!("{it},0.{:03}\n", it % 1000))
-            .collect();
+        let row = |it: i64| format!("{it},0.{:03}\n", it % 1000);
+        let rows = (from..from + n).map(row).collect::<Vec<_>>().concat();
         format!("step,loss\n{rows}")
     };
     bench.append(table(100, 50).as_bytes());

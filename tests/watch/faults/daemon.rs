@@ -265,7 +265,7 @@ fn a_long_replay_ends_within_five_seconds_of_sigterm() {
         "SIGTERM ends within 5 s",
         &format!(
             "in the middle of a replay of {} MB: {:.2} s",
-            block.len() * 320 >> 20,
+            (block.len() * 320) >> 20,
             took.as_secs_f64()
         ),
     );

@@ -295,6 +295,7 @@ fn a_file_system_that_does_not_answer_stops_the_signs_of_life_until_it_does() {
     while !mounted.join("run").exists() {
         if begun.elapsed() > Duration::from_secs(10) {
             server.kill().unwrap();
+            server.wait().unwrap();
             return skip("18", "bindfs cannot mount here");
         }
     }

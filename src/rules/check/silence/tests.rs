@@ -38,7 +38,7 @@ impl Followed {
         let first = self.step;
         for n in 1..=n_steps {
             self.step = first + n;
-            let wall_time = has_times.then(|| 1.7e9 + begun + n as f64 * seconds);
+            let wall_time = has_times.then_some(1.7e9 + begun + n as f64 * seconds);
             self.stream.step(self.step, wall_time);
             if n % per_flush == 0 {
                 let then = begun + n as f64 * seconds;
