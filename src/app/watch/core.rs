@@ -65,6 +65,8 @@ pub struct Watch<'r> {
     n_dormant: usize,
     n_walks: u32,
     next_tick_s: Option<f64>,
+    /// The revision of the hints that runs rely on; none when there are other runs.
+    relied_on: Option<u64>,
     /// What each stream may keep of its pictures, where there are any.
     limits: Option<Limits>,
     /// How much of a stream is recorded when there are this many.
@@ -110,6 +112,7 @@ impl<'r> Watch<'r> {
             n_dormant: 0,
             n_walks: 0,
             next_tick_s: None,
+            relied_on: None,
             limits: None,
             limits_of: None,
         }
@@ -168,8 +171,12 @@ impl<'r> Watch<'r> {
         self.now = Some(now);
     }
 
-    /// Runs whose directories all give trusted hints are looked at less often when nothing is written.
-    pub fn rely_on_hints(&mut self, is_covered: &dyn Fn(&Path) -> bool) {
+    /// Runs whose directories all give trusted hints are looked at less often when nothing is written. `revision` is
+    /// another number whenever another answer may be given.
+    pub fn rely_on_hints(&mut self, revision: u64, is_covered: &dyn Fn(&Path) -> bool) {
+        if self.relied_on.replace(revision) == Some(revision) {
+            return;
+        }
         for run in &self.found {
             let Some(live) = self.runs.get_mut(&run.name) else {
                 continue;
@@ -264,6 +271,7 @@ impl<'r> Watch<'r> {
         let is_same = found.problems.is_empty() && self.problems.is_empty() && found.runs == self.found;
         if !is_same {
             self.take_stock(&found.runs, !found.problems.is_empty());
+            self.relied_on = None;
             self.found = found.runs;
         }
         let is_news = |it: &&Problem| !self.problems.contains(*it);
@@ -333,6 +341,7 @@ impl<'r> Watch<'r> {
                 }
             } else if !is_read {
                 self.take_up(run, &mut HashMap::new());
+                self.relied_on = None;
             }
         }
         self.found = found;

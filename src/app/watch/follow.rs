@@ -185,7 +185,7 @@ impl Daemon<'_> {
                 break;
             }
         }
-        watch.rely_on_hints(&|it| self.hints.covers(it));
+        watch.rely_on_hints(self.hints.revision(), &|it| self.hints.covers(it));
         self.say_degraded();
         self.agenda.walked(begun.elapsed());
         self.agenda.want_more();
