@@ -10,6 +10,8 @@
 //! read from its start.
 
 mod late;
+#[cfg(test)]
+mod late_tests;
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -10,6 +10,7 @@ mod core;
 mod courier;
 mod file;
 mod follow;
+mod heartbeat;
 mod keeper;
 mod once;
 mod outbox;

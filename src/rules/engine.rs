@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::book::Book;
 use super::check::{
-    Build, Context, Judged, Judgement, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, ProfileCheck, Profiles, Pulse, SeriesCheck, StreamCheck, StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
@@ -271,6 +271,14 @@ impl<'r> Engine<'r> {
             Mark::Finished | Mark::Rank(_) => {}
         }
         self.ask_stream_checks(|check, context, out| check.mark(&mark, context, out));
+    }
+
+    /// Time has passed, in a run that is followed.
+    pub fn tick(&mut self, pulse: &Pulse) {
+        self.ask_some_stream_checks(
+            |it| it.check.hears_clock(),
+            |check, context, out| check.tick(pulse, context, out),
+        );
     }
 
     /// The log is complete: judges what can be judged only now, and gives the findings.

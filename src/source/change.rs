@@ -56,6 +56,7 @@ pub struct ChangeHints {
     degraded: BTreeMap<String, Degraded>,
     /// What was to be covered the last time, when all of it could be.
     last: (BTreeMap<PathBuf, Option<FileId>>, Vec<Directory>),
+    revision: u64,
 }
 
 /// What should be watched under one absolute path.
@@ -91,6 +92,7 @@ impl ChangeHints {
             volumes: Volumes::default(),
             degraded: BTreeMap::new(),
             last: (BTreeMap::new(), Vec::new()),
+            revision: 0,
         }
     }
 
@@ -106,6 +108,7 @@ impl ChangeHints {
             volumes: Volumes::default(),
             degraded: BTreeMap::new(),
             last: (BTreeMap::new(), Vec::new()),
+            revision: 0,
         }
     }
 
@@ -125,6 +128,12 @@ impl ChangeHints {
         self.watched.len()
     }
 
+    /// Another number whenever other directories may be covered.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Whether changes in a directory are hinted at, by a path under which a walk entered it.
     #[must_use]
     pub fn covers(&self, directory: &Path) -> bool {
@@ -142,6 +151,7 @@ impl ChangeHints {
             return false;
         }
         self.last = (gate_ids, directories.to_owned());
+        self.revision += 1;
         self.degraded.clear();
         if let (None, Some(why)) = (&self.watcher, self.refusal.clone()) {
             for directory in directories {

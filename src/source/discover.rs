@@ -20,14 +20,17 @@ pub fn discover(paths: &[PathBuf]) -> Discovery {
     discover_at_most(paths, MAX_FILES, &mut Listings::default())
 }
 
-/// Finds the runs under the paths given, as [`discover`] does; directories in which nothing came or went since the
-/// last time are not read again.
+/// Finds the runs under the paths given, as [`discover`] does; `None` when nothing has changed since the last time.
+/// Directories in which nothing came or went are not read again.
 #[must_use]
-pub fn discover_again(paths: &[PathBuf], listings: &mut Listings) -> Discovery {
+pub fn discover_again(paths: &[PathBuf], listings: &mut Listings) -> Option<Discovery> {
+    if listings.is_unchanged() {
+        return None;
+    }
     listings.begin();
     let found = discover_at_most(paths, MAX_FILES, listings);
-    listings.end();
-    found
+    listings.end(paths, &found);
+    Some(found)
 }
 
 fn discover_at_most(paths: &[PathBuf], max_files: u64, listings: &mut Listings) -> Discovery {

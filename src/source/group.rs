@@ -15,7 +15,7 @@ use super::trackers::{Layout, Trackers};
 use super::walk::{Folder, LogFile};
 use super::{RunFiles, StreamFiles};
 
-const TRAINER_STATE: &str = "trainer_state.json";
+pub(super) const TRAINER_STATE: &str = "trainer_state.json";
 
 /// Sorts the files of one root into runs. `name_of` makes a run's name of the directories that lead to it.
 pub(super) fn group_into_runs(

@@ -10,6 +10,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::Discovery;
+use super::group::TRAINER_STATE;
 use super::tail::Seen;
 use super::volume::Volumes;
 use super::walk::LogFile;
@@ -38,18 +40,34 @@ pub struct Listings {
     known: HashMap<PathBuf, Known>,
     volumes: Volumes,
     round: u64,
+    /// Everything that the last walk met stands here, and decides what is found.
+    is_complete: bool,
 }
 
 impl Listings {
+    /// Whether another walk would find what the last one found: one `stat` per directory.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let is_same = |path: &PathBuf, it: &Known| path.metadata().is_ok_and(|now| it.seen.is_same(&now));
+        self.is_complete && self.known.iter().all(|(path, it)| is_same(path, it))
+    }
+
     /// What is not met again until [`end`](Self::end) is forgotten.
     pub(super) fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);
     }
 
-    pub(super) fn end(&mut self) {
+    /// `found` is what the walk found.
+    pub(super) fn end(&mut self, paths: &[PathBuf], found: &Discovery) {
         let round = self.round;
         self.known.retain(|_, it| it.round == round);
         self.volumes.forget();
+        let is_known = |it: &PathBuf| self.known.contains_key(it);
+        // Of several copies of this log the largest counts, which no directory tells.
+        let is_by_name = |it: &Known| it.listing.files.iter().all(|file| file.name != TRAINER_STATE);
+        self.is_complete = found.problems.is_empty()
+            && paths.iter().all(is_known)
+            && found.directories.iter().all(|it| is_known(&it.path))
+            && self.known.values().all(is_by_name);
     }
 
     /// The entries as they were, if they are still the same.
@@ -86,9 +104,14 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, SystemTime};
 
+    /// What a walk finds that remembers the last one, and one that does not.
     fn both(dir: &Path, listings: &mut Listings) -> (Discovery, Discovery) {
         let paths = [dir.to_owned()];
-        (discover_again(&paths, listings), discover(&paths))
+        let anew = discover(&paths);
+        (
+            discover_again(&paths, listings).unwrap_or_else(|| anew.clone()),
+            anew,
+        )
     }
 
     /// So old that a listing of it may be kept.
@@ -111,6 +134,7 @@ mod tests {
         for sub in ["a", "a/b", "c"] {
             age(&dir.path().join(sub));
         }
+        age(dir.path());
         both(dir.path(), &mut listings);
         fs::rename(
             dir.path().join("c/metrics.csv"),

@@ -40,7 +40,7 @@ pub(super) use look::Seen;
 pub use pool::{HELD_FILES_MAX, TailPool};
 
 /// Bytes that one poll hands on at most, so that no file starves another.
-pub const POLL_BYTES_MAX: u64 = 8 << 20;
+pub const POLL_BYTES_MAX: u64 = 1 << 20;
 
 /// Polls without news after which a file's descriptor is given back.
 pub const IDLE_POLLS_HELD: u32 = 5;

@@ -4,6 +4,7 @@
 //! Out: a line per case, `fault N | promised | seen`. Invariant: every wait is for a condition, with a bound; what a
 //! machine does not offer is said to be skipped, and with CI=true nothing that can be had is skipped.
 
+mod clock;
 mod content;
 mod daemon;
 mod model;

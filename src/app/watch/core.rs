@@ -20,7 +20,7 @@ use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
 use crate::report::html::RankRecording;
 use crate::series::record::{Limits, SharedRecorder};
-use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
+use crate::source::{Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
 #[derive(Debug, Default)]
@@ -63,11 +63,21 @@ pub struct Watch<'r> {
     active_within_s: Option<f64>,
     /// Runs that are left unread because nothing was written for so long.
     n_dormant: usize,
+    n_walks: u32,
+    next_tick_s: Option<f64>,
+    /// The revision of the hints that runs rely on; none when there are other runs.
+    relied_on: Option<u64>,
     /// What each stream may keep of its pictures, where there are any.
     limits: Option<Limits>,
     /// How much of a stream is recorded when there are this many.
     limits_of: Option<fn(usize) -> Option<Limits>>,
 }
+
+/// Seconds between two judgements by the clock, a thirtieth of the shortest silence that the shipped rules speak of.
+const TICK_EVERY_S: f64 = 30.0;
+
+/// Walks of which one asks of every run whether it is still written.
+const WALKS_PER_REST: u32 = 64;
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
 pub(super) type StreamKey = (Option<u32>, PathBuf, bool);
@@ -100,6 +110,9 @@ impl<'r> Watch<'r> {
             now: None,
             active_within_s: None,
             n_dormant: 0,
+            n_walks: 0,
+            next_tick_s: None,
+            relied_on: None,
             limits: None,
             limits_of: None,
         }
@@ -158,8 +171,12 @@ impl<'r> Watch<'r> {
         self.now = Some(now);
     }
 
-    /// Runs whose directories all give trusted hints are looked at less often when nothing is written.
-    pub fn rely_on_hints(&mut self, is_covered: &dyn Fn(&Path) -> bool) {
+    /// Runs whose directories all give trusted hints are looked at less often when nothing is written. `revision` is
+    /// another number whenever another answer may be given.
+    pub fn rely_on_hints(&mut self, revision: u64, is_covered: &dyn Fn(&Path) -> bool) {
+        if self.relied_on.replace(revision) == Some(revision) {
+            return;
+        }
         for run in &self.found {
             let Some(live) = self.runs.get_mut(&run.name) else {
                 continue;
@@ -239,21 +256,28 @@ impl<'r> Watch<'r> {
     /// Looks for runs and files that are new, and forgets those that are gone. New ones are looked at by the next
     /// [`go_on`](Self::go_on).
     pub fn walk(&mut self) -> Heard {
-        let mut found = discover_again(&self.paths, &mut self.listings);
-        self.directories = std::mem::take(&mut found.directories);
-        let is_same = found.problems.is_empty() && self.problems.is_empty() && found.runs == self.found;
-        if !is_same {
-            self.take_stock(&found.runs, !found.problems.is_empty());
-            self.found = found.runs;
-        }
+        let found = discover_again(&self.paths, &mut self.listings);
+        let problems = found.map_or_else(Vec::new, |it| self.take_in(it));
         self.put_to_rest();
-        let is_news = |it: &&Problem| !self.problems.contains(*it);
-        let problems = found.problems.iter().filter(is_news).cloned().collect();
-        self.problems = found.problems;
         Heard {
             notices: Vec::new(),
             problems,
         }
+    }
+
+    /// Takes in what a walk has found; the problems that are new.
+    fn take_in(&mut self, found: Discovery) -> Vec<Problem> {
+        self.directories = found.directories;
+        let is_same = found.problems.is_empty() && self.problems.is_empty() && found.runs == self.found;
+        if !is_same {
+            self.take_stock(&found.runs, !found.problems.is_empty());
+            self.relied_on = None;
+            self.found = found.runs;
+        }
+        let is_news = |it: &&Problem| !self.problems.contains(*it);
+        let news = found.problems.iter().filter(is_news).cloned().collect();
+        self.problems = found.problems;
+        news
     }
 
     /// Takes up what is new, and forgets what is gone.
@@ -295,18 +319,29 @@ impl<'r> Watch<'r> {
         let Some((now, seconds)) = self.now.zip(self.active_within_s) else {
             return;
         };
+        self.n_walks = self.n_walks.wrapping_add(1);
         self.n_dormant = 0;
         let found = std::mem::take(&mut self.found);
         for run in &found {
+            // Falling asleep is not urgent.
+            let is_awake = self
+                .runs
+                .get(&run.name)
+                .is_some_and(|it| !it.streams.is_empty() && it.was_read);
+            if is_awake && !self.n_walks.is_multiple_of(WALKS_PER_REST) {
+                continue;
+            }
             let is_active = last_change(run).is_none_or(|it| it > now.unix_s - seconds);
             let is_read = self.runs.get(&run.name).is_some_and(|it| !it.streams.is_empty());
             if !is_active {
                 self.n_dormant += 1;
                 if let Some(live) = self.runs.get_mut(&run.name) {
                     live.streams.clear();
+                    live.was_read = false;
                 }
             } else if !is_read {
                 self.take_up(run, &mut HashMap::new());
+                self.relied_on = None;
             }
         }
         self.found = found;
@@ -324,18 +359,15 @@ impl<'r> Watch<'r> {
             self.homes.extend(files);
             let key = key_of(stream);
             let known = before.remove(&key).filter(|(name, _)| *name == found.name);
-            let live = match known {
-                Some((_, mut live)) => {
-                    if live.add_files(stream) {
-                        self.round.add(&found.name);
-                    }
-                    live
-                }
-                None => {
+            let live = if let Some((_, mut live)) = known {
+                if live.add_files(stream) {
                     self.round.add(&found.name);
-                    let recorder = self.limits.map(SharedRecorder::new);
-                    LiveStream::new(stream, &found.name, self.by, recorder)
                 }
+                live
+            } else {
+                self.round.add(&found.name);
+                let recorder = self.limits.map(SharedRecorder::new);
+                LiveStream::new(stream, &found.name, self.by, recorder)
             };
             run.streams.push((key, live));
         }
@@ -351,14 +383,31 @@ impl<'r> Watch<'r> {
                 run.rest.was_left_out();
             }
         }
-        self.go_on(is_over)
+        let (polled, mut heard) = self.go_on(is_over);
+        self.tick(&mut heard);
+        (polled, heard)
+    }
+
+    /// Judges what only the clock tells.
+    fn tick(&mut self, heard: &mut Heard) {
+        let is_due = |it: &Now| self.next_tick_s.is_none_or(|then| then <= it.steady_s);
+        let Some(now) = self.now.filter(is_due) else {
+            return;
+        };
+        self.next_tick_s = Some(now.steady_s + TICK_EVERY_S);
+        for run in self.runs.values_mut() {
+            run.tick(now);
+            heard.notices.extend(run.news());
+        }
     }
 
     /// As [`poll`](Self::poll), for the runs of these files alone.
     pub fn poll_files(&mut self, files: &BTreeSet<PathBuf>, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
         let names: BTreeSet<&String> = files.iter().filter_map(|it| self.homes.get(it)).collect();
         let mut hinted = Round::default();
-        names.into_iter().for_each(|it| hinted.add(it));
+        for name in names {
+            hinted.add(name);
+        }
         let done = self.look(&mut hinted, is_over);
         while let Some(name) = hinted.next() {
             self.round.add(&name);

@@ -27,7 +27,7 @@ use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::printable;
 use crate::rules::RuleSet;
-use crate::source::{ChangeHints, Polled};
+use crate::source::{ChangeHints, Degraded, Polled};
 
 /// Time that one look may take before hints and signals are asked for again.
 const LOOK: Duration = Duration::from_millis(100);
@@ -110,16 +110,8 @@ pub(super) fn follow(
         publisher,
     };
     loop {
-        let mut watch = Watch::new(paths, InForce::new(&rules.rules, &patterns))
-            .with_journals(journals)
-            .active_within(settings.watch.active_within.as_secs_f64())
-            .replay_max(settings.watch.replay_max);
-        if daemon.publisher.is_some() {
-            watch = watch.with_pictures();
-        }
-        if settings.mail.is_some() {
-            watch = watch.with_pictures_for_messages();
-        }
+        let in_force = InForce::new(&rules.rules, &patterns);
+        let mut watch = watch_of(settings, in_force, daemon.publisher.is_some()).with_journals(journals);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -133,6 +125,21 @@ pub(super) fn follow(
             }
         }
     }
+}
+
+/// A watch as the settings want it.
+fn watch_of<'r>(settings: &Settings, in_force: InForce<'r>, is_shown: bool) -> Watch<'r> {
+    let of_watch = &settings.watch;
+    let mut watch = Watch::new(&of_watch.paths, in_force)
+        .active_within(of_watch.active_within.as_secs_f64())
+        .replay_max(of_watch.replay_max);
+    if is_shown {
+        watch = watch.with_pictures();
+    }
+    if settings.mail.is_some() {
+        watch = watch.with_pictures_for_messages();
+    }
+    watch
 }
 
 impl Daemon<'_> {
@@ -178,7 +185,7 @@ impl Daemon<'_> {
                 break;
             }
         }
-        watch.rely_on_hints(&|it| self.hints.covers(it));
+        watch.rely_on_hints(self.hints.revision(), &|it| self.hints.covers(it));
         self.say_degraded();
         self.agenda.walked(begun.elapsed());
         self.agenda.want_more();
@@ -276,15 +283,18 @@ impl Daemon<'_> {
         }
     }
 
+    /// Says what is only polled: to the status, where there is one, else here.
     fn say_degraded(&mut self) {
-        for degraded in self.hints.degraded() {
-            if self.said.insert(degraded.why.clone()) {
-                say(&format!(
-                    "{}: {} directories are looked at by polling alone: {}",
-                    degraded.path.display(),
-                    degraded.n_directories,
-                    degraded.why
-                ));
+        let words =
+            |it: &Degraded| format!("{} is looked at by polling alone: {}", it.path.display(), it.why);
+        let all: Vec<String> = self.hints.degraded().map(words).collect();
+        if let Some(courier) = &mut self.courier {
+            let why = Some(all.join("; ")).filter(|it| !it.is_empty());
+            return courier.degrade("hints of changes", why);
+        }
+        for it in all {
+            if self.said.insert(it.clone()) {
+                say(&it);
             }
         }
     }

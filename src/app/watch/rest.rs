@@ -1,17 +1,20 @@
 //! How often a run is looked at, and which runs are not read at all.
 //!
 //! In: what time it is, what hints cover, what a look found. Out: whether a run is due. Invariants: a run that was
-//! written within [`BUSY_POLLS`] polls, or for which no hints can be trusted, is due at every poll; every other one at
-//! every [`RESTED_POLLS`]th, so that a lost hint costs ten seconds at two seconds a poll.
+//! written within [`BUSY_POLLS`] polls ([`BUSY_POLLS_UNHINTED`] where no hints can be trusted) is due at every poll; every
+//! other one at every [`RESTED_POLLS`]th, so that a lost hint costs ten seconds at two seconds a poll.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::source::{Polled, RunFiles};
 
 /// Polls after news at which a run is looked at however good its hints are.
 const BUSY_POLLS: u32 = 5;
+
+/// The same for a run without hints: five minutes at two seconds a poll.
+const BUSY_POLLS_UNHINTED: u32 = 150;
 
 /// Polls of which a rested run takes part in one.
 const RESTED_POLLS: u32 = 5;
@@ -36,7 +39,12 @@ pub(super) struct Rest {
 impl Rest {
     /// Asked once per poll.
     pub(super) fn is_due(&self) -> bool {
-        !self.is_hinted || self.n_idle < BUSY_POLLS || self.n_idle.is_multiple_of(RESTED_POLLS)
+        let busy = if self.is_hinted {
+            BUSY_POLLS
+        } else {
+            BUSY_POLLS_UNHINTED
+        };
+        self.n_idle < busy || self.n_idle.is_multiple_of(RESTED_POLLS)
     }
 
     /// It was not looked at.
@@ -47,7 +55,6 @@ impl Rest {
     pub(super) fn looked(&mut self, polled: Polled) {
         self.n_idle = match polled {
             Polled::Idle => self.n_idle.saturating_add(1),
-            // Runs that were read at one time do not rest in step.
             Polled::Read | Polled::More => 0,
         };
     }
@@ -57,11 +64,11 @@ impl Rest {
 /// can be looked at.
 pub(super) fn last_change(run: &RunFiles) -> Option<f64> {
     let files = run.streams.iter().flat_map(|it| &it.files);
-    files.filter_map(changed_at).reduce(f64::max)
+    files.filter_map(|it| changed_at(it)).reduce(f64::max)
 }
 
 /// Content, or what `rsync -t` and `mv` leave: a file whose content is old and that came today is news.
-fn changed_at(path: &PathBuf) -> Option<f64> {
+pub(super) fn changed_at(path: &Path) -> Option<f64> {
     let metadata = fs::metadata(path).ok()?;
     let seconds = |whole: i64, nanos: i64| whole as f64 + nanos as f64 * 1e-9;
     let modified = seconds(metadata.mtime(), metadata.mtime_nsec());
@@ -70,7 +77,7 @@ fn changed_at(path: &PathBuf) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUSY_POLLS, RESTED_POLLS, Rest};
+    use super::{BUSY_POLLS, BUSY_POLLS_UNHINTED, RESTED_POLLS, Rest};
     use crate::source::Polled;
 
     fn n_looks(rest: &mut Rest, n_polls: u32) -> u32 {
@@ -87,9 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_hints_rests_when_nothing_is_written_and_no_other_does() {
+    fn a_run_rests_when_nothing_is_written_and_sooner_with_hints() {
         let mut rest = Rest::default();
-        assert_eq!(n_looks(&mut rest, 100), 100);
+        assert_eq!(n_looks(&mut rest, BUSY_POLLS_UNHINTED), BUSY_POLLS_UNHINTED);
+        assert_eq!(n_looks(&mut rest, 10 * RESTED_POLLS), 10);
         rest.is_hinted = true;
         rest.looked(Polled::Read);
         assert_eq!(n_looks(&mut rest, BUSY_POLLS), BUSY_POLLS);

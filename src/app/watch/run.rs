@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::StreamKey;
 use super::file::Pools;
-use super::rest::Rest;
+use super::heartbeat::Heartbeat;
+use super::rest::{Now, Rest};
 use super::stream::LiveStream;
 use crate::alert::{Journal, Notice};
 use crate::app::pipeline::{report_of, shown_path};
@@ -25,6 +26,9 @@ pub(super) struct LiveRun<'r> {
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
     pub(super) rest: Rest,
+    /// It was looked at since it was taken up.
+    pub(super) was_read: bool,
+    pub(super) heartbeat: Heartbeat,
     /// The marks of the streams when they were last joined.
     pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
@@ -57,6 +61,8 @@ impl LiveRun<'_> {
             streams: Vec::new(),
             journal: Journal::default(),
             rest: Rest::default(),
+            was_read: false,
+            heartbeat: Heartbeat::default(),
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
@@ -66,6 +72,7 @@ impl LiveRun<'_> {
     }
 
     pub(super) fn poll(&mut self, pools: &mut Pools, is_over: &dyn Fn() -> bool) -> Polled {
+        self.was_read = true;
         let mut polled = Polled::Idle;
         for (_, stream) in &mut self.streams {
             if is_over() {
@@ -83,6 +90,28 @@ impl LiveRun<'_> {
         polled
     }
 
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Now) {
+        if !self.is_caught_up() {
+            return;
+        }
+        let bytes = self.streams.iter().map(|(_, it)| it.bytes()).sum();
+        let reach = self.streams.iter().filter_map(|(_, it)| it.last_step()).max();
+        let streams = &self.streams;
+        let last_change = || {
+            let changes = streams.iter().filter_map(|(_, it)| it.last_change());
+            changes.reduce(f64::max)
+        };
+        let pulse = self.heartbeat.tick(now, bytes, reach, &last_change);
+        for (_, stream) in &mut self.streams {
+            stream.tick(&pulse);
+        }
+    }
+
+    fn is_caught_up(&self) -> bool {
+        !self.streams.is_empty() && self.streams.iter().all(|(_, it)| it.is_caught_up())
+    }
+
     /// The furthest step.
     pub(super) fn last_step(&self) -> Option<i64> {
         self.streams.iter().filter_map(|(_, it)| it.last_step()).max()
@@ -90,7 +119,7 @@ impl LiveRun<'_> {
 
     /// What is to be said since the last time.
     pub(super) fn news(&mut self) -> Vec<Notice> {
-        if self.streams.is_empty() || !self.streams.iter().all(|(_, it)| it.is_caught_up()) {
+        if !self.is_caught_up() {
             return Vec::new();
         }
         let marks: Vec<(u64, u64)> = self.streams.iter().map(|(_, it)| it.mark()).collect();

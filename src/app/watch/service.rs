@@ -65,7 +65,9 @@ impl Service {
         }
     }
 
+    /// It ends: no more signs of life are to be expected.
     pub(super) fn is_stopping(&self) {
+        self.is_ready.set(false);
         tell(&[NotifyState::Stopping]);
     }
 

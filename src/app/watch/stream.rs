@@ -8,12 +8,14 @@
 use std::path::{Path, PathBuf};
 
 use super::file::{LiveFile, Pools};
+use super::rest::changed_at;
 use crate::app::InForce;
 use crate::app::feed::{Fed, precedence};
 use crate::app::order::{Begin, Order};
 use crate::app::pipeline::end_of;
 use crate::model::Problem;
 use crate::report::html::RankRecording;
+use crate::rules::check::Pulse;
 use crate::rules::{Engine, Outcome, Rule, StreamOutcome};
 use crate::series::record::SharedRecorder;
 use crate::source::{Polled, StreamFiles};
@@ -182,7 +184,8 @@ impl<'r> LiveStream<'r> {
         })
     }
 
-    fn bytes(&self) -> u64 {
+    /// Bytes read of all files.
+    pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(LiveFile::bytes).sum()
     }
 
@@ -208,6 +211,17 @@ impl<'r> LiveStream<'r> {
     /// The furthest step.
     pub(super) fn last_step(&self) -> Option<i64> {
         self.engine.last_step()
+    }
+
+    /// When one of its files last changed, in seconds since 1970.
+    pub(super) fn last_change(&self) -> Option<f64> {
+        let changes = self.files.iter().filter_map(|it| changed_at(it.path()));
+        changes.reduce(f64::max)
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, pulse: &Pulse) {
+        self.engine.tick(pulse);
     }
 
     /// Why files cannot be read, each said once.

@@ -25,6 +25,7 @@ pub mod non_finite;
 #[cfg(test)]
 mod profile_fixture;
 pub mod registry;
+pub mod silence;
 pub mod skipped_steps;
 pub mod spike;
 pub mod stall;
@@ -254,6 +255,17 @@ pub struct StreamEnd {
     pub bytes: u64,
 }
 
+/// When a run that is followed was heard of, by a clock that only goes forward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pulse {
+    /// Seconds since some moment.
+    pub now_s: f64,
+    /// When a file of the run last grew.
+    pub grown_s: f64,
+    /// When the run last came to a new step.
+    pub advanced_s: f64,
+}
+
 /// A check of a whole stream. Methods that a check does not need keep their empty default.
 pub trait StreamCheck: Send {
     /// A point of a series whose quantity the rule names.
@@ -289,6 +301,12 @@ pub trait StreamCheck: Send {
     fn has_data(&self) -> bool {
         true
     }
+    /// Whether [`tick`](Self::tick) does anything.
+    fn hears_clock(&self) -> bool {
+        false
+    }
+    /// Time has passed (a run that is followed alone). What it says must be told as a rule about arrival time.
+    fn tick(&mut self, _pulse: &Pulse, _context: &Context<'_>, _out: &mut Vec<Judged>) {}
     /// The log is complete (`audit` alone).
     fn finish(&mut self, _end: &StreamEnd, _context: &Context<'_>, _out: &mut Vec<Judged>) {}
 }

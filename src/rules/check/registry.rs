@@ -6,7 +6,7 @@
 use super::{
     CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
     layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked, no_progress, non_finite,
-    skipped_steps, spike, stall, threshold,
+    silence, skipped_steps, spike, stall, threshold,
 };
 
 /// Every check that a rule can name.
@@ -27,6 +27,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &loss_scale::INFO,
     &skipped_steps::INFO,
     &baseline::INFO,
+    &silence::INFO,
     &stall::INFO,
     &log_pattern::INFO,
     &log_integrity::INFO,

@@ -3,7 +3,7 @@
 //! In: closed steps with their wall times, the planned length. Out: at the end of the log, kind `gap` for a pause
 //! after which the run went on, kind `unfinished` for a log that stops short. Invariant: constant size. Both are
 //! judged only at the end, because only the whole log tells a pause that recurs (an evaluation, a checkpoint)
-//! from one that does not; a live run's silence is the daemon's business, which has a clock.
+//! from one that does not; the silence of a run that is followed is judged by `silence`, which is told the time.
 
 use std::sync::LazyLock;
 
@@ -324,11 +324,11 @@ static ORDERLY_END: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new("arly stopping|arlyStopping|exiting program|raining complete|raining finished").ok()
 });
 
-fn says_orderly_end(text: &str) -> bool {
+pub(super) fn says_orderly_end(text: &str) -> bool {
     ORDERLY_END.as_ref().is_some_and(|it| it.is_match(text))
 }
 
-fn in_words(seconds: f64) -> String {
+pub(super) fn in_words(seconds: f64) -> String {
     if seconds >= 2.0 * 3600.0 {
         format!("{:.1} h", seconds / 3600.0)
     } else if seconds >= 120.0 {

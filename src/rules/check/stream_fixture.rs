@@ -3,7 +3,9 @@
 //! In: steps, lines, marks. Out: what the check says. Invariant: facts move on before the check is asked, as the
 //! engine does it.
 
-use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, Profiles, StreamCheck, StreamEnd};
+use super::{
+    Build, CheckInfo, Context, Judged, Judgement, Observation, Profiles, Pulse, StreamCheck, StreamEnd,
+};
 use crate::model::{Mark, Profile, Quantity, TextLine};
 use crate::rules::Rule;
 use crate::series::Facts;
@@ -61,6 +63,10 @@ impl Stream {
         self.ask(|check, context, out| check.line(&line, context, out));
     }
 
+    pub(super) fn tick(&mut self, pulse: &Pulse) {
+        self.ask(|check, context, out| check.tick(pulse, context, out));
+    }
+
     pub(super) fn mark(&mut self, mark: Mark<'_>) {
         self.ask(|check, context, out| check.mark(&mark, context, out));
     }
@@ -71,6 +77,11 @@ impl Stream {
 
     pub(super) fn finish(&mut self, end: &StreamEnd) {
         self.ask(|check, context, out| check.finish(end, context, out));
+    }
+
+    pub(super) fn n_healed(&self) -> usize {
+        let is_healed = |it: &&Judged| matches!(it.judgement, Judgement::Healed(_));
+        self.out.iter().filter(is_healed).count()
     }
 
     /// What was bad so far, with the step.

@@ -14,7 +14,7 @@ use notify::{Event, EventKind};
 
 use super::ChangeHints;
 use super::board::{self, Board, HINTED_FILES_MAX, Hints, Shared};
-use crate::source::{Listings, discover_again};
+use crate::source::discover;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -22,7 +22,6 @@ struct Bench {
     dir: tempfile::TempDir,
     hints: ChangeHints,
     wakes: Receiver<()>,
-    listings: Listings,
 }
 
 impl Bench {
@@ -35,7 +34,6 @@ impl Bench {
             dir: tempfile::tempdir().unwrap(),
             hints,
             wakes,
-            listings: Listings::default(),
         }
     }
 
@@ -51,7 +49,7 @@ impl Bench {
     fn settle(&mut self) {
         let roots = [self.root()];
         loop {
-            let found = discover_again(&roots, &mut self.listings);
+            let found = discover(&roots);
             if !self.hints.cover(&roots, &found.directories) {
                 break;
             }
@@ -197,8 +195,8 @@ fn board_of(directory: &str) -> Shared {
     Shared::new(board)
 }
 
-fn event(kind: EventKind, path: &str) -> notify::Result<Event> {
-    Ok(Event::new(kind).add_path(path.into()))
+fn event(kind: EventKind, path: &str) -> Event {
+    Event::new(kind).add_path(path.into())
 }
 
 #[test]
@@ -209,12 +207,12 @@ fn reading_is_no_change_and_closing_after_writing_is_one() {
         EventKind::Access(AccessKind::Close(AccessMode::Read)),
         EventKind::Access(AccessKind::Any),
     ] {
-        assert!(!board::note(&board, event(kind, "/runs/train.log")));
+        assert!(!board::note(&board, Ok(event(kind, "/runs/train.log"))));
     }
     let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
-    assert!(board::note(&board, event(closed, "/runs/train.log")));
+    assert!(board::note(&board, Ok(event(closed, "/runs/train.log"))));
     assert!(
-        !board::note(&board, event(closed, "/runs/train.log")),
+        !board::note(&board, Ok(event(closed, "/runs/train.log"))),
         "it was woken"
     );
 }
@@ -236,7 +234,7 @@ fn the_number_of_noted_files_is_bounded() {
     let board = board_of("/runs");
     let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
     for n in 0..=HINTED_FILES_MAX {
-        board::note(&board, event(written, &format!("/runs/{n}.log")));
+        board::note(&board, Ok(event(written, &format!("/runs/{n}.log"))));
         let locked = board::locked(&board);
         drop(locked);
     }

@@ -190,7 +190,7 @@ fn the_range_that_is_known_to_be_lost_is_told() {
     let mut bench = Bench::new("metrics.jsonl");
     let big = rows(0..300_000);
     bench.append(big.as_bytes());
-    // One poll reads 8 MiB; the rest is cut off before it was read.
+    // One poll reads a mebibyte; the rest is cut off before it was read.
     assert_eq!(
         bench.follower.poll(&mut bench.pool, &mut bench.heard),
         Polled::More
@@ -214,9 +214,8 @@ fn the_range_that_is_known_to_be_lost_is_told() {
 fn an_overwrite_in_place_behind_the_same_header_is_a_new_generation() {
     let mut bench = Bench::new("metrics.csv");
     let table = |from: i64, n: i64| {
-        let rows: String = (from..from + n)
-            .map(|it| format!("{it},0.{:03}\n", it % 1000))
-            .collect();
+        let row = |it: i64| format!("{it},0.{:03}\n", it % 1000);
+        let rows = (from..from + n).map(row).collect::<Vec<_>>().concat();
         format!("step,loss\n{rows}")
     };
     bench.append(table(100, 50).as_bytes());

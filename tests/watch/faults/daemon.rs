@@ -36,14 +36,14 @@ fn wait_for_runs(watching: &Watching, mut runs: BTreeSet<String>) {
 }
 
 /// A service manager that listens.
-struct Manager {
+pub(super) struct Manager {
     _dir: TempDir,
     socket: UnixDatagram,
-    path: std::path::PathBuf,
+    pub(super) path: std::path::PathBuf,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -62,7 +62,7 @@ impl Manager {
     }
 
     /// Messages up to one with this line.
-    fn wait(&self, line: &str) -> Vec<String> {
+    pub(super) fn wait(&self, line: &str) -> Vec<String> {
         let mut heard = Vec::new();
         loop {
             let message = self
@@ -76,7 +76,7 @@ impl Manager {
         }
     }
 
-    fn has_nothing_for(&self, time: Duration) -> bool {
+    pub(super) fn has_nothing_for(&self, time: Duration) -> bool {
         self.socket
             .set_read_timeout(Some(Duration::from_millis(1)))
             .unwrap();
@@ -265,7 +265,7 @@ fn a_long_replay_ends_within_five_seconds_of_sigterm() {
         "SIGTERM ends within 5 s",
         &format!(
             "in the middle of a replay of {} MB: {:.2} s",
-            block.len() * 320 >> 20,
+            (block.len() * 320) >> 20,
             took.as_secs_f64()
         ),
     );

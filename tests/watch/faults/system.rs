@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::super::{Watching, append, falling, rows};
+use super::daemon::Manager;
 use super::{has_program, seen, skip, works};
 
 fn program() -> PathBuf {
@@ -231,4 +232,130 @@ fn a_file_and_a_directory_that_may_be_read_again_are() {
     }
     watching.signal("TERM");
     assert_eq!(watching.end().code(), Some(0));
+}
+
+#[test]
+fn reads_that_fail_for_a_while_cost_nothing_but_time() {
+    if !has_program("strace", &["strace"]) || !works("strace", &["-o", "/dev/null", "true"]) {
+        return skip("11", "no strace, or it may not trace");
+    }
+    // Of the calls of each thread some fail, after the first look and again later.
+    for (call, error, when) in [
+        ("pread64", "EIO", "2..4"),
+        ("statx", "ESTALE", "2..4"),
+        ("openat", "EMFILE", "1..2"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("runs/metrics.jsonl");
+        fs::create_dir(dir.path().join("runs")).unwrap();
+        append(&path, &rows(0..60, falling));
+        let trace = dir.path().join("trace");
+        let mut command = Command::new("strace");
+        command
+            .args(["-D", "-f", "-o"])
+            .arg(&trace)
+            .args(["-P", &path.to_string_lossy()])
+            .args(["-e", &format!("inject={call}:error={error}:when={when}")])
+            .arg(program())
+            .args(["watch", "--format", "json", "--poll", "--poll-every", "0.1"])
+            .arg(dir.path().join("runs"));
+        let watching = Watching::of(&mut command);
+        let begun = Instant::now();
+        append(&path, &sick_rows());
+        let alarm = watching.next_of_amid_complaints("non-finite-loss");
+        assert_eq!(alarm["finding"]["first_step"], 60, "{call}");
+        recovers(&format!("{error} of {call}"), begun);
+        watching.signal("TERM");
+        watching.end();
+        let trace = fs::read_to_string(&trace).unwrap();
+        assert!(trace.contains("(INJECTED)"), "{call} was made to fail: {trace}");
+    }
+}
+
+#[test]
+fn a_file_system_that_does_not_answer_stops_the_signs_of_life_until_it_does() {
+    if !has_program("bindfs", &["bindfs", "fuse3"]) {
+        return skip("18", "no bindfs");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (behind, mounted) = (dir.path().join("behind"), dir.path().join("mounted"));
+    fs::create_dir_all(behind.join("run")).unwrap();
+    fs::create_dir(&mounted).unwrap();
+    append(
+        &behind.join("run/metrics.jsonl"),
+        &(rows(0..60, falling) + &sick_rows()),
+    );
+    let mut server = Command::new("bindfs")
+        .args(["-f", "-o", "attr_timeout=0,entry_timeout=0"])
+        .args([&behind, &mounted])
+        .spawn()
+        .unwrap();
+    let mount = Mount(mounted.clone());
+    let begun = Instant::now();
+    while !mounted.join("run").exists() {
+        if begun.elapsed() > Duration::from_secs(10) {
+            server.kill().unwrap();
+            server.wait().unwrap();
+            return skip("18", "bindfs cannot mount here");
+        }
+    }
+    let manager = Manager::new();
+    let mut command = Command::new(program());
+    command
+        .args(["watch", "--format", "json", "--poll-every", "0.1"])
+        .arg(&mounted)
+        .env("NOTIFY_SOCKET", &manager.path)
+        .env("WATCHDOG_USEC", "1000000");
+    let watching = Watching::of(&mut command);
+    watching.next_of_amid_complaints("non-finite-loss");
+    manager.wait("WATCHDOG=1");
+    let signal = |name: &str| assert!(works("kill", &[name, &server.id().to_string()]));
+    signal("-STOP");
+    assert!(
+        manager.has_nothing_for(Duration::from_secs(2)),
+        "a hung worker gives no sign of life"
+    );
+    signal("-CONT");
+    manager.wait("WATCHDOG=1");
+    watching.signal("TERM");
+    assert_eq!(watching.end().code(), Some(0));
+    drop(mount);
+    server.wait().unwrap();
+    seen(
+        "18",
+        "a hung worker gives no sign of life, and goes on when it can",
+        "file system stopped for 2 s of a WatchdogSec of 1: no sign until it answers, then signs again",
+    );
+}
+
+#[test]
+fn a_reader_that_does_not_read_keeps_nobody_from_ending_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // Far more than a pipe holds.
+    for n in 0..80 {
+        let path = dir.path().join(format!("run-{n}.jsonl"));
+        append(&path, &(rows(0..60, falling) + &sick_rows()));
+    }
+    let manager = Manager::new();
+    let mut child = Command::new(program())
+        .args(["watch", "--format", "json"])
+        .arg(dir.path())
+        .env("NOTIFY_SOCKET", &manager.path)
+        .env("WATCHDOG_USEC", "1000000")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    manager.wait("WATCHDOG=1");
+    while !manager.has_nothing_for(Duration::from_secs(2)) {}
+    let begun = Instant::now();
+    assert!(works("kill", &["-TERM", &child.id().to_string()]));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    seen(
+        "18",
+        "SIGTERM ends within 5 s",
+        &format!("nobody reads its output: {:.1} s", took.as_secs_f64()),
+    );
 }
