@@ -5,7 +5,6 @@
 //! between two signs of life to the service manager some work was done.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +17,7 @@ use super::core::{Heard, Watch};
 use super::courier::Courier;
 use super::publish::Publisher;
 use super::rest::Now;
+use super::screen::complain;
 use super::service::Service;
 use super::telling::Telling;
 use crate::app::InForce;
@@ -25,8 +25,8 @@ use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
-use crate::report::printable;
 use crate::rules::RuleSet;
+use crate::serve::Health;
 use crate::source::{ChangeHints, Polled};
 
 /// Time that one look may take before hints and signals are asked for again.
@@ -154,12 +154,24 @@ impl Daemon<'_> {
             if let Some(courier) = &mut self.courier {
                 courier.turn(Some(watch));
             }
-            if let Some(publisher) = &mut self.publisher {
-                publisher.publish(watch);
-            }
-            self.voice.show(watch)?;
+            self.show(watch);
             self.service.is_alive();
         }
+    }
+
+    /// Shows how it is, to whoever looks.
+    fn show(&mut self, watch: &mut Watch<'_>) {
+        if let Some(publisher) = &mut self.publisher {
+            let courier = self.courier.as_ref();
+            publisher.set_health(Health {
+                is_degraded: self.hints.degraded().next().is_some()
+                    || courier.is_some_and(Courier::is_degraded),
+                outbox_waiting: courier.map(Courier::n_waiting),
+                outbox_dead: courier.map(Courier::n_dead),
+            });
+            publisher.publish(watch);
+        }
+        self.voice.show(watch);
     }
 
     fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
@@ -286,8 +298,5 @@ impl Daemon<'_> {
 }
 
 fn say(text: &str) {
-    for line in text.lines() {
-        // Nobody may be listening any more; following goes on.
-        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(line));
-    }
+    complain(text);
 }

@@ -27,7 +27,7 @@ use crate::model::{Severity, Verdict};
 use crate::report::{LossSpan, RunSummary, serious, spark};
 use crate::series::Facts;
 use crate::series::record::{Limits, SPANS_MAX};
-use crate::serve::{self, Board, Guard, RunRow, RunView, Said, Server, Snapshot, Totals};
+use crate::serve::{self, Board, Guard, Health, RunRow, RunView, Said, Server, Snapshot, Totals};
 
 /// Cells of the pictures of all runs.
 const CELLS_MAX: usize = 2_400_000;
@@ -145,6 +145,11 @@ impl Publisher {
     /// The loop is alive, and reads.
     pub(super) fn is_alive(&self) {
         self.board.beat();
+    }
+
+    /// Says what the loop knows of itself beside the runs.
+    pub(super) fn set_health(&self, health: Health) {
+        self.board.set_health(health);
     }
 
     /// Counts what was said.
