@@ -17,4 +17,5 @@ mod serve;
 mod simulated;
 mod support;
 mod tidy;
+mod units;
 mod watch;

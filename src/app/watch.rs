@@ -58,7 +58,10 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let voice = Voice::new(args);
     let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        let watch = Watch::new(&watched.paths, InForce::new(&rules.rules, &patterns));
+        let mut watch = Watch::new(&watched.paths, InForce::new(&rules.rules, &patterns));
+        if settings.mail.is_some() {
+            watch = watch.with_pictures_for_messages();
+        }
         once::once(watch, args, &settings, &voice, telling.as_ref())
     } else {
         let reload = || loaded(&watched.rules);

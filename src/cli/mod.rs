@@ -11,6 +11,7 @@ use crate::model::{Quantity, Severity};
 mod calibrate;
 mod compare;
 mod ensemble;
+mod mail_test;
 mod simulate;
 mod state;
 mod watch;
@@ -18,6 +19,7 @@ mod watch;
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
 pub use ensemble::EnsembleArgs;
+pub use mail_test::MailTestArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
 pub use state::{AckArgs, SilenceArgs, StateArgs, StatusArgs, UnackArgs};
 pub use watch::WatchArgs;
@@ -52,6 +54,8 @@ pub enum Command {
     Unack(UnackArgs),
     /// Hear nothing of some runs or rules for a while.
     Silence(SilenceArgs),
+    /// Send one real message through the mail server, and say what it answered at each step.
+    MailTest(MailTestArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
     /// The linear-chain reference simulator: print it, or write it as a run in any log format.

@@ -15,7 +15,7 @@ use super::check::{
 use super::persistence::Persistence;
 use super::rule::Rule;
 use super::screen::Screen;
-use crate::model::{Form, Mark, Profile, Quantity, Sample, Split, TextLine};
+use crate::model::{Mark, Profile, Quantity, Sample, Split, TextLine};
 use crate::series::{Assembler, Baseline, Facts, History, PrimaryLoss, Restarts, Store, Tap};
 
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::file::Pools;
-use super::publish::limits_of;
+use super::publish::{limits_for_messages, limits_for_pages};
 use super::rest::{Now, last_change};
 use super::round::Round;
 use super::run::LiveRun;
@@ -18,6 +18,7 @@ use crate::alert::{Fingerprint, Journal, Notice};
 use crate::app::InForce;
 use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
+use crate::report::html::RankRecording;
 use crate::series::record::{Limits, SharedRecorder};
 use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
@@ -28,6 +29,19 @@ pub struct Heard {
     pub notices: Vec<Notice>,
     /// What cannot be read.
     pub problems: Vec<Problem>,
+}
+
+/// Recorders of runs by their names, which go on listening.
+#[derive(Debug, Default)]
+pub struct RunRecorders(BTreeMap<String, Vec<(Option<u32>, SharedRecorder)>>);
+
+impl RunRecorders {
+    /// What was recorded of a run until now.
+    #[must_use]
+    pub fn recordings(&self, run: &str) -> Vec<RankRecording> {
+        let recorders = self.0.get(run).into_iter().flatten();
+        recorders.map(|(rank, it)| (*rank, it.copy())).collect()
+    }
 }
 
 /// Follows all runs under some paths.
@@ -51,7 +65,8 @@ pub struct Watch<'r> {
     n_dormant: usize,
     /// What each stream may keep of its pictures, where there are any.
     limits: Option<Limits>,
-    is_recorded: bool,
+    /// How much of a stream is recorded when there are this many.
+    limits_of: Option<fn(usize) -> Option<Limits>>,
 }
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
@@ -86,15 +101,31 @@ impl<'r> Watch<'r> {
             active_within_s: None,
             n_dormant: 0,
             limits: None,
-            is_recorded: false,
+            limits_of: None,
         }
     }
 
     /// Keeps pictures of every run; `publish` says what they cost.
     #[must_use]
     pub fn with_pictures(mut self) -> Self {
-        self.is_recorded = true;
+        self.limits_of = Some(limits_for_pages);
         self
+    }
+
+    /// Keeps what the pictures of messages need, unless pictures for pages are kept anyway; `publish` says what they
+    /// cost.
+    #[must_use]
+    pub fn with_pictures_for_messages(mut self) -> Self {
+        self.limits_of = self.limits_of.or(Some(limits_for_messages));
+        self
+    }
+
+    /// What is recorded of each run, so that it can be looked at later.
+    #[must_use]
+    pub fn recorders(&self) -> RunRecorders {
+        let of_run = |run: &LiveRun<'_>| run.streams.iter().filter_map(|(_, it)| it.recorder()).collect();
+        let runs = self.runs.iter();
+        RunRecorders(runs.map(|(name, run)| (name.clone(), of_run(run))).collect())
     }
 
     /// The runs, by name.
@@ -237,7 +268,7 @@ impl<'r> Watch<'r> {
             );
         }
         let n_streams = found.iter().map(|it| it.streams.len()).sum();
-        self.limits = self.is_recorded.then(|| limits_of(n_streams));
+        self.limits = self.limits_of.and_then(|it| it(n_streams));
         for run in found {
             self.take_up(run, &mut before);
         }
@@ -265,7 +296,8 @@ impl<'r> Watch<'r> {
             return;
         };
         self.n_dormant = 0;
-        for run in &std::mem::take(&mut self.found) {
+        let found = std::mem::take(&mut self.found);
+        for run in &found {
             let is_active = last_change(run).is_none_or(|it| it > now.unix_s - seconds);
             let is_read = self.runs.get(&run.name).is_some_and(|it| !it.streams.is_empty());
             if !is_active {
@@ -276,8 +308,8 @@ impl<'r> Watch<'r> {
             } else if !is_read {
                 self.take_up(run, &mut HashMap::new());
             }
-            self.found.push(run.clone());
         }
+        self.found = found;
         self.forget_empty();
     }
 

@@ -4,7 +4,7 @@
 //! somebody looks at. Invariants: a run in which nothing changed costs a comparison; the loop copies finished values
 //! and never waits; nothing is recorded unless there is a publisher.
 //!
-//! Cost: the pictures of a stream (the files of one rank) take what [`limits_of`] allows: at most 260,000 cells of 40
+//! Cost: the pictures of a stream (the files of one rank) take what [`limits_for_pages`] allows: at most 260,000 cells of 40
 //! bytes and 48 curves of 512 spans of 56 bytes (12 MB) for one of up to nine streams, and [`CELLS_MAX`] cells (96 MB)
 //! for all of them however many there are, apart from the eight columns that a layer keeps at least. A run of 200
 //! layers with two norms takes 4 MB; a thousand of them 0.1 MB each, with fewer columns.
@@ -35,18 +35,31 @@ const CELLS_MAX: usize = 2_400_000;
 const CELLS_PER_STREAM: usize = 260_000;
 /// Spans of each curve, of all streams together.
 const SPANS_PER_WATCH: usize = 16_384;
+/// Streams beyond which messages have no picture.
+const STREAMS_DRAWN_MAX: usize = 256;
 /// Time between two pictures of the same run.
 const VIEW_EVERY: Duration = Duration::from_millis(500);
 /// Beyond the poll interval: a loop that has not turned for this long has stopped. One turn reads 8 MiB at most.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// What each stream may keep when there are this many.
-pub(super) fn limits_of(n_streams: usize) -> Limits {
+pub(super) fn limits_for_pages(n_streams: usize) -> Option<Limits> {
     let n = n_streams.max(1);
-    Limits {
+    Some(Limits {
         cells: (CELLS_MAX / n).min(CELLS_PER_STREAM),
         spans: (SPANS_PER_WATCH / n).clamp(48, SPANS_MAX),
-    }
+    })
+}
+
+/// The same where pictures are for messages only, which show 56 columns: an eighth, and nothing when there are more
+/// streams than [`STREAMS_DRAWN_MAX`], so that a thousand runs cost what they do without a picture.
+pub(super) fn limits_for_messages(n_streams: usize) -> Option<Limits> {
+    const PART: usize = 8;
+    let pages = limits_for_pages(n_streams).filter(|_| n_streams <= STREAMS_DRAWN_MAX)?;
+    Some(Limits {
+        cells: pages.cells / PART,
+        spans: 48,
+    })
 }
 
 /// Shows the state of the loop.

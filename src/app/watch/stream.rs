@@ -278,6 +278,11 @@ impl<'r> LiveStream<'r> {
         Some((self.rank, self.recorder.as_ref()?.copy()))
     }
 
+    /// What listens to it, with its rank.
+    pub(super) fn recorder(&self) -> Option<(Option<u32>, SharedRecorder)> {
+        Some((self.rank, self.recorder.clone()?))
+    }
+
     pub(super) fn rank(&self) -> Option<u32> {
         self.rank
     }
