@@ -80,6 +80,9 @@ class Daemon:
 @pytest.fixture(name="runs")
 def shipped_runs(tmp_path):
     shutil.copytree(ROOT / "fixtures/runs", tmp_path / "runs")
+    for path in (tmp_path / "runs").rglob("*"):
+        # A daemon leaves runs unread that have not changed for a day.
+        path.touch()
     odd = tmp_path / "runs" / 'odd "name" \\ é'
     odd.mkdir()
     (odd / "metrics.jsonl").write_text("".join(f'{{"step": {i}, "loss": {4 / (1 + i)}}}\n' for i in range(50)))
