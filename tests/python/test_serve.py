@@ -101,6 +101,18 @@ def test_promtool_finds_nothing_to_say(runs):
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
+def test_the_rules_in_the_documentation_are_rules(tmp_path):
+    promtool = tool("promtool")
+    text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    rules = tmp_path / "rules.yml"
+    (found,) = [it for it in re.findall(r"```yaml\n(.*?)```", text, re.S) if it.startswith("groups:")]
+    rules.write_text(found)
+    checked = subprocess.run([promtool, "check", "rules", str(rules)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0 and "2 rules found" in checked.stdout, checked.stdout + checked.stderr
+    metrics = re.findall(r"gradwatch_[a-z_]+", found)
+    assert metrics and all(f"`{it}`" in text for it in metrics), "a rule about a metric that is not listed"
+
+
 def test_a_real_prometheus_scrapes_it(runs, tmp_path):
     prometheus = tool("prometheus")
     token = tmp_path / "token"

@@ -37,6 +37,9 @@ const CELLS_PER_STREAM: usize = 260_000;
 const SPANS_PER_WATCH: usize = 16_384;
 /// Streams beyond which messages have no picture.
 const STREAMS_DRAWN_MAX: usize = 256;
+/// A snapshot may take one part in so many of the time of the loop: with ten thousand runs it is made less often than
+/// hints of changes come.
+const LOOP_PART: u32 = 20;
 /// Time between two pictures of the same run.
 const VIEW_EVERY: Duration = Duration::from_millis(500);
 /// Beyond the poll interval: a loop that has not turned for this long has stopped. One turn reads 8 MiB at most.
@@ -70,6 +73,8 @@ pub(super) struct Publisher {
     said: Said,
     n_problems: usize,
     viewed_at: HashMap<String, Instant>,
+    /// When the next snapshot may be made.
+    next: Instant,
     /// Answers until it is dropped.
     _server: Server,
 }
@@ -151,6 +156,7 @@ impl Publisher {
             said: Said::default(),
             n_problems: 0,
             viewed_at: HashMap::new(),
+            next: Instant::now(),
             _server: server,
         }))
     }
@@ -180,9 +186,13 @@ impl Publisher {
     /// Shows what changed since the last time. To be called after each turn of the loop.
     pub(super) fn publish(&mut self, watch: &mut Watch<'_>) {
         self.board.beat();
-        let has_changed = self.rows.refresh(watch);
-        if has_changed || self.revision == 0 || self.n_problems != watch.problems().len() {
-            self.put_up(watch);
+        let begun = Instant::now();
+        if self.next <= begun {
+            let has_changed = self.rows.refresh(watch);
+            if has_changed || self.revision == 0 || self.n_problems != watch.problems().len() {
+                self.put_up(watch);
+            }
+            self.next = begun + begun.elapsed() * LOOP_PART;
         }
         self.draw(watch);
     }
