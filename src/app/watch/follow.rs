@@ -72,15 +72,12 @@ pub(super) fn follow(
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
     let knock = sender.clone();
-    let answered = move || {
+    let turn = move || {
+        // The loop may have ended.
         let _ = knock.send(LoopInput::Rest);
     };
-    let courier = telling.map(|it| it.courier(&answered)).transpose()?;
-    let asked = sender.clone();
-    let publisher = Publisher::start(settings, move || {
-        // The loop may have ended.
-        let _ = asked.send(LoopInput::Rest);
-    })?;
+    let courier = telling.map(|it| it.courier(&turn)).transpose()?;
+    let publisher = Publisher::start(settings, turn)?;
     listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let wake = move || {
         // The loop may have ended.
