@@ -125,27 +125,25 @@ impl Voice {
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
-        let mut screen = self.screen.as_ref().map(RefCell::borrow_mut);
-        if let Some(screen) = screen.as_mut().filter(|_| !heard.problems.is_empty()) {
-            screen.clear().context(NO_OUTPUT)?;
+        for problem in &heard.problems {
+            screen::complain(&printable(&problem.to_string()));
         }
-        complain(heard);
         if heard.notices.is_empty() {
             return Ok(());
         }
         // One write, so that a reader never sees half a block.
         let text = self.worded(&heard.notices)?;
-        match &mut screen {
-            Some(screen) => screen.say(&text),
+        match &self.screen {
+            Some(screen) => screen.borrow_mut().say(&text),
             None => write_out(&text),
         }
         .context(NO_OUTPUT)
     }
 
-    fn show(&self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
-        match &self.screen {
-            Some(screen) => screen.borrow_mut().draw(watch).context(NO_OUTPUT),
-            None => Ok(()),
+    /// Draws the table. A terminal that is gone is noticed when there is something to say.
+    fn show(&self, watch: &mut Watch<'_>) {
+        if let Some(screen) = &self.screen {
+            let _ = screen.borrow_mut().draw(watch);
         }
     }
 
@@ -167,11 +165,4 @@ fn write_out(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text)?;
     out.flush()
-}
-
-fn complain(heard: &Heard) {
-    for problem in &heard.problems {
-        // Nobody may be listening any more; following goes on.
-        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(&problem.to_string()));
-    }
 }

@@ -24,11 +24,11 @@ pub const LOOKED_AT_FOR: Duration = Duration::from_secs(30);
 /// What the loop knows of itself beside the runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Health {
-    /// Change hints of the operating system are not had everywhere: some paths are only polled.
+    /// Something does not work as it should, or change hints of the operating system are not had everywhere.
     pub is_degraded: bool,
     /// Messages that wait to be delivered, where messages are sent.
     pub outbox_waiting: Option<u64>,
-    /// Messages that were given up.
+    /// Messages that were given up since the start.
     pub outbox_dead: Option<u64>,
 }
 

@@ -93,24 +93,24 @@ fn register_daemon(registry: &mut Registry, health: Health, since_turn: Duration
     since.set(since_turn.as_secs_f64());
     let help = "Time since the loop that follows the logs last made progress";
     registry.register_with_unit("loop_turn_age", help, Unit::Seconds, since);
-    let help = "1 while some paths are only polled because change hints cannot be had";
+    let help = "1 while something does not work as it should, or some paths can only be polled";
     gauge(registry, "degraded", help, i64::from(health.is_degraded));
-    let waiting = [
-        (
+    if let Some(waiting) = health.outbox_waiting {
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        gauge(
+            registry,
             "outbox_waiting_messages",
             "Messages that wait to be delivered",
-            health.outbox_waiting,
-        ),
-        (
+            waiting,
+        );
+    }
+    if let Some(dead) = health.outbox_dead {
+        counter(
+            registry,
             "outbox_dead_messages",
-            "Messages that no receiver will take",
-            health.outbox_dead,
-        ),
-    ];
-    for (name, help, value) in waiting {
-        if let Some(value) = value {
-            gauge(registry, name, help, i64::try_from(value).unwrap_or(i64::MAX));
-        }
+            "Messages that were given up",
+            dead,
+        );
     }
 }
 

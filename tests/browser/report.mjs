@@ -230,6 +230,18 @@ async function aLargeRunLoadsQuickly(browser, url) {
   await page.context().close();
 }
 
+/** The loss of every rank is drawn, and each rank's layers can be chosen. */
+async function ranksAreSideBySide(browser, url) {
+  const page = await fresh(browser, "ranks", `${url}#run=one-rank-nan`);
+  const legend = await page.locator(".legend").first().innerText();
+  check(["train/loss", "rank 1: train/loss", "rank 3: train/loss"].every((it) => legend.includes(it)), `ranks: the legend is ${legend}`);
+  await page.locator(".step-bar select").selectOption("2");
+  await page.waitForFunction(() => document.querySelector(".legend").textContent.includes("rank 0: train/loss"));
+  check(await page.locator(".step-bar select").inputValue() === "2", "ranks: the choice was lost");
+  await page.screenshot({ path: join(shots, "ranks.png") });
+  await page.context().close();
+}
+
 /** Restarts, gaps and estimates are told apart from what was measured. */
 async function roughPartsAreVisible(browser, url) {
   const page = await fresh(browser, "rough", `${url}#run=run`);
@@ -337,6 +349,7 @@ try {
   await runIsShown(browser, chain, "chain", { findings: true, hasLayers: true });
   await stepsCanBeMoved(browser, fixtures);
   await fitsThePhoneAndTheDark(browser, fixtures);
+  await ranksAreSideBySide(browser, fixtures);
   await roughPartsAreVisible(browser, rough);
   await theBaselineIsBeside(browser, beside);
   await itPrints(browser, fixtures);

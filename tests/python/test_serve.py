@@ -80,6 +80,9 @@ class Daemon:
 @pytest.fixture(name="runs")
 def shipped_runs(tmp_path):
     shutil.copytree(ROOT / "fixtures/runs", tmp_path / "runs")
+    for path in (tmp_path / "runs").rglob("*"):
+        # A daemon leaves runs unread that have not changed for a day.
+        path.touch()
     odd = tmp_path / "runs" / 'odd "name" \\ é'
     odd.mkdir()
     (odd / "metrics.jsonl").write_text("".join(f'{{"step": {i}, "loss": {4 / (1 + i)}}}\n' for i in range(50)))
@@ -96,6 +99,18 @@ def test_promtool_finds_nothing_to_say(runs):
         text = until(lambda: get(f"http://{daemon.address}/metrics"), is_read)
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_the_rules_in_the_documentation_are_rules(tmp_path):
+    promtool = tool("promtool")
+    text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    rules = tmp_path / "rules.yml"
+    (found,) = [it for it in re.findall(r"```yaml\n(.*?)```", text, re.S) if it.startswith("groups:")]
+    rules.write_text(found)
+    checked = subprocess.run([promtool, "check", "rules", str(rules)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0 and "2 rules found" in checked.stdout, checked.stdout + checked.stderr
+    metrics = re.findall(r"gradwatch_[a-z_]+", found)
+    assert metrics and all(f"`{it}`" in text for it in metrics), "a rule about a metric that is not listed"
 
 
 def test_a_real_prometheus_scrapes_it(runs, tmp_path):

@@ -178,6 +178,21 @@ impl<'c> Courier<'c> {
         self.keeper.degrade(part, why);
     }
 
+    /// Whether anything does not work as it should.
+    pub(super) fn is_degraded(&self) -> bool {
+        self.keeper.is_degraded()
+    }
+
+    /// Messages that wait to be delivered.
+    pub(super) fn n_waiting(&self) -> u64 {
+        self.outbox.n_open() as u64
+    }
+
+    /// Messages that were given up since the start.
+    pub(super) fn n_dead(&self) -> u64 {
+        self.outbox.n_dead()
+    }
+
     /// Does what is due.
     pub(super) fn turn(&mut self, watch: Option<&Watch<'_>>) {
         let now = self.now();

@@ -5,7 +5,6 @@
 //! between two signs of life to the service manager some work was done.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +17,7 @@ use super::core::{Heard, Watch};
 use super::courier::Courier;
 use super::publish::Publisher;
 use super::rest::Now;
+use super::screen::complain;
 use super::service::Service;
 use super::telling::Telling;
 use crate::app::InForce;
@@ -25,8 +25,8 @@ use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
-use crate::report::printable;
 use crate::rules::RuleSet;
+use crate::serve::Health;
 use crate::source::{ChangeHints, Degraded, Polled};
 
 /// Time that one look may take before hints and signals are asked for again.
@@ -69,45 +69,10 @@ pub(super) fn follow(
     voice: &Voice,
     telling: Option<&Telling>,
 ) -> anyhow::Result<ExitStatus> {
-    let (sender, receiver) = channel();
-    let is_over = Arc::new(AtomicBool::new(false));
-    let knock = sender.clone();
-    let answered = move || {
-        let _ = knock.send(LoopInput::Rest);
-    };
-    let courier = telling.map(|it| it.courier(&answered)).transpose()?;
-    let asked = sender.clone();
-    let publisher = Publisher::start(settings, move || {
-        // The loop may have ended.
-        let _ = asked.send(LoopInput::Rest);
-    })?;
-    listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
-    let wake = move || {
-        // The loop may have ended.
-        let _ = sender.send(LoopInput::Changed);
-    };
-    let service = Service::new();
-    let paths = &settings.watch.paths;
-    let rest_max = courier
-        .as_ref()
-        .map_or(service.rest_max(), |_| service.rest_max().min(TELL_EVERY));
-    let mut journals = courier.as_ref().map(|it| it.journals(paths)).unwrap_or_default();
-    let mut daemon = Daemon {
-        paths,
-        reload,
-        voice,
-        agenda: Agenda::new(settings.watch.poll, rest_max, receiver),
-        hints: if args.poll {
-            ChangeHints::none()
-        } else {
-            ChangeHints::new(wake)
-        },
-        said: BTreeSet::new(),
-        service,
-        is_over,
-        begun: Instant::now(),
-        courier,
-        publisher,
+    let mut daemon = Daemon::start(args, settings, reload, voice, telling)?;
+    let mut journals = match &daemon.courier {
+        Some(courier) => courier.journals(daemon.paths),
+        None => Default::default(),
     };
     loop {
         let in_force = InForce::new(&rules.rules, &patterns);
@@ -142,7 +107,53 @@ fn watch_of<'r>(settings: &Settings, in_force: InForce<'r>, is_shown: bool) -> W
     watch
 }
 
-impl Daemon<'_> {
+impl<'d> Daemon<'d> {
+    /// Starts every part that lives as long as the process does.
+    fn start(
+        args: &WatchArgs,
+        settings: &'d Settings,
+        reload: &'d dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
+        voice: &'d Voice,
+        telling: Option<&'d Telling>,
+    ) -> anyhow::Result<Self> {
+        let (sender, receiver) = channel();
+        let is_over = Arc::new(AtomicBool::new(false));
+        // First: a signal that comes while the other parts start would else end the process half-way.
+        listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
+        let knock = sender.clone();
+        let turn = move || {
+            // The loop may have ended.
+            let _ = knock.send(LoopInput::Rest);
+        };
+        let wake = move || {
+            // The loop may have ended.
+            let _ = sender.send(LoopInput::Changed);
+        };
+        let courier = telling.map(|it| it.courier(&turn)).transpose()?;
+        let service = Service::new();
+        let rest_max = match &courier {
+            Some(_) => service.rest_max().min(TELL_EVERY),
+            None => service.rest_max(),
+        };
+        Ok(Self {
+            paths: &settings.watch.paths,
+            reload,
+            voice,
+            agenda: Agenda::new(settings.watch.poll, rest_max, receiver),
+            hints: if args.poll {
+                ChangeHints::none()
+            } else {
+                ChangeHints::new(wake)
+            },
+            said: BTreeSet::new(),
+            service,
+            is_over,
+            begun: Instant::now(),
+            courier,
+            publisher: Publisher::start(settings, turn)?,
+        })
+    }
+
     /// Follows with one set of rules.
     fn turn(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<Ended> {
         self.agenda.want_walk();
@@ -166,12 +177,24 @@ impl Daemon<'_> {
             if let Some(courier) = &mut self.courier {
                 courier.turn(Some(watch));
             }
-            if let Some(publisher) = &mut self.publisher {
-                publisher.publish(watch);
-            }
-            self.voice.show(watch)?;
+            self.show(watch);
             self.service.is_alive();
         }
+    }
+
+    /// Shows how it is, to whoever looks.
+    fn show(&mut self, watch: &mut Watch<'_>) {
+        if let Some(publisher) = &mut self.publisher {
+            let courier = self.courier.as_ref();
+            publisher.set_health(Health {
+                is_degraded: self.hints.degraded().next().is_some()
+                    || courier.is_some_and(Courier::is_degraded),
+                outbox_waiting: courier.map(Courier::n_waiting),
+                outbox_dead: courier.map(Courier::n_dead),
+            });
+            publisher.publish(watch);
+        }
+        self.voice.show(watch);
     }
 
     fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
@@ -301,8 +324,5 @@ impl Daemon<'_> {
 }
 
 fn say(text: &str) {
-    for line in text.lines() {
-        // Nobody may be listening any more; following goes on.
-        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(line));
-    }
+    complain(text);
 }

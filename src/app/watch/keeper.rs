@@ -4,14 +4,13 @@
 //! could not be stored is kept, within bounds, and stored when it can be; nothing is said twice in a row.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::outbox::Outbox;
+use super::screen::complain;
 use crate::alert::{Changes, Desk, RunKey};
-use crate::report::printable;
 use crate::state::{Attempt, Batch, NewParcel, RunRow, StateError, Store, WaitingBulletin};
 
 /// Time after the last change at which a copy of the database is kept, and the least time between two.
@@ -100,6 +99,11 @@ impl Keeper {
             }
         }
         self.note_degraded();
+    }
+
+    /// Whether anything does not work as it should.
+    pub(super) fn is_degraded(&self) -> bool {
+        !self.degraded.is_empty()
     }
 
     fn note_degraded(&mut self) {
@@ -299,8 +303,5 @@ impl Keeper {
 }
 
 fn say(text: &str) {
-    for line in text.lines() {
-        // Nobody may be listening any more; following goes on.
-        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(line));
-    }
+    complain(text);
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::telling::Telling;
-use super::{Heard, Voice, Watch, complain};
+use super::{Heard, Voice, Watch};
 use crate::app::audit::status;
 use crate::cli::WatchArgs;
 use crate::config::Settings;
@@ -30,7 +30,7 @@ pub(super) fn once(
     if let Some(courier) = &courier {
         watch = watch.with_journals(courier.journals(&settings.watch.paths));
     }
-    complain(&watch.walk());
+    voice.say(&watch.walk())?;
     loop {
         let (polled, heard) = watch.poll(&|| false);
         voice.say(&heard)?;

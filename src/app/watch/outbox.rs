@@ -33,6 +33,8 @@ pub(super) struct Outbox {
     next_id: i64,
     receivers: BTreeMap<String, Line>,
     jitter: RandomState,
+    /// Messages that were given up since the start.
+    n_dead: u64,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,11 @@ impl Outbox {
         self.entries.values().filter(|it| it.row.mood.is_open()).count()
     }
 
+    /// Messages that were given up since the start.
+    pub(super) fn n_dead(&self) -> u64 {
+        self.n_dead
+    }
+
     /// Whether a receiver takes anything at present, as far as is known.
     pub(super) fn is_reachable(&self, receiver: &str) -> bool {
         let is_away = self
@@ -217,6 +224,7 @@ impl Outbox {
                 row.last = text;
             }
         }
+        self.n_dead += u64::from(row.mood == Mood::Dead);
         let row = row.clone();
         // One that is not stored yet is stored as it is now, and then forgotten.
         if !row.mood.is_open() && entry.is_saved {

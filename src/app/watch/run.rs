@@ -34,14 +34,13 @@ pub(super) struct LiveRun<'r> {
     /// Alarms of a log that was written anew wait for it to come as far again.
     pub(super) is_waiting: bool,
     pub(super) reach: Option<i64>,
-    /// What was found when the streams were last joined.
-    pub(super) known: Known,
+    /// What was found when the streams were last joined; `None` before the first time.
+    pub(super) known: Option<Known>,
     /// Another number whenever there may be something new to show.
     pub(super) change: u64,
 }
 
 /// What is known of a run between two joins.
-#[derive(Default)]
 pub(super) struct Known {
     pub(super) findings: Arc<[Finding]>,
     pub(super) layers: usize,
@@ -66,7 +65,7 @@ impl LiveRun<'_> {
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
-            known: Known::default(),
+            known: None,
             change: next_change(),
         }
     }
@@ -134,10 +133,10 @@ impl LiveRun<'_> {
         let joined = join(outcomes);
         let notices = self.journal.update(&self.name, &joined.findings, reach);
         self.is_waiting = self.journal.is_waiting();
-        self.known = Known {
+        self.known = Some(Known {
             findings: joined.findings.into(),
             layers: layers.unwrap_or_default(),
-        };
+        });
         self.change = next_change();
         notices
     }

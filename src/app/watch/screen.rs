@@ -5,13 +5,14 @@
 //! stay where they are; nothing is written while nothing changed.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::core::Watch;
 use super::publish::Rows;
-use crate::report::{LiveRow, TextStyle, live_table};
+use crate::report::{LiveRow, TextStyle, live_table, printable};
 
 /// Time between two tables; what is said goes out at once.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -22,6 +23,23 @@ const DEFAULT_SIZE: (u16, u16) = (80, 24);
 /// mode 2026 lets terminals that know it show the whole change at once.
 const BEGIN: &str = "\x1b[?2026h\x1b[?7l";
 const END: &str = "\x1b[?7h\x1b[?2026l";
+
+/// Lines of the table that stand on the terminal now. A process has one terminal, and whoever writes to it has to
+/// know.
+static STANDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Says something on standard error; a table steps aside for it.
+pub(super) fn complain(text: &str) {
+    let n_lines = STANDING.swap(0, Ordering::Relaxed);
+    if n_lines > 0 {
+        // A terminal that is gone shows nothing either way.
+        let _ = write(&replaced(n_lines, b"", &[]));
+    }
+    for line in text.lines() {
+        // Nobody may be listening any more; following goes on.
+        let _ = writeln!(io::stderr(), "gradwatch: {}", printable(line));
+    }
+}
 
 /// The table on a terminal.
 pub(super) struct Screen {
@@ -45,7 +63,9 @@ impl Screen {
 
     /// Draws the table anew when it changed.
     pub(super) fn draw(&mut self, watch: &mut Watch<'_>) -> io::Result<()> {
-        if self.drawn_at.is_some_and(|it| it.elapsed() < DRAW_EVERY) {
+        let n_standing = STANDING.load(Ordering::Relaxed);
+        let has_stepped_aside = n_standing < self.table.len();
+        if !has_stepped_aside && self.drawn_at.is_some_and(|it| it.elapsed() < DRAW_EVERY) {
             return Ok(());
         }
         self.drawn_at = Some(Instant::now());
@@ -60,24 +80,21 @@ impl Screen {
         });
         let (columns, lines) = size();
         let table = live_table(rows.collect(), columns.into(), usize::from(lines / 2), self.style);
-        if table == self.table {
+        if table == self.table && !has_stepped_aside {
             return Ok(());
         }
-        let text = replaced(self.table.len(), b"", &table);
         self.table = table;
-        write(&text)
+        self.put(n_standing, b"")
     }
 
     /// Says something above the table.
     pub(super) fn say(&mut self, text: &[u8]) -> io::Result<()> {
-        write(&replaced(self.table.len(), text, &self.table))
+        self.put(STANDING.load(Ordering::Relaxed), text)
     }
 
-    /// Takes the table away, so that something else can be written; the next [`draw`](Self::draw) brings it back.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
-        let text = replaced(self.table.len(), b"", &[]);
-        (self.table, self.drawn_at) = (Vec::new(), None);
-        write(&text)
+    fn put(&self, n_standing: usize, text: &[u8]) -> io::Result<()> {
+        STANDING.store(self.table.len(), Ordering::Relaxed);
+        write(&replaced(n_standing, text, &self.table))
     }
 }
 

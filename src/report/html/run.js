@@ -84,12 +84,15 @@ class RunPage {
     const asked = this.asked ?? this.finding?.rank ?? null;
     this.rank = this.ranks.includes(asked) ? asked : this.ranks[0] ?? null;
     this.sources = run.sources.filter((it) => it.rank === this.rank);
+    // The loss of the other ranks: one that goes its own way is seen at once.
+    this.otherLosses = run.sources.filter((it) => it.rank !== this.rank && it.rank !== null)
+      .flatMap((it) => it.lines.filter((line) => line.quantity === "loss").slice(0, 1).map((line) => ({ ...line, tag: `rank ${it.rank}: ${line.tag}` })));
     this.shape = shapeOf(this);
   }
 
   build() {
     this.view.pictures = [];
-    this.body.replaceChildren(...curves(this.view, this.sources), ...layers(this.view, this.sources));
+    this.body.replaceChildren(...curves(this), ...layers(this.view, this.sources));
   }
 
   draw() { this.view.drawAll(); }
@@ -109,7 +112,7 @@ class RunPage {
   }
 
   feed() {
-    const lists = new Map(lineLists(this.sources, this.view.baseline)), grids = readGrids(this.sources);
+    const lists = new Map(lineLists(this)), grids = readGrids(this.sources);
     this.view.lists = lists;
     for (const picture of this.view.pictures) {
       if (picture instanceof LinePicture) picture.take(lists.get(picture.part));
@@ -174,8 +177,8 @@ class StepBar {
 }
 
 /** The curves of each picture: those that belong together by their quantity, the usual ones first. */
-function lineLists(sources, baseline) {
-  const lines = sources.flatMap((it) => it.lines);
+function lineLists({ sources, otherLosses, view: { baseline } }) {
+  const lines = [...sources.flatMap((it) => it.lines), ...otherLosses];
   const loss = lines.findIndex((it) => it.quantity === "loss");
   if (loss >= 0 && baseline?.loss) lines.splice(loss + 1, 0, baselineCurve(baseline));
   const known = new Set(LINE_ORDER.flat());
@@ -184,8 +187,9 @@ function lineLists(sources, baseline) {
     .filter(([, list]) => list.length > 0);
 }
 
-function curves(view, sources) {
-  const lists = lineLists(sources, view.baseline);
+function curves(page) {
+  const { view } = page;
+  const lists = lineLists(page);
   view.lists = new Map(lists);
   const picture = ([key]) => {
     const list = view.lists.get(key);
