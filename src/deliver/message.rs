@@ -17,8 +17,7 @@ use jiff::Timestamp;
 
 use crate::alert::{Alarm, Bulletin, Occasion, Standing};
 use crate::model::{Finding, Severity};
-use crate::report::{printable, quantity_words, why_over};
-use crate::rules::words::{number, thousands};
+use crate::report::{number, printable, quantity_words, thousands, why_over};
 
 pub(super) use digest::digest_message;
 pub(super) use headline::{headline, run_label, since};

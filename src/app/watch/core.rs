@@ -108,7 +108,7 @@ impl<'r> Watch<'r> {
     /// Keeps pictures of every run; `publish` says what they cost.
     #[must_use]
     pub fn with_pictures(mut self) -> Self {
-        self.limits_of = Some(limits_for_pages);
+        self.limits_of = Some(|n_streams| Some(limits_for_pages(n_streams)));
         self
     }
 

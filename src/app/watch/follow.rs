@@ -114,12 +114,7 @@ pub(super) fn follow(
             .with_journals(journals)
             .active_within(settings.watch.active_within.as_secs_f64())
             .replay_max(settings.watch.replay_max);
-        if daemon.publisher.is_some() {
-            watch = watch.with_pictures();
-        }
-        if settings.mail.is_some() {
-            watch = watch.with_pictures_for_messages();
-        }
+        watch = pictured(watch, daemon.publisher.is_some(), settings);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -131,6 +126,17 @@ pub(super) fn follow(
             }
         }
     }
+}
+
+/// Keeps the pictures that pages and messages need.
+fn pictured<'r>(mut watch: Watch<'r>, has_pages: bool, settings: &Settings) -> Watch<'r> {
+    if has_pages {
+        watch = watch.with_pictures();
+    }
+    if settings.mail.is_some() {
+        watch = watch.with_pictures_for_messages();
+    }
+    watch
 }
 
 impl Daemon<'_> {

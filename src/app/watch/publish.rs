@@ -43,21 +43,20 @@ const VIEW_EVERY: Duration = Duration::from_millis(500);
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// What each stream may keep when there are this many.
-pub(super) fn limits_for_pages(n_streams: usize) -> Option<Limits> {
+pub(super) fn limits_for_pages(n_streams: usize) -> Limits {
     let n = n_streams.max(1);
-    Some(Limits {
+    Limits {
         cells: (CELLS_MAX / n).min(CELLS_PER_STREAM),
         spans: (SPANS_PER_WATCH / n).clamp(48, SPANS_MAX),
-    })
+    }
 }
 
 /// The same where pictures are for messages only, which show 56 columns: an eighth, and nothing when there are more
 /// streams than [`STREAMS_DRAWN_MAX`], so that a thousand runs cost what they do without a picture.
 pub(super) fn limits_for_messages(n_streams: usize) -> Option<Limits> {
     const PART: usize = 8;
-    let pages = limits_for_pages(n_streams).filter(|_| n_streams <= STREAMS_DRAWN_MAX)?;
-    Some(Limits {
-        cells: pages.cells / PART,
+    (n_streams <= STREAMS_DRAWN_MAX).then(|| Limits {
+        cells: limits_for_pages(n_streams).cells / PART,
         spans: 48,
     })
 }
