@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn gradwatch(args: &[&str]) -> Output {
+pub(crate) fn gradwatch(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gradwatch"))
         .args(args)
         .output()
@@ -15,7 +15,7 @@ fn gradwatch(args: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn refused(args: &[&str], words: &str) {
+pub(crate) fn refused(args: &[&str], words: &str) {
     let output = gradwatch(args);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
@@ -523,63 +523,4 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
             }
         })
         .collect()
-}
-
-#[test]
-fn healthy_logs_are_calibrated_from() {
-    let dir = tempfile::tempdir().unwrap();
-    let runs = dir.path().join("runs");
-    for seed in ["1", "2", "3"] {
-        let out = runs.join(seed);
-        let args = [
-            "simulate",
-            "--width",
-            "32",
-            "-n",
-            "12",
-            "--seed",
-            seed,
-            "--out",
-            out.to_str().unwrap(),
-        ];
-        assert_eq!(gradwatch(&args).status.code(), Some(0));
-    }
-    let rules = dir.path().join("healthy.toml");
-    let args = [
-        "calibrate",
-        "--from",
-        runs.to_str().unwrap(),
-        "--out",
-        rules.to_str().unwrap(),
-    ];
-    let output = gradwatch(&args);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        said.starts_with("3 healthy runs\n") && said.contains(" gb: 3 stacks, 117 profiles"),
-        "{said}"
-    );
-    assert_eq!(
-        gradwatch(&["rules", "check", rules.to_str().unwrap()])
-            .status
-            .code(),
-        Some(0)
-    );
-    let audit = [
-        "audit",
-        "--rules",
-        rules.to_str().unwrap(),
-        runs.to_str().unwrap(),
-    ];
-    assert_eq!(gradwatch(&audit).status.code(), Some(0));
-    refused(&args, "cannot write rule file");
-    refused(
-        &["calibrate", "--from", dir.path().join("none").to_str().unwrap()],
-        "nothing to calibrate from",
-    );
 }

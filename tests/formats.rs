@@ -35,7 +35,8 @@ fn reading(dir: &Path, rules: &[Rule]) -> String {
         for info in series {
             let (quantity, split) = (info.meaning.quantity.as_str(), info.meaning.split.as_str());
             let mark = if info.is_estimate { " (estimate)" } else { "" };
-            let _ = writeln!(out, "  {} is {quantity}, {split}{mark}", info.tag);
+            let smoothed = info.smoothing.map_or_else(String::new, |it| format!(" ({it})"));
+            let _ = writeln!(out, "  {} is {quantity}, {split}{mark}{smoothed}", info.tag);
             for (step, value) in points.get(&info.tag).into_iter().flatten() {
                 let _ = writeln!(out, "    {step} {value}");
             }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cli;
+mod cli_calibrate;
 mod cli_simulate;
 mod edge_cases;
 mod engine;
@@ -16,4 +17,5 @@ mod serve;
 mod simulated;
 mod support;
 mod tidy;
+mod units;
 mod watch;

@@ -35,7 +35,7 @@ impl Daemon {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
             .args([
                 "watch",
-                "--poll",
+                "--poll-every",
                 "0.1",
                 "--format",
                 "json",

@@ -462,8 +462,8 @@ impl Target for VecDeque<Held> {
             Mark::OrdinalSteps => HeldMark::OrdinalSteps,
             Mark::EpochSteps => HeldMark::EpochSteps,
             Mark::Finished => HeldMark::Finished,
-            // Nothing that is merged holds lines of several ranks.
-            Mark::FieldMissing { .. } | Mark::Rank(_) => return,
+            // Nothing that is merged holds lines of several ranks, or of programs that smooth.
+            Mark::FieldMissing { .. } | Mark::Smoothed { .. } | Mark::Rank(_) => return,
         }));
     }
 }

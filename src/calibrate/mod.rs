@@ -10,20 +10,21 @@ mod null;
 mod power;
 mod rule_file;
 mod shipped;
+mod spikes;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
 pub use healthy::{
-    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, mad_z_limit,
-    time_noise,
+    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, time_noise,
 };
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};
-pub use rule_file::{describe, rule_file, rules_text};
+pub use rule_file::{describe, rule_file, rules_text, spike_rules_text};
 pub use shipped::{
     DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, ShippedRow, shipped_ensembles, shipped_row,
 };
+pub use spikes::{SpikeNull, spike_null};
 pub use threshold::{Bounds, run_z};
 
 use crate::simulate::{ChainSpec, Channel, Network, SimulateError, simulate_pairs};

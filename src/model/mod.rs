@@ -18,4 +18,4 @@ pub use pattern::LinePattern;
 pub use problem::Problem;
 pub use profile::{DepthOrder, Group, Profile, Slot};
 pub use quantity::{Kind, Meaning, Quantity, Split};
-pub use sample::{Form, Mark, Sample, TextLine};
+pub use sample::{Form, Mark, Sample, Smoothing, TextLine};

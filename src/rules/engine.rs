@@ -263,6 +263,11 @@ impl<'r> Engine<'r> {
             Mark::OrdinalSteps => self.facts.steps_are_ordinal = true,
             Mark::EpochSteps => self.facts.steps_are_epochs = true,
             Mark::FieldMissing { step, .. } => self.move_on(step, None),
+            Mark::Smoothed { tag, by } => {
+                if let Some(id) = self.store.find(tag) {
+                    self.store.get_mut(id).smoothing = Some(by);
+                }
+            }
             Mark::Finished | Mark::Rank(_) => {}
         }
         self.ask_stream_checks(|check, context, out| check.mark(&mark, context, out));

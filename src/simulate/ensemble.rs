@@ -10,6 +10,8 @@ use super::{ChainSpec, LayerNorms, Rng, SimulateError, simulate_steps};
 use crate::stats::{FIT_LAYERS_MAX, ols, pair_fit, thin_evenly};
 
 #[cfg(test)]
+mod quantile_tests;
+#[cfg(test)]
 mod tests;
 
 /// What is fitted over depth, in the order of trust.

@@ -34,7 +34,7 @@ function rows(from, to, loss = (step) => 4 / (1 + 0.05 * step) + 0.01 * ((step *
 
 /** A daemon on a free port; its address is on its standard error. */
 async function daemon(...args) {
-  const child = spawn(program, ["watch", "--poll", "0.2", "--format", "json", ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(program, ["watch", "--poll-every", "0.2", "--format", "json", ...args], { stdio: ["ignore", "ignore", "pipe"] });
   for await (const line of createInterface({ input: child.stderr })) {
     const address = /listening on (\S+)/.exec(line)?.[1];
     if (address) return { child, address };

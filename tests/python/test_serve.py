@@ -64,7 +64,7 @@ class Daemon:
     """`gradwatch watch --listen` on a directory."""
 
     def __init__(self, path, *more):
-        command = [PROGRAM, "watch", "--poll", "0.2", "--listen", "127.0.0.1:0", *more, str(path)]
+        command = [PROGRAM, "watch", "--poll-every", "0.2", "--listen", "127.0.0.1:0", *more, str(path)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said = self.process.stderr.readline()
         self.address = re.search(r"http://(\S+)/", said).group(1)

@@ -97,7 +97,7 @@ class Watching:
         environment = {**os.environ, "TERM": term}
         environment.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
-            [PROGRAM, "watch", "--poll", "0.2", str(path)], stdin=slave, stdout=slave, stderr=slave, env=environment
+            [PROGRAM, "watch", "--poll-every", "0.2", str(path)], stdin=slave, stdout=slave, stderr=slave, env=environment
         )
         os.close(slave)
         self.terminal = Terminal(columns)

@@ -296,7 +296,8 @@ impl<'r> Watch<'r> {
             return;
         };
         self.n_dormant = 0;
-        for run in &std::mem::take(&mut self.found) {
+        let found = std::mem::take(&mut self.found);
+        for run in &found {
             let is_active = last_change(run).is_none_or(|it| it > now.unix_s - seconds);
             let is_read = self.runs.get(&run.name).is_some_and(|it| !it.streams.is_empty());
             if !is_active {
@@ -307,8 +308,8 @@ impl<'r> Watch<'r> {
             } else if !is_read {
                 self.take_up(run, &mut HashMap::new());
             }
-            self.found.push(run.clone());
         }
+        self.found = found;
         self.forget_empty();
     }
 

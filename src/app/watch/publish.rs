@@ -105,7 +105,7 @@ impl Rows {
     }
 
     fn show(&mut self, name: &str, run: &LiveRun<'_>) -> bool {
-        let mark = (run.changes, run.streams.len());
+        let mark = (run.change, run.streams.len());
         let known = self.rows.get(name);
         if known.is_some_and(|it| it.mark == mark) {
             return false;
@@ -208,11 +208,11 @@ impl Publisher {
                 .viewed_at
                 .get(&name)
                 .is_some_and(|it| it.elapsed() < VIEW_EVERY);
-            if revision == Some(run.changes) || revision.is_some() && is_recent {
+            if revision == Some(run.change) || revision.is_some() && is_recent {
                 continue;
             }
             let recordings = run.streams.iter().filter_map(|(_, it)| it.recording()).collect();
-            let view = RunView::new(run.changes, run.report_now(), recordings);
+            let view = RunView::new(run.change, run.report_now(), recordings);
             self.board.put_view(&name, view);
             self.viewed_at.insert(name, Instant::now());
         }

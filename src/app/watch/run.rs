@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::StreamKey;
 use super::file::Pools;
@@ -31,8 +32,8 @@ pub(super) struct LiveRun<'r> {
     pub(super) reach: Option<i64>,
     /// What was found when the streams were last joined.
     pub(super) known: Known,
-    /// Grows whenever there may be something new to show.
-    pub(super) changes: u64,
+    /// Another number whenever there may be something new to show.
+    pub(super) change: u64,
 }
 
 /// What is known of a run between two joins.
@@ -40,6 +41,12 @@ pub(super) struct LiveRun<'r> {
 pub(super) struct Known {
     pub(super) findings: Arc<[Finding]>,
     pub(super) layers: usize,
+}
+
+/// A number that no state of any run had before, whatever became of the watch that it belonged to.
+fn next_change() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl LiveRun<'_> {
@@ -54,7 +61,7 @@ impl LiveRun<'_> {
             is_waiting: false,
             reach: None,
             known: Known::default(),
-            changes: 0,
+            change: next_change(),
         }
     }
 
@@ -70,7 +77,9 @@ impl LiveRun<'_> {
                 _ => Polled::Idle,
             };
         }
-        self.changes += u64::from(polled != Polled::Idle);
+        if polled != Polled::Idle {
+            self.change = next_change();
+        }
         polled
     }
 
@@ -100,7 +109,7 @@ impl LiveRun<'_> {
             findings: joined.findings.into(),
             layers: layers.unwrap_or_default(),
         };
-        self.changes += 1;
+        self.change = next_change();
         notices
     }
 

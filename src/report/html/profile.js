@@ -170,6 +170,7 @@ class ProfilePicture extends Picture {
     for (let row = group.begin; row < group.end; row++) {
       const cell = baseline.at(row, column);
       const isShown = baseline.kind(cell) === IS_FINITE && baseline.cells.values[cell] > 0;
+      if (baseline.kind(cell) === IS_ZERO) context.strokeRect(this.toX(row - group.begin) - 3, PROFILE_HEIGHT - PROFILE.bottom - 7, 6, 6);
       if (!isShown) { previous = null; continue; }
       const at = [this.toX(row - group.begin), this.toY(baseline.cells.logs[cell] / Math.LN10)];
       if (previous) line(context, ...previous, ...at);

@@ -116,7 +116,8 @@ impl<'r> Engine<'r> {
                 self.ranks.name(rank);
                 true
             }
-            Mark::FieldMissing { .. } if self.ranks.is_asked() => match self.hearer() {
+            Mark::FieldMissing { .. } | Mark::Smoothed { .. } if self.ranks.is_asked() => match self.hearer()
+            {
                 Hearer::Home => false,
                 Hearer::Other(index) => {
                     if let Some(other) = self.ranks.get_mut(index) {

@@ -124,6 +124,7 @@ impl Reader {
             prefix: entry.prefix,
             rename: entry.rename,
             skip: entry.skip,
+            smoothed: entry.smoothed,
         };
         let taken = self
             .emitter
