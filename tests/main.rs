@@ -19,3 +19,4 @@ mod support;
 mod tidy;
 mod units;
 mod watch;
+mod webhook;

@@ -160,6 +160,21 @@ def test_what_is_over_is_told_in_the_same_thread(watchdog, certificates):
     assert last["Message-ID"] != first["Message-ID"]
 
 
+def test_a_run_of_any_name_makes_a_sound_mail(watchdog, certificates):
+    box = servers.Box()
+    name = "größe 实验 🔥 <b>&'x\r\nBcc: you@example.test"
+    watchdog.run.rename(watchdog.run.with_name(name))
+    with servers.smtp(box, certificates, "starttls") as port:
+        watchdog.mail(port, certificates).watch()
+    ((recipient, mail),) = box.mails
+    message = parsed(mail)
+    assert recipient == "me@example.test" and message["Bcc"] is None
+    assert mail.isascii()
+    assert message["Subject"].startswith("[gradwatch] [CRITICAL] größe 实验 🔥 <b>&'x\\u{d}\\u{a}Bcc: you@example.test: ")
+    assert "<b>" not in html_of(message).split("<body")[1].replace("&lt;b&gt;", "")
+    assert "größe 实验 🔥 <b>" in text_of(message)
+
+
 def test_a_later_is_tried_again_with_the_same_bytes(watchdog, certificates):
     box = servers.Box(refuse={"me@example.test": ["451 4.7.1 greylisted"]})
     with servers.smtp(box, certificates, "starttls") as port:
