@@ -197,15 +197,20 @@ fn occasion(bulletin: &Bulletin) -> String {
 
 fn alarm_words(alarm: &Alarm) -> AlarmWords {
     let finding = &alarm.finding;
+    let is_over = matches!(alarm.standing, Standing::Resolved(_));
+    let remedies = finding.remedy.iter().filter(|_| !is_over);
     AlarmWords {
         tone: Tone::of_alarm(alarm),
         title: headline(finding),
         sentence: sentence(finding),
         facts: alarm_facts(alarm),
-        diagnosis: clean(&finding.diagnosis, PARAGRAPH_CHARS_MAX),
-        remedies: finding
-            .remedy
-            .iter()
+        // What is over needs no advice.
+        diagnosis: if is_over {
+            String::new()
+        } else {
+            clean(&finding.diagnosis, PARAGRAPH_CHARS_MAX)
+        },
+        remedies: remedies
             .take(REMEDIES_MAX)
             .map(|it| clean(it, SENTENCE_CHARS_MAX))
             .collect(),
