@@ -12,6 +12,7 @@ mod live_cases;
 mod mail;
 mod pages;
 mod simulated;
+mod state;
 mod support;
 mod tidy;
 mod watch;

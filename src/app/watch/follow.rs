@@ -65,12 +65,12 @@ pub(super) fn follow(
 ) -> anyhow::Result<ExitStatus> {
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
+    listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let knock = sender.clone();
     let answered = move || {
         let _ = knock.send(LoopInput::Rest);
     };
     let courier = telling.map(|it| it.courier(&answered)).transpose()?;
-    listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let wake = move || {
         // The loop may have ended.
         let _ = sender.send(LoopInput::Changed);
