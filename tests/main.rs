@@ -15,6 +15,7 @@ mod own_patterns;
 mod pages;
 mod serve;
 mod simulated;
+mod state;
 mod support;
 mod tidy;
 mod units;

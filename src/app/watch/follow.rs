@@ -71,6 +71,7 @@ pub(super) fn follow(
 ) -> anyhow::Result<ExitStatus> {
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
+    listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let knock = sender.clone();
     let answered = move || {
         let _ = knock.send(LoopInput::Rest);
@@ -81,7 +82,6 @@ pub(super) fn follow(
         // The loop may have ended.
         let _ = asked.send(LoopInput::Rest);
     })?;
-    listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
     let wake = move || {
         // The loop may have ended.
         let _ = sender.send(LoopInput::Changed);
