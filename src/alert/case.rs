@@ -64,7 +64,10 @@ pub(super) struct Circumstances<'a> {
 impl Circumstances<'_> {
     fn is_silenced(&self, run: &str, life: &Life) -> bool {
         let rule = &life.finding.rule;
-        life.finding.severity < self.policy.severity
+        let worst = life
+            .told
+            .map_or(life.finding.severity, |it| it.max(life.finding.severity));
+        worst < self.policy.severity
             || self
                 .wishes
                 .silences

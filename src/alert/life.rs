@@ -78,10 +78,8 @@ impl Life {
         now: Timestamp,
     ) {
         match (news, self.stage) {
-            (News::Resolved(over), Stage::Firing) => {
-                self.finding = finding.clone();
-                self.stage = Stage::Ending { over, at: now };
-            }
+            // The finding stays as it last stood: what is superseded is only a note afterwards.
+            (News::Resolved(over), Stage::Firing) => self.stage = Stage::Ending { over, at: now },
             (News::Resolved(_), _) => {}
             (News::Alarm | News::Worse, Stage::Over { at, .. }) if self.is_settled => {
                 let n_flaps = if since(at, now) < policy.soon(self.n_flaps) {

@@ -128,7 +128,13 @@ fn end_group(child: &Child) {
 
 /// What a program says, bounded.
 struct Output {
-    parts: Vec<(Arc<Mutex<Vec<u8>>>, Signal<()>)>,
+    parts: Vec<Part>,
+}
+
+/// One of its two voices: the bytes that are kept, and a signal at its end.
+struct Part {
+    kept: Arc<Mutex<Vec<u8>>>,
+    end: Signal<()>,
 }
 
 impl Output {
@@ -144,10 +150,10 @@ impl Output {
     fn words(&self) -> String {
         let deadline = Instant::now() + OUTPUT_WAIT;
         let mut words = Vec::new();
-        for (bytes, end) in &self.parts {
+        for Part { kept, end } in &self.parts {
             // Either way the bytes that came are there.
             let _ = end.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            let bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            let bytes = kept.lock().unwrap_or_else(PoisonError::into_inner);
             let text = String::from_utf8_lossy(&bytes);
             words.extend(text.split_whitespace().map(str::to_owned));
         }
@@ -161,7 +167,7 @@ impl Output {
     }
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, Signal<()>) {
+fn collect(mut from: impl Read + Send + 'static) -> Part {
     let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
     let (sender, receiver) = channel();
     let into = Arc::clone(&kept);
@@ -175,7 +181,7 @@ fn collect(mut from: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, Signal
         // Nobody may be waiting any more.
         let _ = sender.send(());
     });
-    (kept, receiver)
+    Part { kept, end: receiver }
 }
 
 #[cfg(test)]

@@ -17,8 +17,7 @@ use jiff::Timestamp;
 
 use crate::alert::{Alarm, Bulletin, Occasion, Standing};
 use crate::model::{Finding, Severity};
-use crate::report::{printable, quantity_words, why_over};
-use crate::rules::words::{number, thousands};
+use crate::report::{number, printable, quantity_words, thousands, why_over};
 
 pub(super) use digest::digest_message;
 pub(super) use headline::{headline, run_label, since};
@@ -198,15 +197,20 @@ fn occasion(bulletin: &Bulletin) -> String {
 
 fn alarm_words(alarm: &Alarm) -> AlarmWords {
     let finding = &alarm.finding;
+    let is_over = matches!(alarm.standing, Standing::Resolved(_));
+    let remedies = finding.remedy.iter().filter(|_| !is_over);
     AlarmWords {
         tone: Tone::of_alarm(alarm),
         title: headline(finding),
         sentence: sentence(finding),
         facts: alarm_facts(alarm),
-        diagnosis: clean(&finding.diagnosis, PARAGRAPH_CHARS_MAX),
-        remedies: finding
-            .remedy
-            .iter()
+        // What is over needs no advice.
+        diagnosis: if is_over {
+            String::new()
+        } else {
+            clean(&finding.diagnosis, PARAGRAPH_CHARS_MAX)
+        },
+        remedies: remedies
             .take(REMEDIES_MAX)
             .map(|it| clean(it, SENTENCE_CHARS_MAX))
             .collect(),

@@ -131,7 +131,7 @@ mod tests {
             "a second line would be a command"
         );
         assert!(secret_of(b"\xff").is_err());
-        assert!(secret_of(&[b'x'; 70_000]).is_err());
+        assert!(secret_of(&vec![b'x'; 70_000]).is_err());
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod spark;
 mod summary;
 mod text;
 
+// What is told of numbers is told in the same words everywhere.
+pub use crate::rules::words::{number, thousands};
 pub use escape::printable;
 pub use inspect::{write_inspect_json, write_inspect_text};
 pub use json::{finding as finding_json, number as number_json, problem as problem_json, write_audit_json};

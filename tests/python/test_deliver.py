@@ -17,6 +17,9 @@ import urllib.request
 import pytest
 import servers
 
+# One server is TLS from the first byte, which aiosmtpd does not see.
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = os.environ.get("GRADWATCH", str(ROOT / "target" / "release" / "gradwatch"))
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -155,6 +158,21 @@ def test_what_is_over_is_told_in_the_same_thread(watchdog, certificates):
     assert last["Subject"] == first["Subject"].replace("CRITICAL", "RESOLVED")
     assert last["In-Reply-To"] == last["References"] == first["Message-ID"]
     assert last["Message-ID"] != first["Message-ID"]
+
+
+def test_a_run_of_any_name_makes_a_sound_mail(watchdog, certificates):
+    box = servers.Box()
+    name = "größe 实验 🔥 <b>&'x\r\nBcc: you@example.test"
+    watchdog.run.rename(watchdog.run.with_name(name))
+    with servers.smtp(box, certificates, "starttls") as port:
+        watchdog.mail(port, certificates).watch()
+    ((recipient, mail),) = box.mails
+    message = parsed(mail)
+    assert recipient == "me@example.test" and message["Bcc"] is None
+    assert mail.isascii()
+    assert message["Subject"].startswith("[gradwatch] [CRITICAL] größe 实验 🔥 <b>&'x\\u{d}\\u{a}Bcc: you@example.test: ")
+    assert "<b>" not in html_of(message).split("<body")[1].replace("&lt;b&gt;", "")
+    assert "größe 实验 🔥 <b>" in text_of(message)
 
 
 def test_a_later_is_tried_again_with_the_same_bytes(watchdog, certificates):

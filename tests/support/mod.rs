@@ -1,5 +1,6 @@
 //! What several tests need: where things are, and a listener that keeps every point.
 
+pub(crate) mod hook;
 pub(crate) mod smtp;
 
 use std::collections::BTreeMap;

@@ -29,7 +29,7 @@ impl From<&str> for Reply {
     }
 }
 
-/// What the right thing is. `` is the connection itself, `.` the end of a letter.
+/// What the right thing is. An empty command is the connection itself, a dot the end of a letter.
 const GOOD: &[(&str, &str)] = &[
     ("", "220 mail.test ESMTP"),
     ("EHLO", "250-mail.test\r\n250 8BITMIME"),

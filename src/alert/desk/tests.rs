@@ -195,6 +195,17 @@ fn repetitions_back_off_and_the_end_of_all_is_told_once() {
 }
 
 #[test]
+fn the_end_of_an_alarm_that_is_only_a_note_afterwards_is_told_with_what_it_was() {
+    let mut bench = Bench::new(policy());
+    bench.alarm("a", "nan");
+    bench.during(40);
+    bench.hear(News::Resolved(Over::Superseded), "a", "nan", Severity::Info);
+    let out = bench.during(400);
+    assert_eq!(told(&out), [(Occasion::Resolved, "a", 1)]);
+    assert_eq!(bulletins(&out)[0].roots[0].finding.severity, Severity::Warning);
+}
+
+#[test]
 fn what_came_and_went_before_its_message_is_told_once() {
     let mut bench = Bench::new(policy());
     bench.alarm("a", "spike");

@@ -49,6 +49,7 @@ pub(super) struct Courier<'c> {
     under_way: BTreeMap<&'static str, Instant>,
     seen_version: Option<i64>,
     next_chores: Instant,
+    is_caught_up: bool,
 }
 
 /// Names that findings borrow from the program.
@@ -130,6 +131,7 @@ impl<'c> Courier<'c> {
             under_way: BTreeMap::new(),
             seen_version: None,
             next_chores: Instant::now(),
+            is_caught_up: false,
         })
     }
 
@@ -171,6 +173,10 @@ impl<'c> Courier<'c> {
     pub(super) fn caught_up(&mut self) {
         let now = self.now();
         self.desk.caught_up(now);
+        if !self.is_caught_up {
+            self.is_caught_up = true;
+            self.next_chores = Instant::now();
+        }
     }
 
     /// Says what does not work as it should, once; none: it works again.

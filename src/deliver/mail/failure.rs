@@ -113,18 +113,21 @@ impl Failure {
     pub fn answer(&self) -> Answer {
         let text = self.to_string();
         match &self.cause {
-            Cause::NotOffered(_) if self.step == Step::Rcpt => Answer::Refused(text),
-            Cause::Setup(_) | Cause::NotOffered(_) | Cause::Tls(_) => Answer::Misconfigured(text),
-            Cause::Permanent(code, words) if self.is_about_the_recipient(*code, words) => {
-                Answer::Refused(text)
+            _ if self.is_about_the_recipient() => Answer::Refused(text),
+            Cause::Setup(_) | Cause::NotOffered(_) | Cause::Tls(_) | Cause::Permanent(..) => {
+                Answer::Misconfigured(text)
             }
-            Cause::Permanent(..) => Answer::Misconfigured(text),
             Cause::Transient(..) | Cause::Network(_) | Cause::TimeIsUp => Answer::Later(text),
         }
     }
 
-    /// Whether a 5xx is about this recipient or message, not about who sends.
-    fn is_about_the_recipient(&self, code: u16, words: &str) -> bool {
+    /// Whether this recipient or message is not wanted, and not who sends.
+    fn is_about_the_recipient(&self) -> bool {
+        let (code, words) = match &self.cause {
+            Cause::NotOffered(_) => return self.step == Step::Rcpt,
+            Cause::Permanent(code, words) => (*code, words),
+            _ => return false,
+        };
         // RFC 4954, section 6: 530 authentication required, 535 wrong, 538 encryption required. A server that does
         // not relay for us says so at RCPT, and would to every recipient.
         let is_about_us =

@@ -1,5 +1,7 @@
 //! The bytes of a mail: same in, same out; threads; nothing from a log makes a header or a tag.
 
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
 use super::letter::LETTER_BYTES_MAX;
 use super::{Inline, MailWriter, id_part, message_host};
 use crate::alert::{Bulletin, Digest, Gathered, Occasion};
@@ -182,4 +184,48 @@ fn the_host_in_a_name_is_one_that_mail_takes() {
     assert_eq!(message_host("localhost", "a@example.org"), "example.org");
     assert_eq!(message_host("", ""), "gradwatch.invalid");
     assert_eq!(id_part("a b>c"), "abc");
+}
+
+/// Headers that our mails may have; anything else would have come from a log.
+const HEADERS: &[&str] = &[
+    "Auto-Submitted",
+    "Content-Type",
+    "Date",
+    "From",
+    "List-Id",
+    "MIME-Version",
+    "Message-ID",
+    "Reply-To",
+    "Subject",
+    "To",
+    "X-Auto-Response-Suppress",
+];
+
+proptest! {
+    #[test]
+    fn any_text_makes_a_sound_mail(
+        run in any::<String>(),
+        message in any::<String>(),
+        tag in any::<Option<String>>(),
+        layers in proptest::collection::vec(any::<String>(), 0..40),
+        value in any::<Option<f64>>(),
+        steps in any::<(Option<i64>, Option<i64>)>(),
+    ) {
+        let mut odd = bulletin();
+        odd.run = run;
+        let finding = &mut odd.roots[0].finding;
+        (finding.message, finding.tag, finding.layers, finding.value) = (message, tag, layers, value);
+        (finding.first_step, finding.last_step) = steps;
+        let first = mails(&odd, None);
+        prop_assert_eq!(&first, &mails(&odd, None));
+        let mail = text(&first[0]);
+        prop_assert!(mail.is_ascii() && mail.len() < LETTER_BYTES_MAX);
+        // RFC 5322, section 2.1.1.
+        prop_assert!(mail.split("\r\n").all(|it| it.len() <= 998 && !it.contains(['\r', '\n'])));
+        let head = mail.split("\r\n\r\n").next().unwrap().replace("\r\n ", " ").replace("\r\n\t", " ");
+        for line in head.split("\r\n") {
+            let name = line.split(':').next().unwrap();
+            prop_assert!(HEADERS.contains(&name), "{}", line);
+        }
+    }
 }

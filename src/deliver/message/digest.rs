@@ -87,17 +87,19 @@ fn entry(bulletin: &Bulletin) -> AlarmWords {
     if n_consequences > 0 {
         facts.push(("Leads to", format!("{} more", bulletin.consequences.len())));
     }
+    let tone = tone(bulletin);
+    let remedy = first
+        .and_then(|it| it.remedy.first())
+        .filter(|_| tone > Tone::Resolved);
+    facts.extend(remedy.map(|it| ("Try first", clean(it, LINE_CHARS_MAX))));
     AlarmWords {
-        tone: tone(bulletin),
+        tone,
         title: format!("{run}: {title}"),
         sentence: first
             .map(|it| clean(&it.message, LINE_CHARS_MAX))
             .unwrap_or_default(),
         facts,
         diagnosis: String::new(),
-        remedies: first
-            .and_then(|it| it.remedy.first())
-            .map(|it| vec![clean(it, LINE_CHARS_MAX)])
-            .unwrap_or_default(),
+        remedies: Vec::new(),
     }
 }

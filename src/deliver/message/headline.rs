@@ -8,8 +8,7 @@ use std::path::Path;
 use super::{LINE_CHARS_MAX, clean};
 use crate::alert::Bulletin;
 use crate::model::{Family, Finding, Quantity};
-use crate::report::quantity_words;
-use crate::rules::words::thousands;
+use crate::report::{quantity_words, thousands};
 
 /// `loss is NaN since step 12,345`, `vanishing gradients since step 40`.
 pub(in crate::deliver) fn headline(finding: &Finding) -> String {

@@ -58,6 +58,7 @@ fn the_subject_changes_in_its_state_word_only() {
         last.alarms[0].facts.iter().any(|it| it.1.contains("restart")),
         "says why"
     );
+    assert!(last.alarms[0].remedies.is_empty() && last.alarms[0].diagnosis.is_empty());
     assert!(
         !last.commands.iter().any(|it| it.1.contains("ack")),
         "nothing is left to be seen"

@@ -342,7 +342,7 @@ impl<'a> Canvas<'a> {
                 points.trim_end()
             ),
         );
-        let words = format!("x{} per layer", number(line.slope.exp()));
+        let words = format!("x{} per layer to the output", number(line.slope.exp()));
         let y = HEAD + self.bottom_rows() + 26.0;
         text(out, WIDTH - MARGIN, y, 10.0, ALARM, "end", &words);
     }

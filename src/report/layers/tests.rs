@@ -80,7 +80,7 @@ fn a_depth_finding_shows_its_profile_and_line() {
             "{layer}"
         );
     }
-    assert!(svg.contains("x2 per layer") && svg.contains("alarm at step 20"));
+    assert!(svg.contains("x2 per layer to the output") && svg.contains("alarm at step 20"));
     assert_eq!(
         picture.alt(),
         "gradient norm of 12 layers (layers.#.mlp weight), steps 0 to 29; at step 20 from 4.88e-4 at the input to 1 at \
