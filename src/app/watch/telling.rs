@@ -4,9 +4,12 @@
 //! that was named, nothing is kept.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::courier::{Compose, Courier, Parts, policy};
-use crate::alert::Outgoing;
+use crate::alert::{Bulletin, Outgoing};
 use crate::app::settings::{own_name, state_dir};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
@@ -51,5 +54,13 @@ impl Compose for Composer {
             Outgoing::One(bulletin) => self.bulletin(bulletin, None),
             Outgoing::Many(digest) => self.digest(digest),
         }
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        Composer::renew_every(self)
+    }
+
+    fn renewals(&self, standing: &[Bulletin], now: Timestamp) -> Vec<Parcel> {
+        Composer::renewals(self, standing, now)
     }
 }
