@@ -22,7 +22,8 @@
 //! | [`config`] | one TOML file to the settings of the daemon | model, rules |
 //! | [`state`] | what the daemon must not forget, in one database | model, alert |
 //! | [`report`] | findings and alarms to text, JSON and a page | model, series, stats, rules, alert |
-//! | [`deliver`] | bulletins to messages, and the messages to mail servers and other receivers | model, alert, report, config |
+//! | [`deliver`] | bulletins to messages, and the messages to mail servers and other receivers | model, rules, alert, report, config |
+//! | [`serve`] | what a running daemon shows over HTTP: live page, metrics, state for programs | model, alert, series, report |
 //! | [`simulate`] | the linear chain: the reference for every threshold | model, stats |
 //! | [`calibrate`] | thresholds for a stated false-alarm probability, from simulated networks | stats, simulate |
 //! | [`app`] | the only place that joins parts; one file per command | all |
@@ -42,6 +43,7 @@ pub mod model;
 pub mod report;
 pub mod rules;
 pub mod series;
+pub mod serve;
 pub mod simulate;
 pub mod source;
 pub mod state;

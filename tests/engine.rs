@@ -310,6 +310,76 @@ fn a_nan_on_one_rank_names_the_rank() {
 }
 
 #[test]
+fn writers_that_do_not_name_themselves_are_not_restarts_either() {
+    let log = (4..120).fold(String::new(), |text, step| {
+        let of_one = jsonl(std::iter::once(step), |step| step >= 60);
+        text + &of_one + &jsonl(std::iter::once(step - 3), |_| false)
+    });
+    let (findings, _) = audit(&[("metrics.jsonl", log)]);
+    let nan = of_rule(&findings, "non-finite-loss");
+    assert_eq!(nan.len(), 1, "{findings:?}");
+    assert!(
+        !nan[0].is_superseded && nan[0].severity >= Severity::Warning,
+        "{:?}",
+        nan[0]
+    );
+}
+
+/// Two ranks write into one file, the second some steps behind the first.
+fn labelled(lag: i64, is_bad: impl Fn(usize, i64) -> bool) -> String {
+    let line = |rank: usize, step: i64| {
+        let value = if is_bad(rank, step) {
+            "nan".to_owned()
+        } else {
+            format!("{:.5}", loss(step) + 0.01 * rank as f64)
+        };
+        format!(
+            "[rank{rank}]:[titan] 2025-01-01 00:00:01,500 - root - INFO - step: {step:>3}  loss: {value}  grad_norm: 0.5\n"
+        )
+    };
+    (1..120).fold(String::new(), |mut text, step| {
+        text += &line(0, step);
+        if step > lag {
+            text += &line(1, step - lag);
+        }
+        text
+    })
+}
+
+#[test]
+fn ranks_in_one_file_are_not_restarts_of_each_other() {
+    for lag in [0, 3] {
+        let log = labelled(lag, |rank, step| rank == 1 && step >= 60);
+        let (findings, n_series) = audit(&[("train.log", log)]);
+        let nan = of_rule(&findings, "non-finite-loss");
+        assert_eq!(nan.len(), 1, "{findings:?}");
+        assert_eq!(
+            (
+                nan[0].rank,
+                nan[0].first_step,
+                nan[0].severity,
+                nan[0].is_superseded
+            ),
+            (Some(1), Some(60), Severity::Critical, false)
+        );
+        assert_eq!(n_series, 4);
+        let (healthy, _) = audit(&[("train.log", labelled(lag, |_, _| false))]);
+        assert!(
+            healthy.iter().all(|it| it.severity == Severity::Info),
+            "{healthy:?}"
+        );
+    }
+}
+
+#[test]
+fn a_nan_on_all_ranks_of_one_file_names_none() {
+    let (findings, _) = audit(&[("train.log", labelled(3, |_, step| step >= 60))]);
+    let nan = of_rule(&findings, "non-finite-loss");
+    assert_eq!(nan.len(), 1, "{findings:?}");
+    assert_eq!((nan[0].rank, nan[0].first_step), (None, Some(60)));
+}
+
+#[test]
 fn forty_layers_that_become_nan_are_one_finding() {
     let log: String = (0..60)
         .map(|step| {

@@ -2,9 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use gradwatch::config::{MailSettings, SecretSource, Tls};
-use gradwatch::deliver::{Answer, MAIL, Parcel, Receiver, SmtpReceiver};
+use assert_cmd::Command;
+use gradwatch::alert::{Alarm, Bulletin, Fingerprint, Occasion, Standing};
+use gradwatch::app::pipeline::judge_run;
+use gradwatch::app::record::Recorders;
+use gradwatch::config::{MailSettings, SecretSource, Settings, Tls};
+use gradwatch::deliver::{Answer, Composer, MAIL, Parcel, Receiver, SmtpReceiver};
+use gradwatch::model::{Finding, Severity};
+use gradwatch::report::LayerPicture;
+use gradwatch::rules::builtin;
+use gradwatch::source::discover;
+use jiff::Timestamp;
 
+use crate::support::root;
 use crate::support::smtp::{Reply, SmtpServer};
 
 const PASSWORD: &str = "cH9tPs5word";
@@ -279,4 +289,138 @@ fn conversations_that_hang_are_bounded() {
     assert!(text(&answers[0]).contains("in time"), "{answers:?}");
     assert!(text(&answers[5]).contains("still hang"), "{answers:?}");
     assert!(answers.iter().all(|it| matches!(it, Answer::Later(_))));
+}
+
+/// The mail about a shipped run, with the picture of its layers.
+fn mail_about(run: &str) -> Parcel {
+    let found = discover(&[root().join("fixtures/runs").join(run)]);
+    let run = found.runs.first().unwrap();
+    let recorders = Recorders::default();
+    let report = judge_run(
+        run,
+        &builtin().rules,
+        &|stream| Some(recorders.listen(stream)),
+        &|_| (),
+    );
+    let (effects, roots): (Vec<Finding>, Vec<Finding>) = report
+        .findings
+        .iter()
+        .filter(|it| it.severity >= Severity::Warning)
+        .cloned()
+        .partition(|it| it.caused_by.is_some());
+    let at: Timestamp = "2026-11-18T11:07:10Z".parse().unwrap();
+    let alarm = |finding: Finding| Alarm {
+        fingerprint: Fingerprint::of(&report.run, &finding),
+        finding,
+        since: at,
+        standing: Standing::Firing,
+    };
+    let picture = LayerPicture::of(&recorders.finish(), &roots[0]);
+    let bulletin = Bulletin {
+        occasion: Occasion::Firing,
+        run: report.run.clone(),
+        root: "/data/runs".to_owned(),
+        incident: "a1b2-3".to_owned(),
+        sequence: 0,
+        at,
+        roots: roots.into_iter().map(alarm).collect(),
+        consequences: effects.into_iter().map(alarm).collect(),
+    };
+    let mail = MailSettings {
+        to: vec!["me@example.org".to_owned()],
+        ..settings(&SmtpServer::start(&[]))
+    };
+    let settings = Settings {
+        mail: Some(mail),
+        ..Settings::default()
+    };
+    let composer = Composer::new(&settings, "gpu1").unwrap();
+    composer.bulletin(MAIL, &bulletin, picture.as_ref()).remove(0)
+}
+
+#[test]
+fn a_mail_about_a_shipped_run_shows_its_layers() {
+    for run in ["vanishing-sigmoid", "exploding-tanh", "nan-bad-data", "dead-relu"] {
+        let mail = mail_about(run);
+        let text = String::from_utf8(mail.body.clone()).unwrap();
+        assert!(mail.body.len() < 200_000, "{run}: {} bytes", mail.body.len());
+        assert!(text.contains("Content-Type: image/png"), "{run}");
+        if let Some(dir) = std::env::var_os("GRADWATCH_KEEP") {
+            let path = std::path::Path::new(&dir).join(format!("{run}.eml"));
+            std::fs::write(path, &mail.body).unwrap();
+        }
+    }
+}
+
+/// `mail-test` against a server, with more lines for `[mail]`: exit status and what was printed.
+fn mail_test(server: &SmtpServer, more: &str) -> (i32, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), PASSWORD).unwrap();
+    let config = dir.path().join("gradwatch.toml");
+    let port = server.address.port();
+    let text = format!(
+        "[mail]\nhost = \"127.0.0.1\"\nport = {port}\nfrom = \"w@example.org\"\nto = [\"a@example.org\"]\n{more}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = Command::cargo_bin("gradwatch")
+        .unwrap()
+        .args(["mail-test", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(printed).unwrap())
+}
+
+#[test]
+fn mail_test_sends_a_real_message_and_says_each_step() {
+    let server = SmtpServer::start(&[]);
+    let (status, printed) = mail_test(&server, "tls = \"none\"");
+    assert_eq!(status, 0, "{printed}");
+    for line in [
+        "ok      name lookup",
+        "ok      connection",
+        "ok      RCPT TO       250",
+        "taken   as <test-",
+    ] {
+        assert!(printed.contains(line), "{line} in {printed}");
+    }
+    assert!(
+        server.heard().contains("Subject: [gradwatch] [TEST]"),
+        "{}",
+        server.heard()
+    );
+    assert!(server.heard().contains("image/png"));
+}
+
+#[test]
+fn mail_test_says_what_to_change() {
+    let users = ("EHLO", Reply::from("250-mail.test\r\n250 AUTH PLAIN"));
+    let with_user = "username = \"me\"\npassword_file = \"password\"\n";
+    let cases = [
+        (vec![], "tls = \"starttls\"".to_owned(), "change  `tls`"),
+        (
+            vec![("RCPT", Reply::from("550 5.1.1 unknown"))],
+            "tls = \"none\"".to_owned(),
+            "change  `to`",
+        ),
+        (
+            vec![("MAIL", Reply::from("553 5.7.1 not yours"))],
+            "tls = \"none\"".to_owned(),
+            "change  `from`",
+        ),
+        (
+            vec![users, ("AUTH", Reply::from("535 5.7.8 wrong"))],
+            format!("{with_user}tls = \"none\""),
+            "change  `username` or the password",
+        ),
+    ];
+    for (odd, more, wanted) in cases {
+        let server = SmtpServer::start(&odd);
+        let (status, printed) = mail_test(&server, &more);
+        assert_eq!(status, 2, "{printed}");
+        assert!(printed.contains(wanted), "{wanted} in {printed}");
+        assert!(!printed.contains(PASSWORD), "{printed}");
+        assert!(!server.heard().contains("Subject:"));
+    }
 }

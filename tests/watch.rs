@@ -4,7 +4,9 @@
 //! for a line or for the end of the process, with a deadline; nothing here hopes that some time was enough.
 
 mod cases;
+pub(crate) mod faults;
 mod same;
+mod sorted_tables;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,9 +30,15 @@ struct Watching {
 
 impl Watching {
     fn start(path: &Path, poll_seconds: &str) -> Self {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"));
+        command
             .args(["watch", "--poll-every", poll_seconds, "--format", "json"])
-            .arg(path)
+            .arg(path);
+        Self::of(&mut command)
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -51,6 +59,10 @@ impl Watching {
         Self { child, lines }
     }
 
+    fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn next_line(&self) -> String {
         self.lines
             .recv_timeout(DEADLINE)
@@ -62,6 +74,17 @@ impl Watching {
         loop {
             let line = self.next_line();
             let value: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if value["finding"]["rule"] == rule {
+                return value;
+            }
+        }
+    }
+
+    /// As [`next_of`](Self::next_of), whatever else is complained of before it.
+    fn next_of_amid_complaints(&self, rule: &str) -> Value {
+        loop {
+            let line = self.next_line();
+            let value: Value = serde_json::from_str(&line).unwrap_or_default();
             if value["finding"]["rule"] == rule {
                 return value;
             }

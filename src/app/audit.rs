@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::baseline::{NotOneRun, are_same_files, portray_path};
 use super::pipeline::judge_run_against;
 use super::record::Recorders;
-use super::{rule_set, whole_file};
+use super::{InForce, own_patterns, rule_set, whole_file};
 use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
 use crate::model::Severity;
@@ -25,7 +25,6 @@ use crate::report::{
     AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json,
     write_inspect_text,
 };
-use crate::rules::Rule;
 use crate::series::Baseline;
 use crate::source::{Discovery, RunFiles, discover};
 
@@ -35,10 +34,12 @@ use crate::source::{Discovery, RunFiles, discover};
 /// When a rule file is wrong or the output cannot be written.
 pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
+    let patterns = own_patterns::compiled(&rules)?;
+    let by = InForce::new(&rules.rules, &patterns);
     let baseline = match args
         .baseline
         .as_deref()
-        .map(|path| read_baseline(path, &rules.rules))
+        .map(|path| read_baseline(path, by))
         .transpose()
     {
         Ok(baseline) => baseline,
@@ -54,17 +55,12 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let found = discover(&args.input.paths);
     let detail = args.html.as_ref().map(|_| Detail::of_runs(found.runs.len()));
     let (report, pages) = read(&args.input, found, |run, tick| {
-        judge_and_draw(
-            run,
-            &rules.rules,
-            other_than(run, baseline.as_ref()),
-            detail,
-            tick,
-        )
+        judge_and_draw(run, by, other_than(run, baseline.as_ref()), detail, tick)
     })?;
     if let Some(path) = &args.html {
+        let shown = baseline.as_ref().map(|it| it.0.as_ref());
         let pages: Vec<RunPage> = pages.into_iter().flatten().collect();
-        whole_file::write(path, |out| write_page(&report, &pages, out))?;
+        whole_file::write(path, |out| write_page(&report, &pages, shown, out))?;
     }
     print(&args.input, |style, out| match args.input.format {
         Format::Text => write_audit_text(&report, style, out),
@@ -78,10 +74,16 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// When the output cannot be written.
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
+    if !args.pattern.is_empty() {
+        return own_patterns::try_out(args);
+    }
+    let rules = rule_set::load_files(&args.rules)?;
+    let patterns = own_patterns::compiled(&rules)?;
+    let by = InForce::new(&[], &patterns);
     let found = discover(&args.input.paths);
     let is_plotted = args.plot.is_some();
     let (report, recordings) = read(&args.input, found, |run, tick| {
-        judge_and_record(run, &[], None, is_plotted, tick)
+        judge_and_record(run, by, None, is_plotted, tick)
     })?;
     print(&args.input, |style, out| match (args.plot, args.input.format) {
         (Some(quantity), _) => write_plots(
@@ -113,8 +115,8 @@ pub(super) fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Seve
 /// The baseline and its files.
 type ReadBaseline = (Arc<Baseline>, Vec<PathBuf>);
 
-fn read_baseline(path: &Path, rules: &[Rule]) -> Result<ReadBaseline, NotOneRun> {
-    let portrayed = portray_path(path, rules)?;
+fn read_baseline(path: &Path, by: InForce<'_>) -> Result<ReadBaseline, NotOneRun> {
+    let portrayed = portray_path(path, by)?;
     let files = portrayed.files.clone();
     Ok((
         Arc::new(portrayed.into_baseline(path.display().to_string())),
@@ -165,7 +167,7 @@ fn read<T: Send>(
 /// Judges a run and keeps its pictures when they are wanted.
 fn judge_and_record(
     run: &RunFiles,
-    rules: &[Rule],
+    by: InForce<'_>,
     baseline: Option<&Arc<Baseline>>,
     is_recorded: bool,
     tick: &(dyn Fn(u64) + Sync),
@@ -173,7 +175,7 @@ fn judge_and_record(
     let recorders = Recorders::default();
     let report = judge_run_against(
         run,
-        rules,
+        by,
         baseline,
         &|stream| is_recorded.then(|| recorders.listen(stream)),
         tick,
@@ -184,13 +186,13 @@ fn judge_and_record(
 /// Judges a run and draws it at once, so that only the finished part of the page is kept.
 fn judge_and_draw(
     run: &RunFiles,
-    rules: &[Rule],
+    by: InForce<'_>,
     baseline: Option<&Arc<Baseline>>,
     detail: Option<Detail>,
     tick: &(dyn Fn(u64) + Sync),
 ) -> (RunReport, Option<RunPage>) {
-    let (report, recordings) = judge_and_record(run, rules, baseline, detail.is_some(), tick);
-    let page = detail.map(|it| run_page(&report, recordings, it));
+    let (report, recordings) = judge_and_record(run, by, baseline, detail.is_some(), tick);
+    let page = detail.map(|it| run_page(&report, recordings, it, baseline.is_some()));
     (without_series(report), page)
 }
 

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::InForce;
 use super::pipeline::judge_run;
 use crate::report::RunReport;
-use crate::rules::Rule;
 use crate::series::{Baseline, Portrait, PortraitTap, Tap};
 use crate::source::{RunFiles, discover};
 
@@ -36,12 +36,13 @@ pub enum NotOneRun {
 ///
 /// # Errors
 /// When no run with a training loss or norms of layers is there, or more than one.
-pub fn portray_path(path: &Path, rules: &[Rule]) -> Result<Portrayed, NotOneRun> {
+pub fn portray_path<'r>(path: &Path, by: impl Into<InForce<'r>>) -> Result<Portrayed, NotOneRun> {
+    let by = by.into();
     let found = discover(&[path.to_owned()]);
     let mut runs: Vec<Portrayed> = found
         .runs
         .iter()
-        .map(|run| portray(run, rules))
+        .map(|run| portray(run, by))
         .filter(|it| !it.portrait.is_empty())
         .collect();
     if runs.len() > 1 {
@@ -62,11 +63,11 @@ pub fn portray_path(path: &Path, rules: &[Rule]) -> Result<Portrayed, NotOneRun>
     })
 }
 
-fn portray(run: &RunFiles, rules: &[Rule]) -> Portrayed {
+fn portray(run: &RunFiles, by: InForce<'_>) -> Portrayed {
     let taps: Mutex<Vec<(Option<u32>, PortraitTap)>> = Mutex::default();
     let report = judge_run(
         run,
-        rules,
+        by,
         &|stream| {
             let tap = PortraitTap::default();
             let mut taps = taps.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,110 +5,78 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::chain::{self, ChainFailure};
 use crate::calibrate::{CalibrateSpec, Calibration, QUANTILES, calibrate, describe, rule_file};
 use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
-use crate::simulate::{ChainSpec, Channel, SimulateError};
+use crate::simulate::Channel;
 
+mod flags;
 mod from_logs;
 mod shipped;
 #[cfg(test)]
 mod tests;
 
-/// Why a calibration did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum CalibrateFailure {
-    /// The arguments.
-    #[error(transparent)]
-    Arguments(#[from] SimulateError),
-    /// Standard output cannot be written.
-    #[error("cannot print: {0}")]
-    Print(#[from] io::Error),
-    /// The logs hold nothing to calibrate from.
-    #[error("nothing to calibrate from: {0}")]
-    Logs(String),
-    /// The rule file cannot be written.
-    #[error("cannot write rule file `{}`: {source}; nothing was left there", .path.display())]
-    RuleFile {
-        /// Its path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
+/// Layers and width of the healthy networks when none are named.
+const LAYERS: usize = 32;
+const WIDTH: usize = 64;
 
 /// Runs the command.
 ///
 /// # Errors
 /// A bad argument, a rule file that exists or cannot be written, or `out` cannot be written.
-pub fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, CalibrateFailure> {
+pub fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, ChainFailure> {
+    flags::check(args)?;
     if let Some(path) = args.out.as_deref().filter(|path| path.exists()) {
         // Before the work, not after it.
         let source = io::Error::from(io::ErrorKind::AlreadyExists);
-        return Err(CalibrateFailure::RuleFile {
+        return Err(ChainFailure::RuleFile {
             path: path.to_path_buf(),
             source,
         });
     }
     if args.shipped {
-        shipped::print(args.repetitions, args.seed, out)?;
+        shipped::print(args.repetitions(), args.seed(), args.ensemble.layers, out)?;
         return Ok(ExitStatus::Clean);
     }
     if !args.from.is_empty() {
         return from_logs::run(args, out);
     }
-    let result = calibrate(&spec_of(args))?;
-    match args.format {
+    let result = calibrate(&spec_of(args)?)?;
+    match args.format() {
         PrintFormat::Text => print_text(&result, out)?,
         PrintFormat::Json => writeln!(out, "{}", to_json(&result))?,
     }
     if let Some(path) = &args.out {
-        write_new(path, &rule_file(&result)).map_err(|source| CalibrateFailure::RuleFile {
+        write_new(path, &rule_file(&result)).map_err(|source| ChainFailure::RuleFile {
             path: path.clone(),
             source,
         })?;
-        if args.format == PrintFormat::Text {
+        if args.format() == PrintFormat::Text {
             writeln!(out, "wrote {}", path.display())?;
         }
     }
     Ok(ExitStatus::Clean)
 }
 
-fn spec_of(args: &CalibrateArgs) -> CalibrateSpec {
-    let base = match args.width.as_slice() {
-        [width] => ChainSpec::uniform(args.layers, *width),
-        widths => ChainSpec {
-            widths: widths.to_vec(),
-            ..ChainSpec::uniform(1, 1)
-        },
-    };
-    let chain = ChainSpec {
-        block: args.block,
-        init: args.init,
-        gain: args.gain,
-        bias_sd: args.bias_sd,
-        activation: args.activation,
-        batch: args.batch,
-        format: args.dtype,
-        ..base
-    };
-    CalibrateSpec {
-        chain,
-        repetitions: args.repetitions,
-        seed: args.seed,
-        false_alarm: args.false_alarm,
-        looks: args.looks,
-    }
+fn spec_of(args: &CalibrateArgs) -> Result<CalibrateSpec, ChainFailure> {
+    Ok(CalibrateSpec {
+        chain: chain::chain_spec(&args.ensemble, LAYERS, WIDTH)?,
+        repetitions: args.repetitions(),
+        seed: args.seed(),
+        false_alarm: args.false_alarm(),
+        looks: args.looks(),
+    })
 }
 
 /// Writes beside the target and links it into place, so that neither a half file nor another's file is lost.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
+    let shown = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!(".{shown}.gradwatch-partial-{}", std::process::id());
     let temporary = path.with_file_name(name);
     let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     let written = file

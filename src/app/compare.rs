@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::baseline::{NotOneRun, Portrayed, portray_path};
+use super::baseline::{NotOneRun, Portrayed, are_same_files, portray_path};
 use super::rule_set;
 use crate::cli::{CompareArgs, Format};
 use crate::compare::{Comparison, LayerComparison, NormComparison, Standing, Way, compare};
@@ -34,6 +34,10 @@ pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<ExitStatus
             return Ok(ExitStatus::Unreadable);
         }
     };
+    if are_same_files(&run.files, &baseline.files) {
+        let (run, baseline) = (args.run.display(), args.baseline.display());
+        anyhow::bail!("{run} and {baseline} are the same files: name another run as the baseline");
+    }
     let heads = [
         head("run", &args.run, &run),
         head("baseline", &args.baseline, &baseline),

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::order::{Begin, Order};
-use crate::decode::{Decode, Opened, Sink, Tally, open};
+use crate::decode::{Decode, Opened, OwnPatterns, Sink, Tally, open_reading};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
@@ -42,6 +42,7 @@ pub struct Fed {
 /// read.
 pub fn feed(
     files: &[PathBuf],
+    patterns: &OwnPatterns,
     engine: &mut Engine<'_>,
     shown: &dyn Fn(&Path) -> String,
     tick: &dyn Fn(u64),
@@ -53,7 +54,7 @@ pub fn feed(
     let mut blocks = BlockReader::new();
     let mut readers: Vec<FileReader> = Vec::new();
     for path in files {
-        match FileReader::open(&mut blocks, path, shown(path)) {
+        match FileReader::open(&mut blocks, path, shown(path), patterns) {
             Ok(reader) => readers.push(reader),
             Err(refused) => {
                 fed.problems.extend(refused.problem);
@@ -64,7 +65,7 @@ pub fn feed(
     match readers.as_mut_slice() {
         [] => {}
         [only] => while only.read_into_engine(&mut blocks, engine, &mut fed.problems, tick) {},
-        many => merge(many, &mut blocks, engine, &mut fed.problems, tick),
+        many => merge(many, patterns, &mut blocks, engine, &mut fed.problems, tick),
     }
     for reader in readers {
         fed.precedence = fed.precedence.min(precedence(reader.decoder.format()));
@@ -105,7 +106,12 @@ struct Refused {
 }
 
 impl FileReader {
-    fn open(blocks: &mut BlockReader, path: &Path, shown: String) -> Result<Self, Box<Refused>> {
+    fn open(
+        blocks: &mut BlockReader,
+        path: &Path,
+        shown: String,
+        patterns: &OwnPatterns,
+    ) -> Result<Self, Box<Refused>> {
         let refuse = |format: &str, what: Option<String>| {
             let (path, format) = (shown.clone(), format.to_owned());
             let problem = what.map(|what| Problem::path(path.clone(), what));
@@ -127,7 +133,7 @@ impl FileReader {
             .next_block()
             .map_err(unreadable)?
             .map_or(&[][..], |it| it.bytes);
-        match open(head, &path.to_string_lossy()) {
+        match open_reading(head, &path.to_string_lossy(), patterns) {
             Opened::Decoder(decoder) => Ok(Self {
                 path: path.to_owned(),
                 shown,
@@ -279,6 +285,7 @@ fn read_block(
 /// needed, so that a run of a thousand restarts is not held in memory at once.
 fn merge(
     files: &mut [FileReader],
+    patterns: &OwnPatterns,
     blocks: &mut BlockReader,
     engine: &mut Engine<'_>,
     problems: &mut Vec<Problem>,
@@ -287,7 +294,7 @@ fn merge(
     let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
     let mut order = Order::default();
     for (index, file) in files.iter_mut().enumerate() {
-        order.wait(index, file.peek_begin(blocks, limit));
+        order.wait(index, file.peek_begin(patterns, blocks, limit));
     }
     let mut head = |files: &mut [FileReader], index: usize| {
         files[index].fill(blocks, limit, problems, tick);
@@ -300,8 +307,8 @@ fn merge(
 
 impl FileReader {
     /// Looks at the first block and goes back to the start.
-    fn peek_begin(&mut self, blocks: &mut BlockReader, limit: usize) -> Begin {
-        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone()) else {
+    fn peek_begin(&mut self, patterns: &OwnPatterns, blocks: &mut BlockReader, limit: usize) -> Begin {
+        let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone(), patterns) else {
             return Begin::UNKNOWN;
         };
         peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
@@ -455,7 +462,8 @@ impl Target for VecDeque<Held> {
             Mark::OrdinalSteps => HeldMark::OrdinalSteps,
             Mark::EpochSteps => HeldMark::EpochSteps,
             Mark::Finished => HeldMark::Finished,
-            Mark::FieldMissing { .. } => return,
+            // Nothing that is merged holds lines of several ranks, or of programs that smooth.
+            Mark::FieldMissing { .. } | Mark::Smoothed { .. } | Mark::Rank(_) => return,
         }));
     }
 }

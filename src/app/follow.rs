@@ -4,17 +4,22 @@
 //! sees the bytes of one generation only; an unfinished line or record at the end of what is there is held back, and
 //! what may still be overwritten is read again once the file has changed, so that nothing that is written over it is
 //! lost (a checksum of which some bytes are still zeros is taken for damage; when it is completed, the file counts as
-//! rewritten and is read again as a whole); the format is the one that the file's first 64 KiB show, as for a file
+//! rewritten and is read again as a whole); a file that is larger than the pool says is begun in its middle, at a line
+//! or record, and that is said; the format is the one that the file's first 64 KiB show, as for a file
 //! that is read at once: while they grow it is looked at again, and when it turns out to be another one the file is
 //! read from its start.
+
+mod late;
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, Sink, Tally, open};
+use crate::decode::{Decode, HEAD_BYTES_MAX, Opened, OwnPatterns, Settled, Sink, Tally, open_reading};
 use crate::model::Problem;
 use crate::source::{Change, Polled, Tail, TailPool};
+
+use late::{LateStart, Shifted};
 
 /// What became of a followed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,10 @@ pub trait FollowSink: Sink {
     fn failed(&mut self, problem: Problem) {
         self.problem(problem);
     }
+    /// The file is too large to be read as a whole, and this part of it is not read.
+    fn passed_over(&mut self, problem: Problem) {
+        self.problem(problem);
+    }
 }
 
 /// Follows one file.
@@ -50,24 +59,38 @@ pub struct Follower {
 /// What the file was recognised as, and its decoder if there is one.
 struct Reader {
     path: String,
+    patterns: OwnPatterns,
     opened: Opened,
     /// Name of the answer; two answers with one name mean the same decoder.
     name: &'static str,
     /// Bytes of the head that the format was recognised by.
     head_bytes: u64,
+    /// Bytes that were given in an order that only these bytes have: what follows may belong before them.
+    settled_bytes: Option<u64>,
+    /// Bytes that the decoder was not fed, and how many it was fed before them.
+    skipped: Option<(u64, u64)>,
 }
 
 impl Follower {
     /// Follows the file at `path` from its first byte; it need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::reading(path, OwnPatterns::default())
+    }
+
+    /// As [`Self::new`], with a user's own line patterns.
+    #[must_use]
+    pub fn reading(path: impl Into<PathBuf>, patterns: OwnPatterns) -> Self {
         let tail = Tail::new(path);
         let path = tail.path().to_string_lossy().into_owned();
         let reader = Reader {
             path,
+            patterns,
             opened: Opened::Empty,
             name: "",
             head_bytes: 0,
+            settled_bytes: None,
+            skipped: None,
         };
         Self { tail, reader }
     }
@@ -98,6 +121,11 @@ impl Follower {
         if self.is_refused() {
             return Polled::Idle;
         }
+        if self.tail.file_id().is_none()
+            && let Some(bytes) = pool.replay_max()
+        {
+            self.skip_to_the_last(bytes, sink);
+        }
         let reader = &mut self.reader;
         let polled = self.tail.poll(pool, &mut |change| reader.take(change, sink));
         if polled == Polled::Idle {
@@ -113,13 +141,75 @@ impl Follower {
             self.look_again(sink);
         }
         // Only what stands at the end can be written later; what more bytes follow is the decoder's to judge.
+        let n_skipped = self.reader.n_skipped();
         if polled != Polled::More
             && let Opened::Decoder(decoder) = &mut self.reader.opened
-            && let Some(offset) = decoder.give_back(self.tail.offset())
+            && let Some(offset) = decoder.give_back(self.tail.offset() - n_skipped)
         {
-            self.tail.reread_from(offset);
+            self.tail.reread_from(offset + n_skipped);
+        }
+        if polled != Polled::More {
+            self.settle(sink);
         }
         polled
+    }
+
+    /// Gives what is held back to be put in order. A table sorted by layer is read again as a whole once it has grown
+    /// by a quarter, so that reading again costs a constant factor.
+    fn settle(&mut self, sink: &mut dyn FollowSink) {
+        let fed = self.tail.offset();
+        // The first part of a file that is read late is not there to be put in order.
+        if self.reader.skipped.is_some() {
+            return;
+        }
+        let Some(decoder) = self.reader.decoder() else {
+            return;
+        };
+        let is_due = match decoder.settle(sink) {
+            Settled::Whole => return,
+            Settled::SoFar => {
+                let settled = *self.reader.settled_bytes.get_or_insert(fed);
+                fed > settled + settled / 4
+            }
+            Settled::Void => true,
+        };
+        if is_due && self.read_again(sink) {
+            self.reader.settled_bytes = Some(fed);
+            if let Some(decoder) = self.reader.decoder() {
+                decoder.settle(sink);
+            }
+        }
+    }
+
+    /// Feeds all that was read of the file to a fresh decoder.
+    fn read_again(&mut self, sink: &mut dyn FollowSink) -> bool {
+        let fed = self.tail.offset();
+        let Some(head) = read_head(self.tail.path(), fed) else {
+            return false;
+        };
+        self.reader.name = "";
+        self.reader.recognise(&head);
+        sink.news(FileNews::Recognised);
+        if let Some(decoder) = self.reader.decoder() {
+            feed_again(self.tail.path(), fed, decoder, sink);
+        }
+        true
+    }
+
+    /// Passes over all but the last bytes of a file that has more.
+    fn skip_to_the_last(&mut self, bytes: u64, sink: &mut dyn FollowSink) {
+        let path = self.tail.path();
+        let size = fs::metadata(path).map_or(0, |it| it.len());
+        if size <= bytes {
+            return;
+        }
+        let Some(start) = LateStart::find(path, size, bytes, sink) else {
+            return;
+        };
+        if self.tail.start_at(start.offset) {
+            sink.passed_over(start.problem());
+            self.reader.begin_late(start);
+        }
     }
 
     /// Whether the file is surely no log that can be read. It is read again when it has become shorter.
@@ -152,13 +242,41 @@ impl Follower {
         if self.tail.offset() > self.reader.head_bytes && self.reader.head_bytes < HEAD_BYTES_MAX as u64 {
             self.look_again(sink);
         }
-        if let Some(decoder) = self.reader.decoder() {
-            decoder.finish(sink);
+        if self.reader.settled_bytes.take().is_some() {
+            self.read_again(sink);
         }
+        self.reader.finish(sink);
     }
 }
 
 impl Reader {
+    fn begin_late(&mut self, start: LateStart) {
+        self.name = name_of(&start.opened);
+        self.opened = start.opened;
+        self.head_bytes = HEAD_BYTES_MAX as u64;
+        self.skipped = Some((start.offset - start.fed, start.fed));
+    }
+
+    fn n_skipped(&self) -> u64 {
+        self.skipped.map_or(0, |(bytes, _)| bytes)
+    }
+
+    /// Lets the decoder work, with offsets as they are in the file.
+    fn decode(&mut self, sink: &mut dyn Sink, work: impl FnOnce(&mut dyn Decode, &mut dyn Sink)) {
+        let skipped = self.skipped;
+        let Some(decoder) = self.decoder() else {
+            return;
+        };
+        match skipped {
+            None => work(decoder, sink),
+            Some((by, seam)) => work(decoder, &mut Shifted { sink, by, seam }),
+        }
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) {
+        self.decode(sink, |decoder, sink| decoder.finish(sink));
+    }
+
     fn decoder(&mut self) -> Option<&mut dyn Decode> {
         match &mut self.opened {
             Opened::Decoder(decoder) => Some(decoder.as_mut()),
@@ -172,18 +290,15 @@ impl Reader {
                 if offset == 0 && self.head_bytes == 0 {
                     self.recognise(bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes));
                 }
-                if let Some(decoder) = self.decoder() {
-                    decoder.feed(bytes, sink);
-                }
+                self.decode(sink, |decoder, sink| decoder.feed(bytes, sink));
             }
             Change::Rewritten {
                 read_bytes,
                 unread_bytes,
             } => {
-                if let Some(decoder) = self.decoder() {
-                    decoder.finish(sink);
-                }
-                (self.opened, self.name, self.head_bytes) = (Opened::Empty, "", 0);
+                self.finish(sink);
+                (self.opened, self.name, self.head_bytes, self.skipped) = (Opened::Empty, "", 0, None);
+                self.settled_bytes = None;
                 sink.problem(rewritten(read_bytes, unread_bytes));
                 sink.news(FileNews::Rewritten);
             }
@@ -197,7 +312,7 @@ impl Reader {
     /// Recognises the file by its first bytes; true when the answer is another one than before.
     fn recognise(&mut self, head: &[u8]) -> bool {
         self.head_bytes = head.len() as u64;
-        let opened = open(head, &self.path);
+        let opened = open_reading(head, &self.path, &self.patterns);
         let name = name_of(&opened);
         let is_other = name != self.name;
         if is_other {

@@ -6,11 +6,15 @@
 pub mod audit;
 pub mod baseline;
 pub mod calibrate;
+pub mod chain;
 mod chain_case;
 pub mod compare;
 pub mod feed;
 pub mod follow;
+mod in_force;
+pub mod mail_test;
 mod order;
+pub mod own_patterns;
 pub mod pipeline;
 pub mod record;
 pub mod rule_harness;
@@ -27,6 +31,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+pub use in_force::InForce;
 
 use crate::cli::{Cli, Command};
 use crate::exit::ExitStatus;
@@ -64,6 +70,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Command::Ack(args) => printed(|out| wishes::ack(args, out)),
         Command::Unack(args) => printed(|out| wishes::unack(args, out)),
         Command::Silence(args) => printed(|out| wishes::silence(args, out)),
+        Command::MailTest(args) => mail_test::mail_test(args),
         Command::Inspect(args) => audit::inspect(args),
         Command::Simulate(args) => printed(|out| simulate::run(args, out).map_err(Into::into)),
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),

@@ -3,13 +3,15 @@
 //! In: the files of a run and a rule set. Out: a [`RunReport`]. Invariant: runs are independent of each other,
 //! so a report over many runs is the list of their reports.
 
+use std::mem::take;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::InForce;
 use super::feed::{Fed, NOTHING_FOUND, feed};
 use crate::model::Problem;
 use crate::report::RunReport;
-use crate::rules::{Engine, Outcome, Rule, StreamOutcome, check::StreamEnd, exonerate, join};
+use crate::rules::{Engine, Outcome, StreamOutcome, check::StreamEnd, exonerate, join};
 use crate::series::{Baseline, Tap};
 use crate::source::{RunFiles, StreamFiles};
 
@@ -17,33 +19,33 @@ use crate::source::{RunFiles, StreamFiles};
 pub type MakeTap<'a> = dyn Fn(&StreamFiles) -> Option<Box<dyn Tap>> + Sync + 'a;
 
 /// Reads and judges one run. `tick` hears how many bytes were read.
-pub fn judge_run(
+pub fn judge_run<'r>(
     run: &RunFiles,
-    rules: &[Rule],
+    by: impl Into<InForce<'r>>,
     make_tap: &MakeTap<'_>,
     tick: &(dyn Fn(u64) + Sync),
 ) -> RunReport {
-    judge_run_against(run, rules, None, make_tap, tick)
+    judge_run_against(run, by.into(), None, make_tap, tick)
 }
 
 /// Reads and judges one run beside a baseline, when there is one.
 pub fn judge_run_against(
     run: &RunFiles,
-    rules: &[Rule],
+    by: InForce<'_>,
     baseline: Option<&Arc<Baseline>>,
     make_tap: &MakeTap<'_>,
     tick: &(dyn Fn(u64) + Sync),
 ) -> RunReport {
     let shown = |path: &Path| shown_path(path, &run.root);
     let judge = |stream: &StreamFiles| {
-        let mut engine = Engine::new(rules, &run.name);
+        let mut engine = Engine::new(by.rules, &run.name);
         if let Some(baseline) = baseline {
             engine = engine.with_baseline(Arc::clone(baseline));
         }
         if let Some(tap) = make_tap(stream) {
             engine = engine.with_tap(tap);
         }
-        let fed = feed(&stream.files, &mut engine, &shown, tick);
+        let fed = feed(&stream.files, by.patterns, &mut engine, &shown, tick);
         let outcome = engine.finish(&end_of(&fed));
         (stream.rank, fed, outcome)
     };
@@ -60,18 +62,22 @@ pub(super) fn report_of(
     let mut outcomes = Vec::new();
     for (rank, fed, outcome) in streams {
         let place = fed.files.first().map_or_else(String::new, |it| it.path.clone());
-        report.take_stream(fed.files, fed.problems, &outcome);
-        report
-            .problems
-            .extend(outcome.notes.iter().cloned().map(|note| Problem {
-                path: place.clone(),
-                ..note
-            }));
-        outcomes.push(StreamOutcome {
+        let stream = StreamOutcome {
             rank,
             precedence: fed.precedence,
             outcome,
-        });
+        };
+        let (mut files, mut problems) = (fed.files, fed.problems);
+        for stream in stream.by_rank() {
+            report.take_stream(take(&mut files), take(&mut problems), &stream.outcome);
+            report
+                .problems
+                .extend(stream.outcome.notes.iter().cloned().map(|note| Problem {
+                    path: place.clone(),
+                    ..note
+                }));
+            outcomes.push(stream);
+        }
     }
     if report.points > 0 {
         report.problems.retain(|it| it.what != NOTHING_FOUND);

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::rule_harness::EngineHarness;
-use super::{rules_cmd, unless_broken_pipe, wants_color};
+use super::{own_patterns, rules_cmd, unless_broken_pipe, wants_color};
 use crate::cli::{Format, RulesCommand};
 use crate::exit::ExitStatus;
 use crate::rules::check::registry::CHECKS;
-use crate::rules::{Rule, RuleSet, Source, builtin, builtin_sources, builtin_tests, load, render};
+use crate::rules::{Rule, RuleSet, Source, builtin, builtin_sources, builtin_tests, render};
 
 /// The shipped rules with these files over them.
 ///
@@ -24,7 +24,7 @@ pub fn load_files(paths: &[PathBuf]) -> anyhow::Result<RuleSet> {
         return Ok(builtin().clone());
     }
     let sources = read_sources(paths)?;
-    load(&sources, builtin(), CHECKS).map_err(|problems| {
+    own_patterns::load_proven(&sources, builtin(), CHECKS).map_err(|problems| {
         anyhow!(
             "{}",
             render(&problems, &sources, wants_color(io::stderr().is_terminal())).trim_end()
@@ -32,7 +32,7 @@ pub fn load_files(paths: &[PathBuf]) -> anyhow::Result<RuleSet> {
     })
 }
 
-fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
+pub(super) fn read_sources(paths: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     paths.iter().map(|path| read_source(path)).collect()
 }
 

@@ -10,11 +10,12 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
+use super::own_patterns::load_proven;
 use crate::exit::ExitStatus;
 use crate::report::printable;
 use crate::rules::check::{Build, CheckInfo};
 use crate::rules::testfile::{Case, Harness, TestReport, parse_tests, run_tests};
-use crate::rules::{Rule, RuleProblem, RuleSet, Source, load, render};
+use crate::rules::{Rule, RuleProblem, RuleSet, Source, render};
 
 /// The rules in force, one per line; those that are off behind them, marked. Lines are wrapped to `width`
 /// where there is one (a terminal).
@@ -106,12 +107,16 @@ pub fn check(
     styled: bool,
     out: &mut dyn Write,
 ) -> io::Result<ExitStatus> {
-    match load(sources, base, registry) {
+    match load_proven(sources, base, registry) {
         Ok(set) => {
             let n_rules = set.all().filter(|it| is_from(it, sources)).count();
+            let patterns = match set.patterns.len() {
+                0 => String::new(),
+                n => format!(", {}", counted(n, "pattern")),
+            };
             writeln!(
                 out,
-                "{} in {}, no problems",
+                "{}{patterns} in {}, no problems",
                 counted(n_rules, "rule"),
                 counted(sources.len(), "file")
             )?;

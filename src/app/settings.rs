@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow, bail};
 
 use super::wants_color;
 use crate::cli::{StateArgs, WatchArgs};
-use crate::config::{Settings, read, with_flags};
+use crate::config::{ListenSettings, SecretSource, Settings, read, with_flags};
 use crate::deliver::host_name;
 use crate::report::printable;
 use crate::rules::{Source, render};
@@ -35,10 +35,18 @@ pub fn of_watch(args: &WatchArgs) -> anyhow::Result<Settings> {
         watch.rules.clone_from(&args.rules);
     }
     watch.poll = args.poll_every.unwrap_or(watch.poll);
+    watch.active_within = args.active_within.unwrap_or(watch.active_within);
+    watch.replay_max = args.replay_max.unwrap_or(watch.replay_max);
     if watch.paths.is_empty() {
         bail!(
             "no paths are given, neither as arguments nor as `paths` in the `[watch]` section of a configuration"
         );
+    }
+    if let Some(address) = args.listen {
+        settings.listen = Some(ListenSettings {
+            address,
+            token: args.listen_token_file.clone().map(SecretSource::File),
+        });
     }
     settings.mail = with_flags(
         settings.mail.take(),

@@ -3,67 +3,66 @@
 //! In: the chain's arguments. Out: a table or `gradwatch.simulate/1` JSON on the given writer, and a log file
 //! where `--out` asks for one. Invariant: a bad argument ends in one sentence before anything is written.
 
-use std::io::{self, Write};
+use std::io::Write;
 
+use super::chain::{self, BATCH, ChainFailure};
 use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
-    BadBatch, Batches, ChainSpec, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd, SimulateError,
-    Trainer, row_of, simulate_norms, width_one,
+    BadBatch, Batches, ChainSpec, LogFormat, Matrix, MatrixChain, Rng, RunWriter, ScalarChain, Sgd,
+    TRAINED_WEIGHTS_MAX, Trainer, row_of, simulate_norms, width_one,
 };
 
+mod flags;
 mod print;
 #[cfg(test)]
 mod tests;
 
-/// Weights beyond this number are not built explicitly for training (8 GiB with momentum and gradients).
-const TRAINED_WEIGHTS_MAX: usize = 1 << 28;
 /// Learning rate of training when none is named.
 const TRAINING_RATE: f64 = 0.01;
-
-/// Why a simulation did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum SimulateFailure {
-    /// The arguments or the output directory.
-    #[error(transparent)]
-    Simulate(#[from] SimulateError),
-    /// Standard output cannot be written.
-    #[error("cannot print: {0}")]
-    Print(#[from] io::Error),
-    /// More weights than training can hold.
-    #[error(
-        "{0} weights are too many to train: at most {TRAINED_WEIGHTS_MAX}; without --steps any width goes"
-    )]
-    TooManyWeights(usize),
-}
+/// Layers of a chain that lists none.
+const LAYERS: usize = 50;
+/// Weight of a scalar chain that names none.
+const WEIGHT: f64 = 0.8;
+/// Looks at an untrained network.
+const LOOKS: u32 = 40;
+/// Factor of the bad batch.
+const BAD_FACTOR: f64 = 1e3;
 
 /// Runs the command.
 ///
 /// # Errors
 /// A bad argument, an unusable output directory, or `out` cannot be written.
-pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<ExitStatus, SimulateFailure> {
-    match args.steps.or(args.out.as_ref().map(|_| args.looks)) {
+pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<ExitStatus, ChainFailure> {
+    flags::check(args)?;
+    match args.steps.or(args.out.as_ref().map(|_| looks(args))) {
         Some(steps) => train(args, steps, out)?,
-        None if args.width.is_empty() => show_scalar(args, out)?,
+        None if args.ensemble.width.is_empty() => show_scalar(args, out)?,
         None => show_matrix(args, out)?,
     }
     Ok(ExitStatus::Clean)
 }
 
-fn show_scalar(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateFailure> {
+fn looks(args: &SimulateArgs) -> u32 {
+    args.looks.unwrap_or(LOOKS)
+}
+
+fn show_scalar(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), ChainFailure> {
     let chain = scalar_chain(args)?;
     let layers = match args.target {
         Some(target) => chain.loss_pass(target)?.layers,
         None => chain.output_pass(),
     };
     match args.format {
-        PrintFormat::Json => print::scalar_json(&chain, &layers, out)?,
-        PrintFormat::Text => print::scalar_text(&chain, &layers, args.dtype, args.target, out)?,
+        PrintFormat::Json => print::scalar_json(&chain, &layers, chain::dtype(&args.ensemble), out)?,
+        PrintFormat::Text => {
+            print::scalar_text(&chain, &layers, chain::dtype(&args.ensemble), args.target, out)?;
+        }
     }
     Ok(())
 }
 
-fn show_matrix(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateFailure> {
+fn show_matrix(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), ChainFailure> {
     let spec = chain_spec(args)?;
     let norms = simulate_norms(&spec, &mut Rng::new(args.seed))?;
     match args.format {
@@ -73,11 +72,15 @@ fn show_matrix(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateF
     Ok(())
 }
 
-fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), SimulateFailure> {
+fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), ChainFailure> {
     let mut trainer = trainer(args)?;
     let planned = i64::from(steps);
     let mut writer = match &args.out {
-        Some(dir) => Some(RunWriter::create(dir, args.log_format, planned)?),
+        Some(dir) => Some(RunWriter::create(
+            dir,
+            args.log_format.unwrap_or(LogFormat::TensorBoard),
+            planned,
+        )?),
         None => None,
     };
     let mut last = None;
@@ -102,36 +105,36 @@ fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), Sim
 ///
 /// # Errors
 /// A bad argument, or too many weights.
-pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
+pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, ChainFailure> {
+    flags::check(args)?;
     let sgd = Sgd {
         learning_rate: args
             .learning_rate
             .unwrap_or(if args.steps.is_some() { TRAINING_RATE } else { 0.0 }),
-        momentum: args.momentum,
-        weight_decay: args.weight_decay,
+        momentum: args.momentum.unwrap_or(0.0),
+        weight_decay: args.weight_decay.unwrap_or(0.0),
         clip_norm: args.clip,
         train_biases: !args.freeze_biases,
     };
     let bad = args.bad_step.map(|step| BadBatch {
         step: i64::from(step),
-        factor: args.bad_factor,
+        factor: args.bad_factor.unwrap_or(BAD_FACTOR),
     });
-    let (chain, batches) = if args.width.is_empty() {
-        let chain = width_one(&scalar_chain(args)?, args.dtype)?;
+    let (chain, batches) = if args.ensemble.width.is_empty() {
+        let chain = width_one(&scalar_chain(args)?, chain::dtype(&args.ensemble))?;
         let batches = scalar_batches(args, &chain);
         (chain, batches)
     } else {
         let spec = chain_spec(args)?;
-        spec.check()?;
         let weights = spec
             .shapes()
             .map(|(m_in, m_out)| m_in.saturating_mul(m_out))
             .fold(0, usize::saturating_add);
         if weights > TRAINED_WEIGHTS_MAX {
-            return Err(SimulateFailure::TooManyWeights(weights));
+            return Err(ChainFailure::TooManyWeights(weights));
         }
         let chain = MatrixChain::random(&spec, &mut Rng::new(args.seed))?;
-        let batches = Batches::fresh(&chain, args.batch, args.seed);
+        let batches = Batches::fresh(&chain, spec.batch, args.seed);
         (chain, batches)
     };
     Ok(Trainer::new(chain, batches, sgd, bad)?)
@@ -141,45 +144,44 @@ pub(super) fn trainer(args: &SimulateArgs) -> Result<Trainer, SimulateFailure> {
 /// where the gradient is exactly 0 (w = 1, b = 0, a target equal to the input).
 fn scalar_batches(args: &SimulateArgs, chain: &MatrixChain) -> Batches {
     if args.steps.is_none() && args.target.is_none() {
-        return Batches::fresh(chain, args.batch, args.seed).scaled(args.input);
+        let batch = args.ensemble.batch.unwrap_or(BATCH);
+        return Batches::fresh(chain, batch, args.seed).scaled(input(args));
     }
     let one = |value: f64| Matrix::from_fn(1, 1, |_, _| value);
     Batches::Fixed {
-        x: one(args.input),
+        x: one(input(args)),
         target: one(args.target.unwrap_or(1.0)),
     }
 }
 
-fn scalar_chain(args: &SimulateArgs) -> Result<ScalarChain, SimulateError> {
-    if let ([w], [b]) = (args.weight.as_slice(), args.bias.as_slice()) {
-        return ScalarChain::homogeneous(args.layers, *w, *b, args.input);
-    }
-    let n = args.weight.len().max(args.bias.len());
-    let listed = |values: &[f64]| match values {
-        [one] => vec![*one; n],
-        all => all.to_vec(),
-    };
-    ScalarChain::listed(listed(&args.weight), listed(&args.bias), args.input)
+fn input(args: &SimulateArgs) -> f64 {
+    args.input.unwrap_or(1.0)
 }
 
-fn chain_spec(args: &SimulateArgs) -> Result<ChainSpec, SimulateError> {
-    let base = match args.width.as_slice() {
-        [width] => ChainSpec::uniform(args.layers, *width),
-        widths => ChainSpec {
-            widths: widths.to_vec(),
-            ..ChainSpec::uniform(1, 1)
-        },
+fn scalar_chain(args: &SimulateArgs) -> Result<ScalarChain, ChainFailure> {
+    let or = |values: &[f64], default: f64| match values {
+        [] => vec![default],
+        given => given.to_vec(),
     };
-    let spec = ChainSpec {
-        block: args.block,
-        init: args.init,
-        gain: args.gain,
-        bias_sd: args.bias_sd,
-        activation: args.activation,
-        batch: args.batch,
-        format: args.dtype,
-        ..base
+    let (weights, biases) = (or(&args.weight, WEIGHT), or(&args.bias, 0.0));
+    if let ([w], [b]) = (weights.as_slice(), biases.as_slice()) {
+        let layers = args.ensemble.layers.unwrap_or(LAYERS);
+        return Ok(ScalarChain::homogeneous(layers, *w, *b, input(args))?);
+    }
+    let n = weights.len().max(biases.len());
+    let what = if weights.len() == n {
+        "a --weight"
+    } else {
+        "a --bias"
     };
-    spec.check()?;
-    Ok(spec)
+    chain::listed_layers(args.ensemble.layers, n, what)?;
+    let listed = |values: Vec<f64>| match values.as_slice() {
+        [one] => vec![*one; n],
+        _ => values,
+    };
+    Ok(ScalarChain::listed(listed(weights), listed(biases), input(args))?)
+}
+
+fn chain_spec(args: &SimulateArgs) -> Result<ChainSpec, ChainFailure> {
+    chain::chain_spec(&args.ensemble, LAYERS, 1)
 }

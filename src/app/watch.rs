@@ -14,28 +14,37 @@ mod keeper;
 mod once;
 mod outbox;
 mod post;
+mod publish;
+mod rest;
 mod round;
 mod run;
+mod screen;
 mod service;
 mod steady;
 mod stream;
 mod telling;
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::{Timestamp, Unit};
 
 use super::audit::text_style;
-use super::{rule_set, settings};
+use super::{InForce, own_patterns, rule_set, settings};
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
+use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
+use crate::rules::RuleSet;
 
 pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
 pub(crate) use self::courier::words;
+pub use self::rest::Now;
+use self::screen::Screen;
 use self::telling::Telling;
 
 /// Follows until it is told to end.
@@ -45,20 +54,37 @@ use self::telling::Telling;
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let settings = settings::of_watch(args)?;
     let watched = &settings.watch;
-    let rules = rule_set::load_files(&watched.rules)?;
+    let (rules, patterns) = loaded(&watched.rules)?;
     let voice = Voice::new(args);
     let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        let watch = Watch::new(&watched.paths, &rules.rules);
+        let mut watch = Watch::new(&watched.paths, InForce::new(&rules.rules, &patterns));
+        if settings.mail.is_some() {
+            watch = watch.with_pictures_for_messages();
+        }
         once::once(watch, args, &settings, &voice, telling.as_ref())
     } else {
-        let reload = || rule_set::load_files(&watched.rules);
-        follow::follow(args, &settings, rules, &reload, &voice, telling.as_ref())
+        let reload = || loaded(&watched.rules);
+        follow::follow(
+            args,
+            &settings,
+            (rules, patterns),
+            &reload,
+            &voice.with_table(),
+            telling.as_ref(),
+        )
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
         ended => ended,
     }
+}
+
+/// The rules in force and the user's own line patterns.
+fn loaded(files: &[PathBuf]) -> anyhow::Result<(RuleSet, OwnPatterns)> {
+    let rules = rule_set::load_files(files)?;
+    let patterns = own_patterns::compiled(&rules)?;
+    Ok((rules, patterns))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -71,6 +97,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 struct Voice {
     format: Format,
     style: TextStyle,
+    /// The table below what is said, on a terminal.
+    screen: Option<RefCell<Screen>>,
 }
 
 impl Voice {
@@ -78,20 +106,46 @@ impl Voice {
         Self {
             format: args.format,
             style: text_style(args.color, io::stdout().is_terminal()),
+            screen: None,
+        }
+    }
+
+    /// With a table of the runs, where there is a terminal for it.
+    fn with_table(&self) -> Self {
+        let has_table = self.format == Format::Text;
+        Self {
+            format: self.format,
+            style: self.style,
+            screen: has_table
+                .then(|| Screen::open(self.style))
+                .flatten()
+                .map(RefCell::new),
         }
     }
 
     fn say(&self, heard: &Heard) -> anyhow::Result<()> {
+        let mut screen = self.screen.as_ref().map(RefCell::borrow_mut);
+        if let Some(screen) = screen.as_mut().filter(|_| !heard.problems.is_empty()) {
+            screen.clear().context(NO_OUTPUT)?;
+        }
         complain(heard);
         if heard.notices.is_empty() {
             return Ok(());
         }
         // One write, so that a reader never sees half a block.
         let text = self.worded(&heard.notices)?;
-        let mut out = io::stdout().lock();
-        out.write_all(&text)
-            .and_then(|()| out.flush())
-            .context("failed to write to standard output")
+        match &mut screen {
+            Some(screen) => screen.say(&text),
+            None => write_out(&text),
+        }
+        .context(NO_OUTPUT)
+    }
+
+    fn show(&self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
+        match &self.screen {
+            Some(screen) => screen.borrow_mut().draw(watch).context(NO_OUTPUT),
+            None => Ok(()),
+        }
     }
 
     fn worded(&self, notices: &[Notice]) -> io::Result<Vec<u8>> {
@@ -104,6 +158,14 @@ impl Voice {
         }
         Ok(text)
     }
+}
+
+const NO_OUTPUT: &str = "failed to write to standard output";
+
+fn write_out(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
 }
 
 fn complain(heard: &Heard) {

@@ -221,16 +221,9 @@ pub fn time_noise(values: &[f64]) -> Option<TimeNoise> {
     })
 }
 
-/// The MAD-z that three points in a row exceed in at most 1 % of logs with this many looks (layers times steps):
-/// `max(5, 6.2 + 0.65 log10(looks / 1e8))`, measured on trending, spiky and noisy healthy series.
-#[must_use]
-pub fn mad_z_limit(looks: f64) -> f64 {
-    (6.2 + 0.65 * (looks / 1e8).log10()).max(5.0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DepthLook, HealthyChannel, calibrate_healthy, mad_z_limit, time_noise};
+    use super::{DepthLook, HealthyChannel, calibrate_healthy, time_noise};
     use crate::simulate::Rng;
 
     fn channel(stacks: usize, looks: usize, between: f64, within: f64, seed: u64) -> HealthyChannel {
@@ -302,6 +295,5 @@ mod tests {
             "{noise:?}"
         );
         assert!(time_noise(&[1.0; 100]).is_none());
-        assert!((mad_z_limit(1e8) - 6.2).abs() < 1e-12 && mad_z_limit(1e3) == 5.0);
     }
 }

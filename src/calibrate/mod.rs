@@ -10,20 +10,21 @@ mod null;
 mod power;
 mod rule_file;
 mod shipped;
+mod spikes;
 #[cfg(test)]
 mod tests;
 mod threshold;
 
 pub use healthy::{
-    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, mad_z_limit,
-    time_noise,
+    DepthLook, HealthyCalibration, HealthyChannel, HealthyNull, TimeNoise, calibrate_healthy, time_noise,
 };
 pub use null::{ChannelNull, QUANTILES};
 pub use power::{GAINS, GainPower, SmallestGains};
-pub use rule_file::{describe, rule_file, rules_text};
+pub use rule_file::{describe, rule_file, rules_text, spike_rules_text};
 pub use shipped::{
     DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, ShippedRow, shipped_ensembles, shipped_row,
 };
+pub use spikes::{SpikeNull, spike_null};
 pub use threshold::{Bounds, run_z};
 
 use crate::simulate::{ChainSpec, Channel, Network, SimulateError, simulate_pairs};
@@ -32,6 +33,8 @@ use crate::simulate::{ChainSpec, Channel, Network, SimulateError, simulate_pairs
 pub const TAU: f64 = 0.5;
 /// Fewest repetitions from which quantiles mean something.
 pub const REPETITIONS_MIN: u32 = 50;
+/// Most repetitions: 200 bytes each are kept.
+pub const REPETITIONS_MAX: u32 = 1_000_000;
 /// Beyond this share of depth in width, products of random matrices degenerate.
 pub const NARROW: f64 = 0.5;
 /// Repetitions per gain: a power of 0.9 then has a standard error of 1 %.
@@ -82,6 +85,14 @@ pub fn calibrate(spec: &CalibrateSpec) -> Result<Calibration, SimulateError> {
         .into_iter()
         .map(|channel| ChannelNull::measure(spec, channel, &pairs))
         .collect();
+    let usable = channels.iter().map(|channel| channel.usable).max().unwrap_or(0);
+    if usable < u64::from(REPETITIONS_MIN) {
+        refuse(
+            "the number of networks without a zero or non-finite norm",
+            "at least 50",
+            usable as f64,
+        )?;
+    }
     let bounds = Bounds::of(&channels, spec.chain.depth());
     for channel in &mut channels {
         channel.measure_false_alarms(&pairs, &bounds);
@@ -110,32 +121,48 @@ fn mean_power(networks: &[Network], flags: impl Fn(&Network) -> bool) -> f64 {
 
 fn check(spec: &CalibrateSpec) -> Result<(), SimulateError> {
     spec.chain.check()?;
-    let refuse = |what, allowed, value| Err(SimulateError::OutOfRange { what, allowed, value });
-    if !(spec.false_alarm > 0.0 && spec.false_alarm < 1.0) {
-        return refuse(
-            "the false-alarm probability",
-            "between 0 and 1, both excluded",
-            spec.false_alarm,
-        );
-    }
-    if spec.looks == 0 {
-        return refuse("the number of looks", "at least 1", 0.0);
-    }
-    if spec.repetitions < REPETITIONS_MIN {
-        return refuse(
-            "the number of repetitions",
-            "at least 50",
-            f64::from(spec.repetitions),
-        );
-    }
+    check_target(spec.false_alarm, spec.looks)?;
+    check_repetitions(spec.repetitions)?;
     if spec.chain.depth() < 3 {
-        return refuse(
-            "the number of layers to calibrate",
-            "at least 3",
-            spec.chain.depth() as f64,
-        );
+        let depth = spec.chain.depth() as f64;
+        return refuse("the number of layers to calibrate", "at least 3", depth);
     }
     Ok(())
+}
+
+fn refuse(what: &'static str, allowed: &'static str, value: f64) -> Result<(), SimulateError> {
+    Err(SimulateError::OutOfRange { what, allowed, value })
+}
+
+/// Refuses a false-alarm probability per run, or a number of looks, that means nothing.
+///
+/// # Errors
+/// In a sentence.
+pub fn check_target(false_alarm: f64, looks: u64) -> Result<(), SimulateError> {
+    if !(false_alarm > 0.0 && false_alarm < 1.0) {
+        let allowed = "between 0 and 1, both excluded";
+        return refuse("the false-alarm probability", allowed, false_alarm);
+    }
+    if looks == 0 {
+        return refuse("the number of looks", "at least 1", 0.0);
+    }
+    Ok(())
+}
+
+/// Refuses too few networks for a quantile, and more than memory holds.
+///
+/// # Errors
+/// In a sentence.
+pub fn check_repetitions(repetitions: u32) -> Result<(), SimulateError> {
+    if (REPETITIONS_MIN..=REPETITIONS_MAX).contains(&repetitions) {
+        return Ok(());
+    }
+    let allowed = if repetitions < REPETITIONS_MIN {
+        "at least 50"
+    } else {
+        "at most 1000000"
+    };
+    refuse("the number of repetitions", allowed, f64::from(repetitions))
 }
 
 fn warnings(spec: &CalibrateSpec, channels: &[ChannelNull], power: &[GainPower]) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Calibration, TAU};
+use super::{Calibration, SpikeNull, TAU};
 
 /// Renders the rule file.
 #[must_use]
@@ -37,6 +37,31 @@ pub fn rules_text(header: &str, [per_layer, total, critical]: [f64; 3], more: Op
         );
     }
     text
+}
+
+/// The spike rules with bounds from healthy logs. One point alone is an info whatever its size, so that both bounds of the
+/// gradients are those of three points of five.
+#[must_use]
+pub fn spike_rules_text(nulls: &[SpikeNull]) -> String {
+    let mut text = String::new();
+    for null in nulls {
+        let (ratio, z) = (round_up(null.ratio, 1e3), round_up(null.z, 1e1));
+        let _ = match null.name {
+            "loss" => write!(
+                text,
+                "\n[[rule]]\nid = \"loss-spike\"\nratio = {ratio:.3}\nz = {z:.1}\n"
+            ),
+            _ => write!(
+                text,
+                "\n[[rule]]\nid = \"gradient-spike\"\nratio = {ratio:.3}\nsustained_ratio = {ratio:.3}\nz = {z:.1}\n"
+            ),
+        };
+    }
+    text
+}
+
+fn round_up(value: f64, unit: f64) -> f64 {
+    (value * unit).ceil() / unit
 }
 
 /// Three digits, in the exponential form.

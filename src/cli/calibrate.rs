@@ -6,78 +6,78 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::PrintFormat;
-use crate::simulate::{Activation, Block, Init, NumberFormat};
+use super::{EnsembleArgs, PrintFormat};
 
 /// Arguments of `gradwatch calibrate`.
 #[derive(Debug, Clone, Args)]
 pub struct CalibrateArgs {
-    /// Number of layers.
-    #[arg(short = 'n', long, default_value_t = 32)]
-    pub layers: usize,
+    /// The healthy networks.
+    #[command(flatten)]
+    pub ensemble: EnsembleArgs,
 
-    /// One width for all layers, or the input's and every layer's separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "64")]
-    pub width: Vec<usize>,
+    /// Networks to simulate (default: 4000).
+    #[arg(long)]
+    pub repetitions: Option<u32>,
 
-    /// What is around the weights of a layer: plain, pre-norm (the residual stream of transformers).
-    #[arg(long, default_value = "plain")]
-    pub block: Block,
+    /// False-alarm probability of a whole run (default: 0.001).
+    #[arg(long, allow_hyphen_values = true)]
+    pub false_alarm: Option<f64>,
 
-    /// How weights are drawn: gaussian, he, orthogonal.
-    #[arg(long, default_value = "gaussian")]
-    pub init: Init,
+    /// Logged points per run at which the rule looks (default: 1000).
+    #[arg(long)]
+    pub looks: Option<u64>,
 
-    /// Gain of the healthy initialisation.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 1.0)]
-    pub gain: f64,
-
-    /// Standard deviation of the biases.
-    #[arg(long, allow_hyphen_values = true, default_value_t = 0.0)]
-    pub bias_sd: f64,
-
-    /// linear, relu, tanh, sigmoid, gelu.
-    #[arg(long, default_value = "linear")]
-    pub activation: Activation,
-
-    /// Samples per step.
-    #[arg(long, default_value_t = 4)]
-    pub batch: usize,
-
-    /// Number format of activations and gradients: float16, bfloat16, float32, float64.
-    #[arg(long, default_value = "float64")]
-    pub dtype: NumberFormat,
-
-    /// Networks to simulate.
-    #[arg(long, default_value_t = 4_000)]
-    pub repetitions: u32,
-
-    /// False-alarm probability of a whole run.
-    #[arg(long, default_value_t = 1e-3)]
-    pub false_alarm: f64,
-
-    /// Logged points per run at which the rule looks.
-    #[arg(long, default_value_t = 1_000)]
-    pub looks: u64,
-
-    /// Seed.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// Seed (default: 0).
+    #[arg(long)]
+    pub seed: Option<u64>,
 
     /// Write the rule file here; it must not exist.
     #[arg(short, long)]
     pub out: Option<PathBuf>,
 
-    /// Measure the shipped depth rule instead: false alarms and power over four ensembles, two widths and five
-    /// depths, as the Markdown table of docs/calibration.md. Takes --repetitions and --seed.
-    #[arg(long, conflicts_with_all = ["out", "from"])]
+    /// Measure the shipped depth rules instead: false alarms and power over several ensembles and depths, at one
+    /// profile and over whole runs, as the Markdown tables of docs/calibration.md. Takes --repetitions and --seed, and
+    /// --layers for the rows of one depth.
+    #[arg(long)]
     pub shipped: bool,
 
     /// Calibrate from the logs of healthy runs instead: these directories or files.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub from: Vec<PathBuf>,
 
+    /// How to print the result (default: text).
+    #[arg(long, value_enum)]
+    pub format: Option<PrintFormat>,
+}
+
+impl CalibrateArgs {
+    /// Networks to simulate.
+    #[must_use]
+    pub fn repetitions(&self) -> u32 {
+        self.repetitions.unwrap_or(4_000)
+    }
+
+    /// False-alarm probability of a whole run.
+    #[must_use]
+    pub fn false_alarm(&self) -> f64 {
+        self.false_alarm.unwrap_or(1e-3)
+    }
+
+    /// Logged points per run.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.looks.unwrap_or(1_000)
+    }
+
+    /// Seed of everything that is drawn.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+
     /// How to print the result.
-    #[arg(long, value_enum, default_value_t = PrintFormat::Text)]
-    pub format: PrintFormat,
+    #[must_use]
+    pub fn format(&self) -> PrintFormat {
+        self.format.unwrap_or(PrintFormat::Text)
+    }
 }

@@ -25,4 +25,4 @@ pub struct CompareArgs {
 }
 
 const EXIT_STATUSES: &str = "Exit status: 0 the run trains; 1 it does not, is worse than the baseline, or the trouble is in \
-the baseline too; 2 usage, configuration or rule error; 3 nothing readable was found, or too little in common to tell.";
+the baseline too; 2 usage, configuration or rule error; 3 nothing readable was found, or it cannot be told.";

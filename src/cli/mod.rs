@@ -10,12 +10,16 @@ use crate::model::{Quantity, Severity};
 
 mod calibrate;
 mod compare;
+mod ensemble;
+mod mail_test;
 mod simulate;
 mod state;
 mod watch;
 
 pub use calibrate::CalibrateArgs;
 pub use compare::CompareArgs;
+pub use ensemble::EnsembleArgs;
+pub use mail_test::MailTestArgs;
 pub use simulate::{PrintFormat, SimulateArgs};
 pub use state::{AckArgs, SilenceArgs, StateArgs, StatusArgs, UnackArgs};
 pub use watch::WatchArgs;
@@ -50,6 +54,8 @@ pub enum Command {
     Unack(UnackArgs),
     /// Hear nothing of some runs or rules for a while.
     Silence(SilenceArgs),
+    /// Send one real message through the mail server, and say what it answered at each step.
+    MailTest(MailTestArgs),
     /// Show what is in logs: runs, formats, quantities, layers in depth order. No rules.
     Inspect(InspectArgs),
     /// The linear-chain reference simulator: print it, or write it as a run in any log format.
@@ -162,6 +168,13 @@ pub struct InspectArgs {
     /// The step of the depth profile; the last one unless given.
     #[arg(long, value_name = "STEP", requires = "plot", allow_hyphen_values = true)]
     pub at: Option<i64>,
+    /// Rule files whose `[[pattern]]` tables say how to read lines of your own.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Vec<PathBuf>,
+    /// Try the `[[pattern]]` tables of a file on text logs instead: which lines they read and what, which lines they
+    /// nearly read and why not. Exit status 3 when they read nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "plot")]
+    pub pattern: Vec<PathBuf>,
 }
 
 fn quantity(word: &str) -> Result<Quantity, String> {

@@ -3,6 +3,7 @@
 //! In: the command line. Out: [`WatchArgs`]. Invariant: a poll interval is at least a hundredth of a second and at most
 //! an hour.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,14 @@ pub struct WatchArgs {
     /// 2 unless the configuration says otherwise.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub poll_every: Option<Duration>,
+    /// Leave runs unread in which nothing has changed for so long, until something does. With a unit: 30m, 24h, 7d.
+    /// 24h unless the configuration says otherwise.
+    #[arg(long, value_name = "TIME", value_parser = time_span)]
+    pub active_within: Option<Duration>,
+    /// Of a larger file read only about so many last bytes. With a unit: 512MiB, 8GiB. 8GiB unless the configuration says
+    /// otherwise.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub replay_max: Option<u64>,
     /// The configuration; unless given `gradwatch.toml` in this directory, in `gradwatch/` of the user's configuration
     /// directory, or in `/etc/gradwatch/`.
     #[arg(long, value_name = "FILE")]
@@ -51,6 +60,13 @@ pub struct WatchArgs {
     /// A file with the password of the mail server's user.
     #[arg(long, value_name = "FILE")]
     pub smtp_password_file: Option<PathBuf>,
+    /// Answer HTTP on this address (`127.0.0.1:9911`): the report as a live page, /metrics, /healthz, /api/v1/runs and
+    /// /api/v1/alerts. Keeps pictures of the runs in memory, 0.1 to 12 MB each.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    pub listen: Option<SocketAddr>,
+    /// Answer only who knows the word in this file. Needed for an address that other machines can reach.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub listen_token_file: Option<PathBuf>,
     /// Read what is there, say its alarms, and end with the exit status of `audit`.
     #[arg(long)]
     pub once: bool,
@@ -65,6 +81,44 @@ pub struct WatchArgs {
     pub color: ColorWhen,
 }
 
+/// A number and a unit, both of them needed.
+fn split_unit(text: &str) -> Option<(f64, &str)> {
+    let at = text.find(|it: char| it.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(at);
+    let number = number
+        .trim()
+        .parse()
+        .ok()
+        .filter(|it: &f64| it.is_finite() && *it > 0.0)?;
+    Some((number, unit))
+}
+
+fn time_span(text: &str) -> Result<Duration, String> {
+    let what = "not a time: a number above 0 and a unit (s, m, h, d), such as 24h";
+    let (number, unit) = split_unit(text).ok_or(what)?;
+    let unit_s = match unit {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(what.to_owned()),
+    };
+    Duration::try_from_secs_f64(number * unit_s).map_err(|_| what.to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let what = "not a size: a number above 0 and a unit (KiB, MiB, GiB, TiB), such as 8GiB";
+    let (number, unit) = split_unit(text).ok_or(what)?;
+    let shift = match unit {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(what.to_owned()),
+    };
+    Ok((number * (1_u64 << shift) as f64) as u64)
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     const BOUNDS: std::ops::RangeInclusive<f64> = 0.01..=3600.0;
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
@@ -76,4 +130,24 @@ fn seconds(text: &str) -> Result<Duration, String> {
         ));
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{size, time_span};
+    use std::time::Duration;
+
+    #[test]
+    fn times_and_sizes_need_a_number_and_a_unit() {
+        assert_eq!(time_span("24h"), Ok(Duration::from_secs(86_400)));
+        assert_eq!(time_span("1.5 m"), Ok(Duration::from_secs(90)));
+        assert_eq!(size("8GiB"), Ok(8 << 30));
+        assert_eq!(size("0.5MiB"), Ok(1 << 19));
+        for wrong in ["", "24", "h", "-1h", "24x", "1e999d", "nan h"] {
+            assert!(time_span(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "8", "GiB", "-1GiB", "8GB", "infGiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -19,6 +19,12 @@ const P_MAX: f64 = 0.005;
 /// rule on losses that do not fall.
 pub const EFFECT_MIN: f64 = 0.01;
 
+/// Two-sided probability below which a loss may fall by itself.
+const DOUBT_P_MAX: f64 = 0.1;
+/// Points at the start of a run, and the standard deviations by which they stand out where it has learnt at once.
+const FIRST: usize = 3;
+const FIRST_DEVIATIONS: f64 = 4.0;
+
 /// How the two losses were compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -94,6 +100,51 @@ pub(super) fn start_alike(run: &Portrait, baseline: &Portrait) -> Option<bool> {
     let is_near = (own - theirs).abs() <= 3.0 * deviation(&values);
     let ratio = own / theirs;
     Some(is_near || own == theirs || ratio > FACTOR.recip() && ratio < FACTOR)
+}
+
+/// What the loss of a run does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// No fall can be seen in enough points.
+    Flat,
+    /// It falls.
+    Falls,
+    /// Too few points to tell.
+    TooShort,
+}
+
+/// The course of a run's loss; `None` when it logs none.
+pub(super) fn course_of(run: &Portrait) -> Option<Course> {
+    run.loss.as_ref().map(|loss| course(&loss.trace))
+}
+
+/// Whether a loss falls: its later half lies below its first quarter (p < 0.1, so that doubt counts as a fall), or
+/// its first three points stand out above the later half by four standard deviations, as when a run has learnt within
+/// a few steps. Measured with noise of lag-1 correlation 0.9 in 200 points (tests of `compare`): what falls is taken
+/// for flat in under 2 %, what is flat in over 90 %.
+fn course(trace: &Trace) -> Course {
+    let values: Vec<f64> = trace
+        .points()
+        .iter()
+        .map(|it| it.1)
+        .filter(|it| it.is_finite())
+        .collect();
+    let (early, late) = (values.get(..values.len() / 4), values.get(values.len() / 2..));
+    let (Some(early), Some(late), Some(first)) = (early, late, values.get(..FIRST)) else {
+        return Course::TooShort;
+    };
+    if values.len() < PAIRS_ENOUGH {
+        return Course::TooShort;
+    }
+    let is_below = welch_test(late, early).is_some_and(|test| {
+        test.p < DOUBT_P_MAX && test.mean < 0.0 && -test.mean >= EFFECT_MIN * size(early)
+    });
+    let stands_out = mean(first) - mean(late) > FIRST_DEVIATIONS * deviation(late);
+    if is_below || stands_out {
+        Course::Falls
+    } else {
+        Course::Flat
+    }
 }
 
 fn reaches_half(run: &Trace, step: i64) -> bool {

@@ -1,8 +1,9 @@
 //! Two runs to one judgement: does this one train, or can it not be told from learning rate 0?
 //!
 //! In: a run in little ([`Portrait`]) and a [`Baseline`]. Out: a [`Comparison`]: verdict, loss, layers, notes,
-//! remedies. Invariants: a run that equals its baseline is never `training`; trouble that the baseline has too is
-//! never blamed on the learning rate unless the baseline trained as well.
+//! remedies. Invariants: a run that equals its baseline is never `training`, and `not-training` only where the
+//! baseline does not train either; trouble that the baseline has too is never blamed on the learning rate unless the
+//! baseline trained as well.
 
 mod layers;
 mod loss;
@@ -20,13 +21,14 @@ use crate::series::{Baseline, Portrait, Trouble};
 pub enum Standing {
     /// Its loss is below the baseline's.
     Training,
-    /// Its loss cannot be told from the baseline's.
+    /// Its loss cannot be told from that of a baseline that does not train: by its learning rate, its weights, or a
+    /// loss that is flat.
     NotTraining,
     /// Its loss is above the baseline's, or has become NaN or infinite where the baseline's has not.
     Worse,
     /// It is no better than the baseline, and the baseline has trouble of its own.
     TroubleToo,
-    /// Too little in common to tell.
+    /// Too little in common to tell, or no different from a baseline that may train.
     Undecided,
 }
 
@@ -110,10 +112,20 @@ fn standing(
             Standing::TroubleToo
         }
         Some(loss) if loss.is_worse() => Standing::Worse,
-        Some(_) => Standing::NotTraining,
+        Some(_) if has_frozen() || is_at_rest(&baseline.portrait, layers) => Standing::NotTraining,
+        Some(_) => Standing::Undecided,
         None if has_frozen() => Standing::NotTraining,
         None => Standing::Undecided,
     }
+}
+
+/// Whether the baseline does not train: by the learning rate of its log, by weights that stay where they are, or by a
+/// loss that is flat.
+fn is_at_rest(baseline: &Portrait, layers: &[LayerComparison]) -> bool {
+    let rate_is_zero = baseline.is_at_rate_zero();
+    let moves: Vec<bool> = layers.iter().filter_map(|it| it.baseline_has_moved).collect();
+    let is_frozen = rate_is_zero.is_none() && !moves.is_empty() && !moves.contains(&true);
+    rate_is_zero == Some(true) || is_frozen || loss::course_of(baseline) == Some(loss::Course::Flat)
 }
 
 /// Whether the last loss is NaN or infinite.

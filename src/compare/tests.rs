@@ -107,6 +107,88 @@ fn common_noise_cancels() {
     );
 }
 
+/// 2.3 to 0.5 with noise of its own: a run that trains.
+fn falling(seed: u64, n: usize) -> Vec<f64> {
+    let fall = |step: usize| 0.5 + 1.8 * (-(step as f64) / (0.2 * n as f64)).exp();
+    let noise = noise(seed, n, 0.9, 0.05);
+    noise
+        .iter()
+        .enumerate()
+        .map(|(step, it)| fall(step) + it)
+        .collect()
+}
+
+/// Being like a baseline that trains says nothing against a run.
+#[test]
+fn two_runs_that_train_alike_are_not_called_untrained() {
+    for rate in [Some(0.1), None] {
+        let seen = compare(
+            &run(&falling(1, 200), Some(0.1)),
+            &baseline(&falling(2, 200), rate),
+        );
+        assert_eq!(seen.standing, Standing::Undecided, "{}", seen.sentence);
+        let words = [
+            "cannot tell: ",
+            "the loss of the baseline falls itself",
+            "train once with learning rate 0",
+        ];
+        for words in words {
+            assert!(seen.sentence.contains(words), "{}", seen.sentence);
+        }
+        let short = compare(&run(&flat(1, 40), Some(0.1)), &baseline(&flat(2, 40), rate));
+        assert_eq!(short.standing, Standing::Undecided, "{}", short.sentence);
+        assert!(
+            short
+                .sentence
+                .contains("too short to show whether its loss falls"),
+            "{}",
+            short.sentence
+        );
+        let still = compare(&run(&flat(1, 200), Some(0.1)), &baseline(&flat(2, 200), rate));
+        assert_eq!(still.standing, Standing::NotTraining, "{}", still.sentence);
+    }
+}
+
+/// Noise as in [`flat`]; what falls by a factor of 1.5 and more is never taken for flat, and flat ones are known as such.
+#[test]
+fn a_baseline_that_falls_is_hardly_ever_taken_for_flat() {
+    let share = |seeds: std::ops::Range<u64>, losses: fn(u64) -> Vec<f64>| {
+        let n = seeds.end - seeds.start;
+        let blamed = seeds.filter(|seed| {
+            let (own, theirs) = (losses(*seed), losses(seed + 100_000));
+            compare(&run(&own, Some(0.1)), &baseline(&theirs, Some(0.1))).standing == Standing::NotTraining
+        });
+        blamed.count() as f64 / n as f64
+    };
+    let quick = |seed: u64| -> Vec<f64> {
+        let fall = (0..200).map(|step| 1.5 * (-f64::from(step) / 6.0).exp());
+        flat(seed, 200)
+            .iter()
+            .zip(fall)
+            .map(|(it, fall)| it + fall)
+            .collect()
+    };
+    let slow = |seed: u64| -> Vec<f64> {
+        let fall = (0..200).map(|step| 1.2 - f64::from(step) / 166.0);
+        flat(seed, 200)
+            .iter()
+            .zip(fall)
+            .map(|(it, fall)| it + fall)
+            .collect()
+    };
+    let shares = [
+        share(0..500, |seed| falling(seed, 200)),
+        share(0..500, quick),
+        share(0..500, slow),
+        share(0..500, |seed| flat(seed, 200)),
+    ];
+    eprintln!("taken for flat: falling, falling at once, falling slowly, flat: {shares:?}");
+    assert!(
+        shares[..3].iter().all(|it| *it < 0.02) && shares[3] > 0.9,
+        "{shares:?}"
+    );
+}
+
 #[test]
 fn a_fall_of_less_than_a_percent_is_not_training() {
     let base = flat(3, 100);

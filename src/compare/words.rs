@@ -3,6 +3,7 @@
 //! In: the comparison so far. Out: a sentence, notes, remedies. Invariant: "learning rate 0" is said only of a
 //! baseline whose log shows it.
 
+use super::loss::{self, Course};
 use super::{Comparison, LossComparison, PAIRS_MIN, Standing, Way};
 use crate::series::{Baseline, Portrait};
 
@@ -42,6 +43,9 @@ pub(super) fn sentence(run: &Portrait, baseline: &Baseline, it: &Comparison) -> 
     }
     if it.standing == Standing::TroubleToo {
         parts.push(trouble_words(baseline, it.baseline_rate_is_zero));
+    }
+    if it.standing == Standing::Undecided && it.loss.is_some() {
+        parts.extend(course_words(&baseline.portrait));
     }
     if it.standing != Standing::Training {
         parts.extend(moved_words(it));
@@ -90,6 +94,20 @@ fn no_loss_words(run: &Portrait, baseline: &Portrait) -> String {
             format!("the losses have fewer than {PAIRS_MIN} finite steps in common")
         }
     }
+}
+
+/// Why being like this baseline says nothing.
+fn course_words(baseline: &Portrait) -> Option<String> {
+    let why = match loss::course_of(baseline)? {
+        Course::Falls => {
+            "the loss of the baseline falls itself, so that a run which is like it may well train"
+        }
+        Course::TooShort => "the baseline is too short to show whether its loss falls",
+        Course::Flat => return None,
+    };
+    Some(format!(
+        "{why}; train once with learning rate 0 and compare with that"
+    ))
 }
 
 fn trouble_words(baseline: &Baseline, rate_is_zero: Option<bool>) -> String {

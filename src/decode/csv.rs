@@ -16,7 +16,7 @@ use super::line::{LINE_BYTES_MAX, LineFramer, RawLine};
 use super::number::{Number, parse_all, parse_plain};
 use super::row::Rows;
 use super::trouble::Trouble;
-use super::{Decode, Sink, Tally};
+use super::{Decode, Settled, Sink, Tally};
 use crate::model::Problem;
 use header::{Header, is_missing};
 use split::{Cell, Cells, has_open_quote};
@@ -25,7 +25,7 @@ use split::{Cell, Cells, has_open_quote};
 const QUOTED_LINES_MAX: usize = 64;
 
 /// Decoder of tables.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CsvDecoder {
     framer: LineFramer,
     table: Table,
@@ -51,11 +51,23 @@ struct OpenRow {
     n_lines: usize,
 }
 
+impl Default for CsvDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CsvDecoder {
     /// A decoder at the first byte of a file.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            framer: LineFramer::default(),
+            table: Table {
+                rows: Rows::of_any_order(),
+                ..Table::default()
+            },
+        }
     }
 }
 
@@ -69,6 +81,7 @@ impl Decode for CsvDecoder {
         let table = &mut self.table;
         self.framer.finish(|line| table.line(&line, sink));
         table.give_up_quote(sink);
+        table.rows.finish(sink);
         table.trouble.finish(sink);
         let n_refused = table.rows.keys.n_refused();
         if n_refused > 0 {
@@ -77,6 +90,10 @@ impl Decode for CsvDecoder {
                 format!("{n_refused} columns with too many or too long names left out"),
             ));
         }
+    }
+
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        self.table.rows.settle(sink)
     }
 
     fn tally(&self) -> Tally {
@@ -205,7 +222,8 @@ pub(super) fn looks_like_a_table(lines: &[&[u8]], is_ended: bool, is_expected: b
         .copied()
         .map(trimmed)
         .skip_while(|line| line.starts_with(b"#"));
-    let Some(first) = lines.next() else {
+    // Colours hold semicolons enough for many columns.
+    let Some(first) = lines.next().filter(|it| memchr::memchr(b'\x1b', it).is_none()) else {
         return false;
     };
     let mut keys = Keys::default();

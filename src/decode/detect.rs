@@ -13,6 +13,7 @@ use super::jsonl::JsonlDecoder;
 use super::mlflow::{MlflowDecoder, Point};
 use super::prefixed::Prefixed;
 use super::text::TextDecoder;
+use super::text::own::OwnPatterns;
 use super::transcode::Utf16Decoder;
 use super::unpack::{Compression, Unpacker};
 use super::wandb::WandbDecoder;
@@ -34,7 +35,7 @@ pub enum Opened {
 }
 
 /// Makes a decoder of a format that lives elsewhere.
-type Maker = fn() -> Box<dyn Decode>;
+type Maker<'m> = &'m dyn Fn() -> Box<dyn Decode>;
 
 /// Bytes of the head that are looked at; more make no answer surer.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -42,31 +43,35 @@ pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Recognises a file by its first bytes (64 KiB are enough) and its path.
 #[must_use]
 pub fn open(head: &[u8], path: &str) -> Opened {
-    open_with(
-        head,
-        path,
-        || Box::new(EventDecoder::new()),
-        || Box::new(TextDecoder::new()),
-    )
+    open_reading(head, path, &OwnPatterns::default())
+}
+
+/// As [`open`], for a user who has line patterns: a text in whose head one of them matches is a text log, whatever
+/// else it looks like.
+#[must_use]
+pub fn open_reading(head: &[u8], path: &str, own: &OwnPatterns) -> Opened {
+    open_with(head, path, own, &|| Box::new(EventDecoder::new()), &|| {
+        Box::new(TextDecoder::with_patterns(own.clone()))
+    })
 }
 
 /// Recognises the file inside a compressed one.
-pub(super) fn open_plain(head: &[u8], path: &str) -> Opened {
+pub(super) fn open_plain(head: &[u8], path: &str, own: &OwnPatterns) -> Opened {
     match compression(head) {
         Some(found) => Opened::Compressed(found.name()),
-        None => open(head, path),
+        None => open_reading(head, path, own),
     }
 }
 
 /// Recognises a file by its first bytes and its path, given the makers of the event file decoder and the text
 /// log decoder.
-fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
+fn open_with(head: &[u8], path: &str, own: &OwnPatterns, event: Maker<'_>, text: Maker<'_>) -> Opened {
     let head = head.get(..HEAD_BYTES_MAX).unwrap_or(head);
     if head.iter().all(|b| *b == 0) {
         return Opened::Empty;
     }
     match compression(head) {
-        Some(Packed::Read(how)) => return Opened::Decoder(Box::new(Unpacker::new(how, path))),
+        Some(Packed::Read(how)) => return Opened::Decoder(Box::new(Unpacker::new(how, path, own))),
         Some(Packed::Named(name)) => return Opened::Compressed(name),
         None => {}
     }
@@ -87,6 +92,9 @@ fn open_with(head: &[u8], path: &str, event: Maker, text: Maker) -> Opened {
         } else {
             Opened::Empty
         };
+    }
+    if own.know_any(&lines.complete) {
+        return Opened::Decoder(text());
     }
     if is_mlflow(&lines, path) {
         return Opened::Decoder(Box::new(MlflowDecoder::new(path)));
@@ -284,15 +292,16 @@ fn json(head: &[u8], lines: &Lines<'_>, path: &str, is_utf16: bool) -> Option<Op
         })
     };
     let n_objects = lines.complete.iter().filter(|line| is_row(line)).count();
+    let is_list = |line: &&&[u8]| line.starts_with(b"[") && is_whole_value(line);
+    let n_lists = lines.complete.iter().filter(is_list).count();
     let is_one_line = lines.complete.len() <= 1;
     match lines.first.first()? {
         // A single line may be a document or the first row of a log: the document decoder reads both.
         b'{' if is_one_line && n_objects == 1 && has_extension(path, &["json"]) => Some(document()),
+        // The first line is whole, and most others are: the last may be cut, and one may be damaged.
         b'[' if lines.complete.len() > 1
-            && lines
-                .complete
-                .iter()
-                .all(|l| l.starts_with(b"[") && is_whole_value(l)) =>
+            && is_whole_value(lines.first)
+            && n_lists * 2 >= lines.complete.len() =>
         {
             Some(Opened::Decoder(Box::new(ClearmlDecoder::new())))
         }

@@ -18,7 +18,7 @@ use foldhash::fast::RandomState;
 use super::json::{Flattener, Scalar, is_media_type};
 use super::row::Rows;
 use super::trouble::Trouble;
-use super::{Decode, Sink, Tally};
+use super::{Decode, Settled, Sink, Tally};
 use crate::model::{Mark, Problem};
 use columns::Columns;
 use scan::{Scanner, Unit};
@@ -48,7 +48,7 @@ const ROW_LISTS: [&str; 11] = [
 ];
 
 /// Decoder of JSON documents.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DocumentDecoder {
     scanner: Scanner,
     document: Document,
@@ -72,11 +72,23 @@ struct Document {
     trouble: Trouble,
 }
 
+impl Default for DocumentDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl DocumentDecoder {
     /// A decoder at the first byte of a file.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            scanner: Scanner::default(),
+            document: Document {
+                rows: Rows::of_any_order(),
+                ..Document::default()
+            },
+        }
     }
 }
 
@@ -89,6 +101,7 @@ impl Decode for DocumentDecoder {
     fn finish(&mut self, sink: &mut dyn Sink) {
         let document = &mut self.document;
         self.scanner.finish(|unit| document.take(unit, sink));
+        document.rows.finish(sink);
         document.trouble.finish(sink);
         let n_refused = document
             .rows
@@ -101,6 +114,10 @@ impl Decode for DocumentDecoder {
                 format!("{n_refused} values under too many or too long names left out"),
             ));
         }
+    }
+
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        self.document.rows.settle(sink)
     }
 
     fn tally(&self) -> Tally {

@@ -11,11 +11,11 @@ use super::json::Flattener;
 use super::line::{LineFramer, RawLine};
 use super::row::Rows;
 use super::trouble::Trouble;
-use super::{Decode, Sink, Tally};
+use super::{Decode, Settled, Sink, Tally};
 use crate::model::Problem;
 
 /// Decoder of JSON lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonlDecoder {
     framer: LineFramer,
     lines: Lines,
@@ -29,11 +29,23 @@ struct Lines {
     trouble: Trouble,
 }
 
+impl Default for JsonlDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl JsonlDecoder {
     /// A decoder at the first byte of a file.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            framer: LineFramer::default(),
+            lines: Lines {
+                rows: Rows::of_any_order(),
+                ..Lines::default()
+            },
+        }
     }
 }
 
@@ -46,6 +58,7 @@ impl Decode for JsonlDecoder {
     fn finish(&mut self, sink: &mut dyn Sink) {
         let lines = &mut self.lines;
         self.framer.finish(|line| lines.take(&line, sink));
+        lines.rows.finish(sink);
         lines.trouble.finish(sink);
         let n_refused = lines.rows.keys.n_refused();
         if n_refused > 0 {
@@ -54,6 +67,10 @@ impl Decode for JsonlDecoder {
                 format!("{n_refused} values under too many or too long names left out"),
             ));
         }
+    }
+
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        self.lines.rows.settle(sink)
     }
 
     fn tally(&self) -> Tally {

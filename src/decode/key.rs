@@ -106,6 +106,11 @@ impl Keys {
         self.all.get(id as usize)
     }
 
+    /// How many names are held.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Values that were dropped because their name was refused.
     pub(crate) fn n_refused(&self) -> u64 {
         self.n_refused

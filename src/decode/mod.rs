@@ -30,6 +30,7 @@ mod proto;
 mod real_files;
 #[cfg(test)]
 pub(crate) mod record;
+mod regroup;
 mod row;
 mod tensor;
 pub mod text;
@@ -42,8 +43,9 @@ pub mod wandb;
 
 use crate::model::{Mark, Problem, Sample, TextLine};
 
-pub use detect::{HEAD_BYTES_MAX, Opened, open};
+pub use detect::{HEAD_BYTES_MAX, Opened, open, open_reading};
 pub use event::EventDecoder;
+pub use text::own::OwnPatterns;
 
 /// Receives what a decoder finds, in file order.
 pub trait Sink {
@@ -66,6 +68,17 @@ pub struct Tally {
     pub skipped: u64,
 }
 
+/// What was given of a live file, all of whose bytes so far were fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// All that can be known of these bytes; what follows is joined to it.
+    Whole,
+    /// All of these bytes, but what follows may belong before it: then the file has to be read from its start.
+    SoFar,
+    /// These bytes have to be read from the start of the file again: what was given before was in a wrong order.
+    Void,
+}
+
 /// A resumable decoder of one file.
 pub trait Decode: Send {
     /// Takes the next bytes of the file. May hold back an unfinished record.
@@ -78,6 +91,11 @@ pub trait Decode: Send {
     /// once the file has changed.
     fn give_back(&mut self, _fed: u64) -> Option<u64> {
         None
+    }
+    /// All that is there was fed, but the file is live: gives what was held back to be put in order. What is fed
+    /// after [`Settled::SoFar`] is not read.
+    fn settle(&mut self, _sink: &mut dyn Sink) -> Settled {
+        Settled::Whole
     }
     /// Records so far.
     fn tally(&self) -> Tally;

@@ -5,7 +5,7 @@
 //!
 //! `DVCLive` writes the metric `train/loss` to `plots/metrics/train/loss.tsv` and names the column `loss`.
 
-use super::{Decode, Sink, Tally};
+use super::{Decode, Settled, Sink, Tally};
 use crate::model::{Mark, Problem, Sample, TextLine};
 
 /// Where `DVCLive` keeps its metrics.
@@ -48,6 +48,13 @@ impl Decode for Prefixed {
             sink,
             prefix: &self.prefix,
         });
+    }
+
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        self.inner.settle(&mut Renamed {
+            sink,
+            prefix: &self.prefix,
+        })
     }
 
     fn tally(&self) -> Tally {

@@ -9,12 +9,13 @@
 
 use std::ops::Range;
 
-use super::Sink;
 use super::axis::{StepAxis, integer};
 use super::json::{Buckets, Scalar};
 use super::key::{FIRST_UNSURE_STEP, Key, Keys, Role};
 use super::number::{Number, parse_all};
+use super::regroup::Regroup;
 use super::wall_time;
+use super::{Settled, Sink};
 use crate::model::{Form, Mark, Sample};
 
 #[derive(Debug, Clone)]
@@ -57,9 +58,31 @@ pub(crate) struct Rows {
     tag: TagBuffer,
     /// Whether the last row was a long one.
     is_long: bool,
+    /// For files whose rows may be sorted by something else than the step.
+    regroup: Option<Regroup>,
 }
 
 impl Rows {
+    /// For a file that may be sorted by metric or layer: [`Self::finish`] has to be called at its end.
+    pub(crate) fn of_any_order() -> Self {
+        Self {
+            regroup: Some(Regroup::default()),
+            ..Self::default()
+        }
+    }
+
+    /// All that is there of a live file was fed.
+    pub(crate) fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        self.regroup.as_mut().map_or(Settled::Whole, |it| it.settle(sink))
+    }
+
+    /// The file is at its end: gives the rows that are held.
+    pub(crate) fn finish(&mut self, sink: &mut dyn Sink) {
+        if let Some(regroup) = &mut self.regroup {
+            regroup.finish(sink);
+        }
+    }
+
     /// Starts a row; cells of an unfinished one are dropped.
     pub(crate) fn start(&mut self) {
         self.cells.clear();
@@ -208,20 +231,33 @@ impl Rows {
         let about_layer = match (text(&head.layer), head.layer_index) {
             (None, Some(index)) => Layer::Index(index),
             (Some(layer), _) => Layer::Path(layer),
-            (None, None) if head.is_layer_name && !head.has_run_level => {
+            (None, None) if head.is_layer_name && !head.has_run_level && !self.is_long => {
                 name.map_or(Layer::None, Layer::Path)
             }
             (None, None) => Layer::None,
         };
-        if self.is_long {
-            let cell = head.value.and_then(|at| self.cells.get(at));
-            let layer = if head.layer.is_some() || head.layer_index.is_some() {
-                about_layer
+        let long_name = name.filter(|_| self.is_long);
+        let mut out = Out {
+            sink,
+            regroup: self.regroup.as_mut().filter(|it| !it.is_decided()),
+        };
+        if let Some(regroup) = &mut out.regroup {
+            let is_labelled = long_name.is_some() || !matches!(about_layer, Layer::None);
+            let label = long_name.unwrap_or_default();
+            let label = if is_labelled {
+                self.tag.name(head.split, label, &about_layer)
             } else {
-                Layer::None
+                ""
             };
-            if let (Some(cell), Some(name)) = (cell, name) {
-                place.emit(self.tag.name(head.split, name, &layer), &cell.value, sink);
+            regroup.row(label, place.step, out.sink);
+        }
+        if let Some(name) = long_name {
+            if let Some(cell) = head.value.and_then(|at| self.cells.get(at)) {
+                place.emit(
+                    self.tag.name(head.split, name, &about_layer),
+                    &cell.value,
+                    &mut out,
+                );
             }
             return;
         }
@@ -232,9 +268,24 @@ impl Rows {
                 place.emit(
                     self.tag.name(head.split, &key.name, &about_layer),
                     &cell.value,
-                    sink,
+                    &mut out,
                 );
             }
+        }
+    }
+}
+
+/// Where the samples of a row go: on, or to be held until the order of the rows is known.
+struct Out<'a> {
+    sink: &'a mut dyn Sink,
+    regroup: Option<&'a mut Regroup>,
+}
+
+impl Out<'_> {
+    fn sample(&mut self, sample: &Sample<'_>) {
+        match &mut self.regroup {
+            Some(regroup) if regroup.takes_values() => regroup.hold(sample, self.sink),
+            _ => self.sink.sample(sample),
         }
     }
 }
@@ -363,7 +414,7 @@ struct Place {
 }
 
 impl Place {
-    fn emit(&self, tag: &str, value: &Value, sink: &mut dyn Sink) {
+    fn emit(&self, tag: &str, value: &Value, out: &mut Out<'_>) {
         let (value, form) = match value {
             Value::Number { value, resolution } => (
                 *value,
@@ -382,7 +433,7 @@ impl Place {
             ),
             Value::Text(_) => return,
         };
-        sink.sample(&Sample {
+        out.sample(&Sample {
             tag,
             step: self.step,
             wall_time: self.wall_time,

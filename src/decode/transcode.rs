@@ -5,7 +5,7 @@
 //! do this themselves; documents do not.
 
 use super::encoding::{Encoding, MARK_BYTES_MAX, Utf16Reader, detect};
-use super::{Decode, Sink, Tally};
+use super::{Decode, Settled, Sink, Tally};
 
 /// Bytes of text that are handed on in one piece.
 const PIECE_BYTES: usize = 16 << 10;
@@ -58,6 +58,10 @@ impl Decode for Utf16Decoder {
 
     fn finish(&mut self, sink: &mut dyn Sink) {
         self.inner.finish(sink);
+    }
+
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        self.inner.settle(sink)
     }
 
     fn tally(&self) -> Tally {

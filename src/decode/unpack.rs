@@ -12,7 +12,8 @@ mod deflate;
 mod zstd;
 
 use super::detect::{Opened, open_plain};
-use super::{Decode, Sink, Tally};
+use super::text::own::OwnPatterns;
+use super::{Decode, Settled, Sink, Tally};
 use crate::model::{Mark, Problem, Sample, TextLine};
 use deflate::Deflate;
 use zstd::Zstd;
@@ -55,7 +56,7 @@ pub struct Unpacker {
 impl Unpacker {
     /// A decoder at the first byte of the compressed file at `path`.
     #[must_use]
-    pub(crate) fn new(compression: Compression, path: &str) -> Self {
+    pub(crate) fn new(compression: Compression, path: &str, own: &OwnPatterns) -> Self {
         let (name, unpack): (_, Box<dyn Unpack>) = match compression {
             Compression::Gzip => ("gzip", Box::new(Deflate::gzip())),
             Compression::Zlib => ("zlib", Box::new(Deflate::zlib())),
@@ -64,6 +65,7 @@ impl Unpacker {
         let inside = Inside::Unknown {
             head: Vec::new(),
             path: path_inside(path).to_owned(),
+            own: own.clone(),
         };
         Self {
             name,
@@ -111,6 +113,13 @@ impl Decode for Unpacker {
         }
     }
 
+    fn settle(&mut self, sink: &mut dyn Sink) -> Settled {
+        match &mut self.inside {
+            Inside::Decoder(decoder) => decoder.settle(&mut Decompressed { sink }),
+            _ => Settled::Whole,
+        }
+    }
+
     fn tally(&self) -> Tally {
         match &self.inside {
             Inside::Decoder(decoder) => decoder.tally(),
@@ -129,7 +138,11 @@ impl Decode for Unpacker {
 /// What is in the compressed file.
 enum Inside {
     /// Too little is decompressed to tell.
-    Unknown { head: Vec<u8>, path: String },
+    Unknown {
+        head: Vec<u8>,
+        path: String,
+        own: OwnPatterns,
+    },
     /// A log.
     Decoder(Box<dyn Decode>),
     /// Something else, by the reason.
@@ -153,10 +166,10 @@ impl Inside {
     }
 
     fn recognise(&mut self, sink: &mut dyn Sink) {
-        let Inside::Unknown { head, path } = self else {
+        let Inside::Unknown { head, path, own } = self else {
             return;
         };
-        *self = match open_plain(head, path) {
+        *self = match open_plain(head, path, own) {
             Opened::Decoder(mut decoder) => {
                 decoder.feed(head, &mut Decompressed { sink });
                 Inside::Decoder(decoder)

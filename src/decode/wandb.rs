@@ -68,6 +68,10 @@ impl Decode for WandbDecoder {
         }
     }
 
+    fn give_back(&mut self, fed: u64) -> Option<u64> {
+        self.blocks.give_back(fed)
+    }
+
     fn tally(&self) -> Tally {
         self.run.tally
     }

@@ -3,6 +3,7 @@
 //! In: settings, bulletins and digests. Out: [`Parcel`]s. Invariants: the same bulletin gives the same bytes; what can
 //! be wrong about addresses is said when the composer is made, so that composing cannot fail.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use thiserror::Error;
 use super::alertmanager::{self, RENEW_EVERY};
 use super::http::origin;
 use super::mail::{Inline, MailWriter};
-use super::{COMMAND, Parcel, WEBHOOK, json, raster};
+use super::{ALERTMANAGER, COMMAND, MAIL, Parcel, WEBHOOK, json, raster};
 use crate::alert::{Bulletin, Digest};
 use crate::config::Settings;
 use crate::report::LayerPicture;
@@ -51,32 +52,67 @@ impl Composer {
         })
     }
 
-    /// The parcels of a bulletin, of all receivers; mails show the picture. The cap on messages is about those whose receiver is
-    /// [`MAIL`](super::MAIL).
+    /// The same, with the state directory named in the commands that a mail shows: for one that they would not find
+    /// by themselves.
     #[must_use]
-    pub fn bulletin(&self, bulletin: &Bulletin, picture: Option<&LayerPicture>) -> Vec<Parcel> {
-        let mut parcels = Vec::new();
-        if let Some(mail) = &self.mail {
-            parcels.extend(mail.bulletin(bulletin, picture.and_then(inline).as_ref()));
+    pub fn with_state(mut self, dir: &Path) -> Self {
+        if let Some(mail) = &mut self.mail {
+            let absolute = std::path::absolute(dir);
+            mail.name_state(absolute.as_deref().unwrap_or(dir));
         }
-        let alerts = self.alertmanager.iter();
-        parcels.extend(alerts.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it)));
-        let programs = self.programs.iter();
-        parcels
-            .extend(programs.map(|(receiver, address)| json::bulletin_parcel(bulletin, receiver, address)));
-        parcels
+        self
     }
 
-    /// The parcels of a digest, of all receivers.
+    /// The parcels of a bulletin for one receiver, by its name; mails show the picture.
     #[must_use]
-    pub fn digest(&self, digest: &Digest) -> Vec<Parcel> {
-        let mut parcels = Vec::new();
-        parcels.extend(self.mail.iter().flat_map(|it| it.digest(digest)));
-        let alerts = self.alertmanager.iter();
-        parcels.extend(alerts.filter_map(|it| alertmanager::digest_parcel(digest, it)));
-        let programs = self.programs.iter();
-        parcels.extend(programs.map(|(receiver, address)| json::digest_parcel(digest, receiver, address)));
-        parcels
+    pub fn bulletin(
+        &self,
+        receiver: &str,
+        bulletin: &Bulletin,
+        picture: Option<&LayerPicture>,
+    ) -> Vec<Parcel> {
+        match receiver {
+            MAIL => self.mail.as_ref().map_or_else(Vec::new, |it| {
+                it.bulletin(bulletin, picture.and_then(inline).as_ref())
+            }),
+            ALERTMANAGER => {
+                let to = self.alertmanager.iter();
+                to.filter_map(|it| alertmanager::bulletin_parcel(bulletin, it))
+                    .collect()
+            }
+            _ => {
+                let to = self.programs.iter().filter(|it| it.0 == receiver);
+                to.map(|(receiver, address)| json::bulletin_parcel(bulletin, receiver, address))
+                    .collect()
+            }
+        }
+    }
+
+    /// The parcels of a digest for one receiver, by its name.
+    #[must_use]
+    pub fn digest(&self, receiver: &str, digest: &Digest) -> Vec<Parcel> {
+        match receiver {
+            MAIL => self.mail.as_ref().map_or_else(Vec::new, |it| it.digest(digest)),
+            ALERTMANAGER => {
+                let to = self.alertmanager.iter();
+                to.filter_map(|it| alertmanager::digest_parcel(digest, it))
+                    .collect()
+            }
+            _ => {
+                let to = self.programs.iter().filter(|it| it.0 == receiver);
+                to.map(|(receiver, address)| json::digest_parcel(digest, receiver, address))
+                    .collect()
+            }
+        }
+    }
+
+    /// The mails that try the way, with a picture that shows what one looks like.
+    #[must_use]
+    pub fn test_mail(&self, at: Timestamp) -> Vec<Parcel> {
+        let picture = LayerPicture::sample();
+        self.mail
+            .as_ref()
+            .map_or_else(Vec::new, |it| it.test(at, inline(&picture).as_ref()))
     }
 
     /// How often [`renewals`](Self::renewals) have to be sent; `None` when no receiver wants them.

@@ -11,6 +11,8 @@ mod headline;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use crate::alert::{Alarm, Bulletin, Occasion, Standing};
@@ -41,6 +43,7 @@ const CHAR_BYTES: usize = 3;
 /// How urgent a message, or a part of it, is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
+    Test,
     Resolved,
     Warning,
     Critical,
@@ -49,6 +52,7 @@ pub(super) enum Tone {
 impl Tone {
     pub(super) fn word(self) -> &'static str {
         match self {
+            Tone::Test => "TEST",
             Tone::Resolved => "RESOLVED",
             Tone::Warning => "WARNING",
             Tone::Critical => "CRITICAL",
@@ -85,6 +89,13 @@ pub(super) struct Message {
     pub(super) footer: String,
 }
 
+impl Message {
+    /// Whether the headline says all that the title of the only alarm would.
+    pub(super) fn is_about_one(&self) -> bool {
+        matches!(self.alarms.as_slice(), [one] if one.tone == self.tone)
+    }
+}
+
 /// What a mail says of one alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AlarmWords {
@@ -97,8 +108,26 @@ pub(super) struct AlarmWords {
     pub(super) remedies: Vec<String>,
 }
 
+/// Where the watchdog is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Names the deployment.
+    pub(super) host: String,
+    /// Its state directory, where a command does not find it by itself.
+    pub(super) state: Option<PathBuf>,
+}
+
+impl Place {
+    fn state_flag(&self) -> String {
+        self.state.as_ref().map_or_else(String::new, |it| {
+            format!(" --state {}", shell_word(&it.to_string_lossy()))
+        })
+    }
+}
+
 /// The message of a bulletin.
-pub(super) fn bulletin_message(bulletin: &Bulletin, host: &str) -> Message {
+pub(super) fn bulletin_message(bulletin: &Bulletin, place: &Place) -> Message {
+    let host = &place.host;
     let tone = tone(bulletin);
     let headline = bulletin
         .roots
@@ -116,8 +145,27 @@ pub(super) fn bulletin_message(bulletin: &Bulletin, host: &str) -> Message {
         ],
         alarms: listed(&bulletin.roots, ROOTS_MAX, alarm_words),
         consequences: consequences(bulletin),
-        commands: commands(bulletin),
+        commands: commands(bulletin, place),
         footer: format!("gradwatch on {host} watches this run and only reads its logs."),
+    }
+}
+
+/// The message that is sent to try the way.
+pub(super) fn test_message(place: &Place, at: Timestamp) -> Message {
+    let host = &place.host;
+    let headline = format!("mail from gradwatch on {host} arrives");
+    Message {
+        subject: subject(Tone::Test, host, "mail arrives"),
+        tone: Tone::Test,
+        headline: format!("{}: {headline}", Tone::Test.word()),
+        occasion: "Nothing is wrong: somebody typed `gradwatch mail-test`. Alarms will look like this, with what to \
+                   check, what to do, and a picture of the layers."
+            .to_owned(),
+        facts: vec![("Sent", format!("{} on {host}", moment(at)))],
+        alarms: Vec::new(),
+        consequences: Vec::new(),
+        commands: vec![("What is watched", format!("gradwatch status{}", place.state_flag()))],
+        footer: format!("gradwatch on {host} only reads logs."),
     }
 }
 
@@ -209,7 +257,9 @@ fn place(finding: &Finding) -> String {
 fn numbers(finding: &Finding) -> String {
     let mut parts = Vec::new();
     parts.extend(finding.value.map(|it| format!("value {}", number(it))));
-    parts.extend(finding.bound.map(|it| format!("bound {}", number(it))));
+    // The bound of what is not finite is the end of the number format: no news.
+    let bound = finding.bound.filter(|it| it.is_finite() && it.abs() < f64::MAX);
+    parts.extend(bound.map(|it| format!("bound {}", number(it))));
     parts.push(match finding.count {
         1 => "seen once".to_owned(),
         n => format!("seen {} times", thousands(i64::try_from(n).unwrap_or(i64::MAX))),
@@ -259,17 +309,21 @@ fn consequences(bulletin: &Bulletin) -> Vec<String> {
 }
 
 /// What the reader may type on the machine that watches.
-fn commands(bulletin: &Bulletin) -> Vec<(&'static str, String)> {
-    let run = shell_word(&bulletin.run);
+fn commands(bulletin: &Bulletin, place: &Place) -> Vec<(&'static str, String)> {
+    let state = place.state_flag();
     let mut commands = Vec::new();
     if bulletin.occasion != Occasion::Resolved {
+        let incident = shell_word(&bulletin.incident);
         commands.push((
             "I have seen it, no more reminders",
-            format!("gradwatch ack {}", shell_word(&bulletin.incident)),
+            format!("gradwatch ack {incident}{state}"),
         ));
+        let run = shell_word(&bulletin.run);
+        // A name that looks like a flag is none behind two dashes.
+        let dashes = if bulletin.run.starts_with('-') { "-- " } else { "" };
         commands.push((
             "Nothing of this run for a day",
-            format!("gradwatch silence --run {run} --for 24h"),
+            format!("gradwatch silence --for 1d{state} {dashes}{run}"),
         ));
     }
     if let Some(first) = bulletin.roots.first() {

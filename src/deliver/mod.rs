@@ -21,7 +21,7 @@ pub use command::CommandReceiver;
 pub use compose::{ComposeError, Composer};
 pub use http::HttpReceiver;
 pub use mail::{Cause, Failure, MAIL, SmtpReceiver, Step, host_name};
-pub use secret::{SecretError, read_secret};
+pub use secret::{SecretError, read_secret, secret_path};
 
 use crate::config::Settings;
 

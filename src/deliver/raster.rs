@@ -125,7 +125,7 @@ mod tests {
         let png = png(&picture.svg()).unwrap();
         assert!(png.len() < PNG_BYTES_MAX, "{} bytes", png.len());
         let pixels = Pixmap::decode_png(&png).unwrap();
-        assert_eq!(pixels.width(), 1_360);
+        assert_eq!(pixels.width(), 1_080);
         // NaN, zero, not logged, and the background.
         for color in [
             (0xc2, 0x18, 0x5b),

@@ -46,10 +46,7 @@ pub enum SecretError {
 /// # Errors
 /// When it cannot be read, is empty, too long, or of more than one line.
 pub fn read_secret(source: &SecretSource) -> Result<SecretString, SecretError> {
-    let path = match source {
-        SecretSource::File(path) => path.clone(),
-        SecretSource::Credential(name) => credential_path(name)?,
-    };
+    let path = secret_path(source)?;
     let text = read(&path)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
@@ -66,6 +63,17 @@ pub fn read_secret(source: &SecretSource) -> Result<SecretString, SecretError> {
         return unusable("has more than one line, or control characters");
     }
     Ok(SecretString::from(text.to_owned()))
+}
+
+/// Where a secret is kept.
+///
+/// # Errors
+/// When it is a credential, and the service manager has given none of this name.
+pub fn secret_path(source: &SecretSource) -> Result<PathBuf, SecretError> {
+    match source {
+        SecretSource::File(path) => Ok(path.clone()),
+        SecretSource::Credential(name) => credential_path(name),
+    }
 }
 
 fn credential_path(name: &str) -> Result<PathBuf, SecretError> {

@@ -204,7 +204,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     pattern(
         "g_grad",
         Gives::Kind(Kind::GradNormGlobal),
-        r"^(?:optim/)?(?:total[ _]|global[ _]|raw_|clipped_|unclipped_|max_|avg_|mean_)?(?:grad|gradient)[ _.-]?g?norm(?:[ _./-](?:total|global|before[_ ]clip\w*|after[_ ]clip\w*|l2|mean))?$|^g_?norm$|^norm$|^grad_gnorm$|^l2_norm/grad/global$|^grad/norm/total$",
+        r"^(?:optim/)?(?:train(?:ing)?_)?(?:total[ _]|global[ _]|raw_|clipped_|unclipped_|max_|avg_|mean_)?(?:grad|gradient)[ _.-]?g?norm(?:[ _./-](?:total|global|before[_ ]clip\w*|after[_ ]clip\w*|l2|mean))?$|^(?:train(?:ing)?_)?g_?norm$|^norm$|^grad_gnorm$|^l2_norm/grad/global$|^grad/norm/total$",
     ),
     pattern(
         "g_param",
@@ -430,7 +430,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     pattern(
         "loss",
         Gives::Kind(Kind::Loss),
-        r"(?:^|[/_ .:-])(?:loss(?:es)?|xent|nll|trl|tel|bpb|cross_?entropy(?:loss)?|LanguageCrossEntropy|CE)(?:[/_ (].*|_\w+|-\w+|\d*)?$",
+        r"(?:^|[/_ .:-])(?:loss(?:es)?|xent|nll|trl|tel|bpb|cross[_-]?entropy(?:loss)?|LanguageCrossEntropy|CE)(?:[/_ (].*|_\w+|-\w+|\d*)?$",
     ),
     pattern(
         "loss_name",

@@ -62,6 +62,8 @@ fn narrow(kind: Kind, tag: &str) -> Option<Quantity> {
     match kind {
         Kind::Time if !STEP_TIME.as_ref().is_some_and(|it| it.is_match(tag)) => Some(Quantity::Other),
         Kind::Skipped if tag.to_ascii_lowercase().contains("nan") => Some(Quantity::NanSteps),
+        // Megatron counts skipped samples too: another unit.
+        Kind::Skipped if tag.to_ascii_lowercase().contains("sample") => Some(Quantity::Other),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 
 mod finding;
 mod layer;
+mod pattern;
 mod problem;
 mod profile;
 mod quantity;
@@ -13,7 +14,8 @@ mod sample;
 
 pub use finding::{Family, Finding, Severity, Verdict};
 pub use layer::{Layer, Position, Section};
+pub use pattern::LinePattern;
 pub use problem::Problem;
 pub use profile::{DepthOrder, Group, Profile, Slot};
 pub use quantity::{Kind, Meaning, Quantity, Split};
-pub use sample::{Form, Mark, Sample, TextLine};
+pub use sample::{Form, Mark, Sample, Smoothing, TextLine};

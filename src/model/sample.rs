@@ -111,6 +111,25 @@ pub enum Mark<'a> {
         /// The step of the line.
         step: i64,
     },
+    /// What follows was written by this rank; `None`: by nobody who gives a rank. Said when it changes.
+    Rank(Option<u32>),
+    /// The program that writes this format smooths `tag` before it prints it: a spike of one step is smeared or gone.
+    /// Comes behind the first point of the tag.
+    Smoothed {
+        /// The tag.
+        tag: &'a str,
+        /// How.
+        by: Smoothing,
+    },
     /// The log says that the run has ended in good order.
     Finished,
+}
+
+super::quantity::words! {
+    /// What a logged number is of the numbers of single steps.
+    Smoothing {
+        EpochMean = "mean of the epoch",
+        MovingAverage = "moving average",
+        Median = "median of a window",
+    }
 }

@@ -10,7 +10,7 @@ use super::escape::printable;
 use super::json::{file, number, problem};
 use super::run::{AuditReport, RunReport};
 use super::text::{TextStyle, write_problems};
-use crate::model::Quantity;
+use crate::model::{Quantity, Smoothing};
 use crate::rules::words;
 use crate::series::SeriesInfo;
 
@@ -57,6 +57,7 @@ fn series(rank: Option<u32>, info: &SeriesInfo) -> Value {
         "estimated": info.is_estimate,
         "points": info.points,
         "nonfinite": info.nonfinite,
+        "smoothed": info.smoothing.map(Smoothing::as_str),
         "first_step": info.first_step,
         "last_step": info.last_step,
         "min": has_finite.then(|| number(info.min)),
@@ -133,6 +134,7 @@ fn row(rank: Option<u32>, info: &SeriesInfo) -> Vec<String> {
         Some(parameter) => format!("{} {parameter}", it.role),
         None => it.role.clone(),
     });
+    let smoothed = info.smoothing.map_or_else(String::new, |it| format!(" ({it})"));
     let bad = if info.nonfinite > 0 {
         format!(" ({} not finite)", info.nonfinite)
     } else {
@@ -150,7 +152,7 @@ fn row(rank: Option<u32>, info: &SeriesInfo) -> Vec<String> {
     };
     vec![
         info.meaning.quantity.as_str().to_owned(),
-        format!("{rank}{}", printable(&info.tag)),
+        format!("{rank}{}{smoothed}", printable(&info.tag)),
         depth,
         printable(&role).into_owned(),
         format!("{}{bad}", info.points),

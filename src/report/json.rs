@@ -51,7 +51,9 @@ pub(super) fn file(file: &FileReport) -> Value {
     })
 }
 
-pub(super) fn problem(problem: &Problem) -> Value {
+/// A problem as every format for programs has it.
+#[must_use]
+pub fn problem(problem: &Problem) -> Value {
     json!({
         "path": problem.path,
         "offset": problem.offset,
@@ -61,7 +63,9 @@ pub(super) fn problem(problem: &Problem) -> Value {
     })
 }
 
-pub(crate) fn finding(finding: &Finding) -> Value {
+/// A finding as every format for programs has it.
+#[must_use]
+pub fn finding(finding: &Finding) -> Value {
     json!({
         "rule": finding.rule,
         "check": finding.check,
@@ -87,7 +91,8 @@ pub(crate) fn finding(finding: &Finding) -> Value {
 }
 
 /// A JSON number, or the word for what JSON has no number for.
-pub(super) fn number(value: f64) -> Value {
+#[must_use]
+pub fn number(value: f64) -> Value {
     if value.is_nan() {
         json!("NaN")
     } else if value == f64::INFINITY {

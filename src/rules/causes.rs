@@ -82,7 +82,10 @@ const EFFECTS: &[(Family, &[Family])] = &[
         ],
     ),
     (Family::Dead, &[Family::Plateau, Family::Depth]),
-    (Family::Precision, &[Family::Nonfinite, Family::Loss]),
+    (
+        Family::Precision,
+        &[Family::Nonfinite, Family::Loss, Family::Precision],
+    ),
 ];
 
 /// At the same step the cause stands before the effect in this order; within a family the finding that names

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::book::Book;
 use super::check::{
-    Build, Context, Judged, Judgement, Point, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, ProfileCheck, Profiles, SeriesCheck, StreamCheck, StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
@@ -23,9 +23,11 @@ type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
 mod bind;
 mod judge;
 mod outcome;
+mod ranks;
 mod rewind;
 
 pub use outcome::Outcome;
+use ranks::{Hearer, Ranks};
 
 /// The rules at work on one stream.
 pub struct Engine<'r> {
@@ -49,6 +51,7 @@ pub struct Engine<'r> {
     n_lines: u64,
     /// Times that any series went back.
     n_restarts: u64,
+    ranks: Ranks<'r>,
 }
 
 struct SeriesState {
@@ -57,6 +60,8 @@ struct SeriesState {
     /// Stream checks that want its points.
     heard_by: Vec<usize>,
     role: Role,
+    /// Its steps go back and forth: several writers, and no restart.
+    is_interleaved: bool,
     /// How often any series had gone back when its last point came.
     attempt: u64,
 }
@@ -137,6 +142,7 @@ impl<'r> Engine<'r> {
             current_wall_time: None,
             n_lines: 0,
             n_restarts: 0,
+            ranks: Ranks::default(),
         };
         for (index, rule) in rules
             .iter()
@@ -173,6 +179,18 @@ impl<'r> Engine<'r> {
 
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample<'_>) {
+        if self.ranks.is_asked() {
+            match self.hearer() {
+                Hearer::Home => {}
+                Hearer::Other(index) => {
+                    if let Some(other) = self.ranks.get_mut(index) {
+                        other.sample(sample);
+                    }
+                    return;
+                }
+                Hearer::Nobody => return self.store.pass_over(),
+            }
+        }
         let Some((id, is_new)) = self.store.id(sample.tag, &sample.form) else {
             return;
         };
@@ -204,14 +222,8 @@ impl<'r> Engine<'r> {
         }
         self.move_on(sample.step, sample.wall_time);
         self.learn(id, sample);
-        let point = Point {
-            step: sample.step,
-            wall_time: sample.wall_time,
-            value: sample.value,
-            resolution: sample.form.resolution(),
-        };
-        self.judge_point(id, &point);
-        self.collect(id, &point);
+        self.judge_point(id, sample);
+        self.collect(id, sample);
     }
 
     /// Takes a line of text.
@@ -236,6 +248,9 @@ impl<'r> Engine<'r> {
 
     /// Takes a mark.
     pub fn mark(&mut self, mark: Mark<'_>) {
+        if self.pass_on(mark) {
+            return;
+        }
         match mark {
             Mark::SessionStart { step } => {
                 if self.facts.last_step.is_some_and(|last| step <= last) {
@@ -248,7 +263,12 @@ impl<'r> Engine<'r> {
             Mark::OrdinalSteps => self.facts.steps_are_ordinal = true,
             Mark::EpochSteps => self.facts.steps_are_epochs = true,
             Mark::FieldMissing { step, .. } => self.move_on(step, None),
-            Mark::Finished => {}
+            Mark::Smoothed { tag, by } => {
+                if let Some(id) = self.store.find(tag) {
+                    self.store.get_mut(id).smoothing = Some(by);
+                }
+            }
+            Mark::Finished | Mark::Rank(_) => {}
         }
         self.ask_stream_checks(|check, context, out| check.mark(&mark, context, out));
     }
@@ -264,25 +284,51 @@ impl<'r> Engine<'r> {
             self.finish_series(id);
         }
         self.ask_stream_checks(|check, context, out| check.finish(end, context, out));
-        self.outcome()
+        let ranks = std::mem::take(&mut self.ranks);
+        let home = ranks.home();
+        // What could not be read is told once, of the file.
+        let others = ranks.outcomes(|it| it.finish(&StreamEnd { skipped: 0, ..*end }));
+        Outcome {
+            home_rank: home,
+            others,
+            ..self.outcome()
+        }
     }
 
     /// What was found so far in a log that goes on. Nothing is judged that can be judged only at the end, and the
     /// engine stays as it is.
     pub fn findings_now(&mut self) -> Outcome {
-        self.outcome()
+        Outcome {
+            home_rank: self.ranks.home(),
+            others: self.ranks.outcomes_now(),
+            ..self.outcome()
+        }
     }
 
     /// Grows when [`findings_now`](Self::findings_now) gives more than further points of known trouble.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.book.revision() + self.series.len() as u64
+        let of_ranks: u64 = self.ranks.engines().map(Self::revision).sum();
+        self.book.revision() + self.series.len() as u64 + of_ranks
     }
 
     /// The furthest step that was reached (a row, where the log has no steps).
     #[must_use]
     pub fn last_step(&self) -> Option<i64> {
-        self.current_step.or(self.facts.last_step)
+        let own = self.current_step.or(self.facts.last_step);
+        self.ranks.engines().map(Self::last_step).fold(own, Option::max)
+    }
+
+    /// What is known of the stream so far.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The course of the training loss so far.
+    #[must_use]
+    pub fn loss_history(&self) -> &History {
+        &self.loss_history
     }
 
     fn finish_series(&mut self, id: u32) {

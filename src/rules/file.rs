@@ -5,13 +5,14 @@
 //! force is never half of what its files say.
 //!
 //! A `[[rule]]` whose id is known changes only the keys that it names, as fail2ban's `.local` files do; a new
-//! id must be complete. `disable = ["id"]` switches rules off.
+//! id must be complete. `disable = ["id"]` switches rules off. A `[[pattern]]` is a line format of the user's own.
 
 use std::collections::HashMap;
 
 use super::check::CheckInfo;
 use super::document::{Entry, Node, Span, Table, Value, parse};
 use super::fields::{advice, text, texts, wrong_type};
+use super::pattern::read_pattern;
 use super::problem::{Problems, RuleProblem, Source};
 use super::set::RuleSet;
 use super::suggest::nearest;
@@ -19,6 +20,9 @@ use super::validate::read_rule;
 
 /// Largest rule file, in bytes: a thousand rules with all their words.
 pub const RULE_FILE_BYTES_MAX: usize = 4 << 20;
+
+/// Line formats of the user's own that are in force together, at most: every line is tried against each.
+pub(crate) const PATTERNS_MAX: usize = 64;
 
 /// Reads rule files over a set.
 ///
@@ -77,10 +81,19 @@ impl Loader<'_> {
         let mut seen = HashMap::new();
         for entry in &table.entries {
             match entry.key.as_str() {
-                "rule" => self.load_rules(entry, &mut seen, problems),
+                "rule" => {
+                    for (table, span) in tables(entry, problems) {
+                        self.load_rule(table, span, &mut seen, problems);
+                    }
+                }
+                "pattern" => {
+                    for (table, span) in tables(entry, problems) {
+                        self.load_pattern(table, span, problems);
+                    }
+                }
                 "disable" => {}
                 key => {
-                    let hint = advice(key, &["rule", "disable"]);
+                    let hint = advice(key, &["rule", "pattern", "disable"]);
                     problems.add_hinted(&entry.key_span, format!("unknown key `{key}`"), hint);
                 }
             }
@@ -91,22 +104,21 @@ impl Loader<'_> {
         }
     }
 
-    fn load_rules(&mut self, entry: &Entry, seen: &mut HashMap<String, String>, problems: &mut Problems<'_>) {
-        let Value::Array(items) = &entry.node.value else {
-            problems.add_hinted(
-                &entry.key_span,
-                "`rule` must be an array of tables",
-                Some("write `[[rule]]`".to_owned()),
-            );
+    fn load_pattern(&mut self, table: &Table, header: &Span, problems: &mut Problems<'_>) {
+        let Some(read) = read_pattern(table, header, problems) else {
             return;
         };
-        for item in items {
-            match &item.value {
-                Value::Table(table) => self.load_rule(table, &item.span, seen, problems),
-                other => {
-                    let _: Option<()> = wrong_type("rule", "a table", other, &item.span, problems);
-                }
-            }
+        let name = &read.pattern.name;
+        if !is_kebab_case(name) {
+            let what = format!("`{name}` is not a name: lower-case words, digits and single hyphens");
+            problems.add(header, what);
+        } else if let Some(first) = self.set.patterns.iter().find(|it| it.pattern.name == *name) {
+            let hint = format!("first used in {}", first.origin);
+            problems.add_hinted(header, format!("duplicate pattern `{name}`"), Some(hint));
+        } else if self.set.patterns.len() >= PATTERNS_MAX {
+            problems.add(header, format!("more than {PATTERNS_MAX} patterns"));
+        } else {
+            self.set.patterns.push(read);
         }
     }
 
@@ -188,6 +200,29 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// The tables of an array of tables.
+fn tables<'t>(entry: &'t Entry, problems: &mut Problems<'_>) -> Vec<(&'t Table, &'t Span)> {
+    let key = &entry.key;
+    let Value::Array(items) = &entry.node.value else {
+        problems.add_hinted(
+            &entry.key_span,
+            format!("`{key}` must be an array of tables"),
+            Some(format!("write `[[{key}]]`")),
+        );
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for item in items {
+        match &item.value {
+            Value::Table(table) => found.push((table, &item.span)),
+            other => {
+                let _: Option<()> = wrong_type(key, "a table", other, &item.span, problems);
+            }
+        }
+    }
+    found
 }
 
 fn is_kebab_case(id: &str) -> bool {

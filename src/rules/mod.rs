@@ -15,6 +15,7 @@ mod fields;
 mod file;
 #[cfg(test)]
 mod golden;
+mod pattern;
 mod persistence;
 mod problem;
 mod rule;
@@ -35,6 +36,7 @@ pub use builtin::{builtin, builtin_sources, builtin_tests, load_builtin};
 pub use engine::{Engine, Outcome};
 pub use exonerate::exonerate;
 pub use file::{RULE_FILE_BYTES_MAX, load};
+pub use pattern::{Expected, PatternDef, ReadExample};
 pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};
 pub use rule::{Params, Rule};

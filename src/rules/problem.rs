@@ -125,6 +125,11 @@ impl<'s> Problems<'s> {
         )
     }
 
+    /// Name of the text.
+    pub(crate) fn source_name(&self) -> &str {
+        &self.source.name
+    }
+
     /// How many so far.
     pub(crate) fn len(&self) -> usize {
         self.found.len() + self.n_beyond

@@ -23,6 +23,24 @@ pub struct StreamOutcome {
     pub outcome: Outcome,
 }
 
+impl StreamOutcome {
+    /// The stream of each rank by itself, where several wrote into one file.
+    #[must_use]
+    pub fn by_rank(mut self) -> Vec<StreamOutcome> {
+        let precedence = self.precedence;
+        let others = std::mem::take(&mut self.outcome.others);
+        self.rank = self.rank.or(self.outcome.home_rank);
+        let of_rank = |(rank, outcome)| StreamOutcome {
+            rank: Some(rank),
+            precedence,
+            outcome,
+        };
+        std::iter::once(self)
+            .chain(others.into_iter().map(of_rank))
+            .collect()
+    }
+}
+
 /// Profiles at the alarm, by rule id, kind and quantity: layer and value by depth.
 pub type Evidence = HashMap<(String, &'static str, Quantity), Vec<(String, f64)>>;
 
@@ -73,7 +91,8 @@ fn measure(rank: Option<u32>, info: &SeriesInfo) -> Measure {
 
 /// Joins the streams of one run.
 #[must_use]
-pub fn join(mut streams: Vec<StreamOutcome>) -> RunOutcome {
+pub fn join(streams: Vec<StreamOutcome>) -> RunOutcome {
+    let mut streams: Vec<StreamOutcome> = streams.into_iter().flat_map(StreamOutcome::by_rank).collect();
     streams.sort_by_key(|it| (it.rank, it.precedence));
     let mut out = RunOutcome::default();
     let mut owned: HashMap<Measure, i64> = HashMap::new();

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::check::{CheckInfo, ParamInfo};
+use super::pattern;
 use super::validate::{KEYS, LOG_PATTERN, PERSISTENCE_MAX};
 use crate::model::{Family, Quantity, Severity, Split};
 
@@ -29,8 +30,33 @@ pub fn schema(registry: &[&'static CheckInfo]) -> Value {
         "additionalProperties": false,
         "properties": {
             "rule": { "type": "array", "items": rule_schema(registry) },
+            "pattern": { "type": "array", "items": pattern_schema() },
             "disable": described(one_or_list(&json!({ "type": "string" })), "Ids of rules to switch off."),
         },
+    })
+}
+
+fn pattern_schema() -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let properties: Map<String, Value> = pattern::KEYS
+        .into_iter()
+        .map(|(key, doc)| {
+            let schema = match key {
+                "regex" => json!({ "type": "string", "format": "regex" }),
+                "quantity" => enumeration(Quantity::ALL, Quantity::as_str),
+                "reads" => {
+                    json!({ "type": "object", "additionalProperties": { "type": ["number", "string"] } })
+                }
+                _ => text.clone(),
+            };
+            (key.to_owned(), described(schema, doc))
+        })
+        .collect();
+    json!({
+        "type": "object",
+        "required": ["name", "regex", "example", "reads"],
+        "additionalProperties": false,
+        "properties": properties,
     })
 }
 

@@ -3,6 +3,8 @@
 //! In: loaded rules. Out: access by id. Invariant: no two rules of a set, on or off, share an id.
 
 use super::Rule;
+use super::pattern::{PatternDef, ReadExample};
+use super::problem::{RuleProblem, Source};
 use super::suggest::nearest;
 
 /// Rules that are in force, and those that were switched off.
@@ -12,6 +14,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// Switched off by `enabled = false` or `disable`, kept so that a later file can switch them on.
     pub disabled: Vec<Rule>,
+    /// The user's own line formats, in the order of their files.
+    pub patterns: Vec<PatternDef>,
 }
 
 impl RuleSet {
@@ -36,6 +40,16 @@ impl RuleSet {
     /// All rules, those in force first.
     pub fn all(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().chain(&self.disabled)
+    }
+
+    /// What is wrong with the examples of patterns, by the reader that logs will have.
+    #[must_use]
+    pub fn check_examples(&self, sources: &[Source], read: &ReadExample<'_>) -> Vec<RuleProblem> {
+        let check = |it: &PatternDef| {
+            let source = sources.iter().find(|source| source.name == it.file())?;
+            Some(it.check_example(source, read))
+        };
+        self.patterns.iter().filter_map(check).flatten().collect()
     }
 
     /// Puts a rule in the place of the one with its id, or at the end.

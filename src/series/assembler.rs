@@ -12,7 +12,7 @@ use crate::model::{DepthOrder, Group, Position, Profile, Quantity, Section, Slot
 pub const LAYERS_MAX: usize = 16_384;
 
 /// Collects one profile at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Assembler {
     quantity: Quantity,
     split: Split,

@@ -2,7 +2,7 @@
 //!
 //! In: points. Out: the totals that `inspect` shows. Invariant: constant size whatever the length of the log.
 
-use crate::model::{Form, Meaning};
+use crate::model::{Form, Meaning, Smoothing};
 
 /// One series of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct SeriesInfo {
     pub meaning: Meaning,
     /// Whether any value was an estimate.
     pub is_estimate: bool,
+    /// What the values are of those of single steps, where the format smooths them.
+    pub smoothing: Option<Smoothing>,
     /// Number of tensor elements where the log tells it.
     pub n_elements: Option<f64>,
     /// Smallest step of the printed decimals, 0 when not limited.
@@ -43,6 +45,7 @@ impl SeriesInfo {
             tag: tag.to_owned(),
             meaning,
             is_estimate: false,
+            smoothing: None,
             n_elements: None,
             resolution: 0.0,
             points: 0,

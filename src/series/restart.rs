@@ -13,11 +13,16 @@ const NOTES_MAX: usize = 16;
 pub struct Restarts {
     seen: Vec<(i64, i64)>,
     further: u64,
+    has_several_writers: bool,
 }
 
 impl Restarts {
     /// The steps of a series went from `from` back to `to`.
     pub fn went_back(&mut self, from: i64, to: i64) {
+        // A step that is only repeated is told by the series that went back to before it.
+        if from <= to {
+            return;
+        }
         // The other series of the same restart follow: one note for all of them.
         if let Some((last_from, _)) = self.seen.iter_mut().find(|(_, it)| *it == to) {
             *last_from = (*last_from).max(from);
@@ -28,9 +33,23 @@ impl Restarts {
         }
     }
 
+    /// The steps go back and forth.
+    pub fn are_several_writers(&mut self) {
+        self.has_several_writers = true;
+    }
+
     /// One sentence per restart.
     #[must_use]
     pub fn notes(&self) -> Vec<Problem> {
+        if self.has_several_writers {
+            // What looked like restarts was none.
+            return vec![Problem::note(
+                0,
+                "the steps go back and forth all the time: several processes write into this log; their numbers are \
+                 judged as one series (a rank in front of each line, `[rank0]: `, tells them apart)"
+                    .to_owned(),
+            )];
+        }
         let note = |(from, to): &(i64, i64)| {
             Problem::note(
                 0,

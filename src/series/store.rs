@@ -118,6 +118,17 @@ impl Store {
         &self.series
     }
 
+    /// The id of the series with this tag, when there is one.
+    #[must_use]
+    pub fn find(&self, tag: &str) -> Option<u32> {
+        self.by_tag.get(tag).copied()
+    }
+
+    /// Counts a value that cannot be taken.
+    pub fn pass_over(&mut self) {
+        self.overflow += 1;
+    }
+
     /// Values that were not taken because there were too many series.
     #[must_use]
     pub fn overflow(&self) -> u64 {

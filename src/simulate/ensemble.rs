@@ -7,8 +7,10 @@
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 
 use super::{ChainSpec, LayerNorms, Rng, SimulateError, simulate_steps};
-use crate::stats::{ols, pair_fit};
+use crate::stats::{FIT_LAYERS_MAX, ols, pair_fit, thin_evenly};
 
+#[cfg(test)]
+mod quantile_tests;
 #[cfg(test)]
 mod tests;
 
@@ -52,7 +54,7 @@ impl Channel {
 pub struct DepthTrend {
     /// Least-squares slope.
     pub slope: f64,
-    /// Theil-Sen slope, which the rule uses.
+    /// Theil-Sen slope, as the rule takes it: over at most [`FIT_LAYERS_MAX`] evenly picked layers.
     pub theil_sen: f64,
     /// Kendall's tau.
     pub tau: f64,
@@ -141,7 +143,9 @@ fn trend(depths: &[f64], logs: &[f64]) -> Option<DepthTrend> {
         return None;
     }
     let line = ols(depths, logs)?;
-    let pairs = pair_fit(depths, logs, &mut Vec::new())?;
+    let (mut ranks, mut thinned) = (depths.to_vec(), logs.to_vec());
+    thin_evenly(&mut ranks, &mut thinned, FIT_LAYERS_MAX);
+    let pairs = pair_fit(&ranks, &thinned, &mut Vec::new())?;
     Some(DepthTrend {
         slope: line.slope,
         theil_sen: pairs.slope,

@@ -32,5 +32,5 @@ pub use scalar::{Fate, LAYERS_MAX, LossPass, Regime, RoundedLayer, ScalarChain, 
 pub use scaled::Scaled;
 pub use shortcut::{simulate_norms, simulate_steps};
 pub use spec::{Block, ChainSpec, Init, MATRIX_LAYERS_MAX, WIDTH_MAX};
-pub use train::{BadBatch, Batches, LayerRecord, Sgd, StepRecord, Trainer, width_one};
+pub use train::{BadBatch, Batches, LayerRecord, Sgd, StepRecord, TRAINED_WEIGHTS_MAX, Trainer, width_one};
 pub use writer::{LogFormat, Row, RunWriter, START_TIME, as_logged, row_of};

@@ -13,6 +13,9 @@ use super::{Matrix, MatrixChain, NumberFormat, Rng, SimulateError};
 #[cfg(test)]
 mod tests;
 
+/// More weights than this are not built explicitly for training (8 GiB with momentum and gradients).
+pub const TRAINED_WEIGHTS_MAX: usize = 1 << 28;
+
 /// Settings of plain stochastic gradient descent (the update rule of `torch.optim.SGD`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd {
@@ -42,9 +45,9 @@ impl Sgd {
     }
 
     fn check(&self) -> Result<(), SimulateError> {
-        finite("the learning rate", self.learning_rate)?;
-        finite("the momentum", self.momentum)?;
-        finite("the weight decay", self.weight_decay)?;
+        not_negative("the learning rate", self.learning_rate)?;
+        not_negative("the momentum", self.momentum)?;
+        not_negative("the weight decay", self.weight_decay)?;
         if let Some(limit) = self.clip_norm
             && (limit.is_nan() || limit <= 0.0)
         {
@@ -56,6 +59,16 @@ impl Sgd {
         }
         Ok(())
     }
+}
+
+/// As `torch.optim.SGD` does.
+fn not_negative(what: &'static str, value: f64) -> Result<(), SimulateError> {
+    finite(what, value)?;
+    if value < 0.0 {
+        let allowed = "0 or more";
+        return Err(SimulateError::OutOfRange { what, allowed, value });
+    }
+    Ok(())
 }
 
 /// Where a step's batch comes from.

@@ -13,7 +13,8 @@ mod board;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -48,9 +49,13 @@ pub struct ChangeHints {
     refusal: Option<String>,
     /// Absolute paths of what is watched.
     watched: HashMap<PathBuf, FileId>,
+    /// Paths, as given, of what is watched.
+    covered: HashSet<PathBuf>,
     volumes: Volumes,
     /// By reason.
     degraded: BTreeMap<String, Degraded>,
+    /// What was to be covered the last time, when all of it could be.
+    last: (BTreeMap<PathBuf, Option<FileId>>, Vec<Directory>),
 }
 
 /// What should be watched under one absolute path.
@@ -82,8 +87,10 @@ impl ChangeHints {
             watcher,
             refusal,
             watched: HashMap::new(),
+            covered: HashSet::new(),
             volumes: Volumes::default(),
             degraded: BTreeMap::new(),
+            last: (BTreeMap::new(), Vec::new()),
         }
     }
 
@@ -95,8 +102,10 @@ impl ChangeHints {
             watcher: None,
             refusal: None,
             watched: HashMap::new(),
+            covered: HashSet::new(),
             volumes: Volumes::default(),
             degraded: BTreeMap::new(),
+            last: (BTreeMap::new(), Vec::new()),
         }
     }
 
@@ -116,9 +125,23 @@ impl ChangeHints {
         self.watched.len()
     }
 
+    /// Whether changes in a directory are hinted at, by a path under which a walk entered it.
+    #[must_use]
+    pub fn covers(&self, directory: &Path) -> bool {
+        self.covered.contains(directory)
+    }
+
     /// Watches these directories, which a walk entered under these roots, and no others. True when some are watched
     /// that were not: what came into them before is told by another walk only.
     pub fn cover(&mut self, roots: &[PathBuf], directories: &[Directory]) -> bool {
+        let gates = gates_of(roots);
+        let gate_ids: BTreeMap<PathBuf, Option<FileId>> =
+            gates.keys().map(|it| (it.clone(), id_of(it))).collect();
+        let is_same = self.last.0 == gate_ids && self.last.1 == directories;
+        if is_same && self.degraded.is_empty() && !board::locked(&self.board).has_dead() {
+            return false;
+        }
+        self.last = (gate_ids, directories.to_owned());
         self.degraded.clear();
         if let (None, Some(why)) = (&self.watcher, self.refusal.clone()) {
             for directory in directories {
@@ -131,7 +154,6 @@ impl ChangeHints {
         }
         self.volumes.forget();
         let mut wanted = self.wanted(directories);
-        let gates = gates_of(roots);
         for gate in gates.keys() {
             if let Some(id) = id_of(gate) {
                 let names = Vec::new();
@@ -140,7 +162,13 @@ impl ChangeHints {
         }
         self.drop_unwanted(&wanted);
         self.tell_board(&wanted, &gates);
-        self.watch_new(&wanted)
+        let has_new = self.watch_new(&wanted);
+        self.covered = wanted
+            .into_iter()
+            .filter(|(path, _)| self.watched.contains_key(path))
+            .flat_map(|(_, it)| it.names)
+            .collect();
+        has_new
     }
 
     /// By absolute path; of several paths to one directory the first stands for all, because the operating system
@@ -241,6 +269,7 @@ impl ChangeHints {
                 let why = "the thread that hears of changes has ended".to_owned();
                 self.watcher = None;
                 self.watched.clear();
+                self.covered.clear();
                 self.refusal = Some(why.clone());
                 Err(why)
             }
@@ -288,12 +317,19 @@ fn words_for_limit() -> String {
     "the limit of watches (fs.inotify.max_user_watches) is reached".to_owned()
 }
 
-/// Nothing for a directory that is not there any more.
+/// Nothing for a directory that is not there any more or cannot be read: whoever walks says so.
 fn words_for(error: &notify::Error) -> String {
     match &error.kind {
         ErrorKind::MaxFilesWatch => words_for_limit(),
         ErrorKind::PathNotFound | ErrorKind::WatchNotFound => String::new(),
-        ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        ErrorKind::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            String::new()
+        }
         // EMFILE and ENFILE: the limit of instances looks like one of descriptors.
         ErrorKind::Io(error) if matches!(error.raw_os_error(), Some(23 | 24)) => {
             "no watch can be made: the limit of descriptors or of instances (fs.inotify.max_user_instances) \

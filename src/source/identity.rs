@@ -115,6 +115,25 @@ impl Fingerprint {
         Ok(Some(earlier))
     }
 
+    /// Of a file as it is now; `None` when it ends before the offset.
+    pub(super) fn at(file: &File, offset: u64) -> io::Result<Option<Self>> {
+        let mut print = Self {
+            offset,
+            ..Self::START
+        };
+        let mut head = [0; HEAD_BYTES_MAX];
+        let head = head.get_mut(..print.head_len()).unwrap_or_default();
+        if !read_whole(file, head, 0)? {
+            return Ok(None);
+        }
+        print.head = fnv(FNV_BASIS, head);
+        let before = read_before(file, offset)?;
+        Ok(before.map(|it| Self {
+            marker: fnv(FNV_BASIS, it.bytes()),
+            ..print
+        }))
+    }
+
     fn head_len(&self) -> usize {
         usize::try_from(self.offset).map_or(HEAD_BYTES_MAX, |it| it.min(HEAD_BYTES_MAX))
     }
@@ -217,6 +236,7 @@ mod tests {
         for offset in [0, 1, 63, 64, 700, 4095, 4096, 5000, 9000] {
             let earlier = print.earlier(&file, offset as u64).unwrap().unwrap();
             assert_eq!(earlier, read_in_blocks(&file, &bytes[..offset], 100), "{offset}");
+            assert_eq!(Fingerprint::at(&file, offset as u64).unwrap(), Some(earlier));
         }
         assert_eq!(print.earlier(&file, 9001).unwrap(), None);
         file.write_all_at(&[1], 8999).unwrap();

@@ -162,6 +162,25 @@ impl Tail {
         }
     }
 
+    /// Begins at `offset` of the file that stands at the path now; what is before it is not handed on. Only before
+    /// the first [`poll`](Self::poll). False when that is not possible, and nothing has changed.
+    pub fn start_at(&mut self, offset: u64) -> bool {
+        let open = || {
+            let file = File::open(&self.path)?;
+            let metadata = file.metadata()?;
+            let print = Fingerprint::at(&file, offset)?;
+            Ok::<_, io::Error>((metadata, print))
+        };
+        let Ok((metadata, Some(print))) = open() else {
+            return false;
+        };
+        if self.followed.is_some() || !metadata.is_file() {
+            return false;
+        }
+        (self.followed, self.print) = (Some(FileId::of(&metadata)), print);
+        true
+    }
+
     /// The path.
     #[must_use]
     pub fn path(&self) -> &Path {

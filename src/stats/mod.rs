@@ -10,8 +10,8 @@ mod tail;
 mod trend;
 
 pub use depth_fit::{
-    DepthShape, Line, PairFit, depth_shape, endpoint_slope, lag1_of_residuals, mean_square_step, ols,
-    pair_fit, random_walk_se, thin_evenly,
+    DepthShape, FIT_LAYERS_MAX, Line, PairFit, depth_shape, endpoint_slope, lag1_of_residuals,
+    mean_square_step, ols, pair_fit, random_walk_se, thin_evenly,
 };
 pub use paired::{MeanTest, mean_test, share_below, welch_test};
 pub use robust::{mad, median, median_log, range, sorted_median};

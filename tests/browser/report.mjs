@@ -24,16 +24,16 @@ function check(condition, text) {
 
 function run(args) {
   try {
-    execFileSync(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    execFileSync(program, args, { cwd: work, stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
     // 1: findings, which sick runs are meant to have.
     if (error.status !== 1) throw error;
   }
 }
 
-function report(name, ...paths) {
+function report(name, ...args) {
   const file = join(work, `${name}.html`);
-  run(["audit", ...paths, "--html", file]);
+  run(["audit", ...args, "--html", file]);
   return pathToFileURL(file).href;
 }
 
@@ -70,6 +70,30 @@ function largeRun() {
   };
   writeFileSync(join(dir, "metrics.jsonl"), Array.from({ length: 600 }, (_, step) => row(step)).join("\n"));
   return join(work, "large");
+}
+
+/** What real logs have: a restart, steps that were not logged, a layer that came late, histograms instead of norms. */
+function roughRun() {
+  const dir = join(work, "rough", "run");
+  mkdirSync(dir, { recursive: true });
+  const row = (step, attempt) => {
+    const norms = Array.from({ length: 12 }, (_, i) => [`grad_norm/blocks.${i}.weight`, (0.8 + 0.02 * attempt) * Math.exp(0.2 * Math.sin(step / 9 + i))]).slice(0, step < 30 ? 9 : 12);
+    const spread = (i) => 0.01 * (1 + 0.3 * Math.sin(step / 20 + i));
+    const histograms = Array.from({ length: 12 }, (_, i) => [`gradients/layers.${i}.weight`, { _type: "histogram", bins: [-2, -1, 0, 1, 2].map((it) => it * spread(i)), values: [10, 40, 40, 10] }]);
+    return JSON.stringify({ step, "train/loss": 3 / (1 + 0.02 * step), ...Object.fromEntries(norms), ...(step % 4 === 0 ? Object.fromEntries(histograms) : {}) });
+  };
+  const steps = (from, to) => Array.from({ length: to - from }, (_, i) => from + i).filter((it) => it < 60 || it >= 90);
+  writeFileSync(join(dir, "metrics.jsonl"), [...steps(0, 140).map((it) => row(it, 0)), ...steps(110, 200).map((it) => row(it, 1))].join("\n") + "\n");
+  return join(work, "rough");
+}
+
+/** A chain, and the same one without learning. */
+function twins() {
+  const simulate = (name, weight, rate) => run(["simulate", "--layers", "40", "--weight", weight, "--bias", "0.05", "--steps", "200", "--learning-rate", rate,
+    "--out", join(work, name, name), "--as", "jsonl"]);
+  simulate("sick", "0.85", "0.01");
+  simulate("twin", "0.85", "0");
+  return ["sick", "--baseline", "twin"];
 }
 
 function listen(page, name) {
@@ -206,6 +230,89 @@ async function aLargeRunLoadsQuickly(browser, url) {
   await page.context().close();
 }
 
+/** Restarts, gaps and estimates are told apart from what was measured. */
+async function roughPartsAreVisible(browser, url) {
+  const page = await fresh(browser, "rough", `${url}#run=run`);
+  const about = await page.locator("footer").innerText();
+  check(about.includes("restart at step 110: the steps went back from 139.") && !about.includes(";"), `rough: the restart is not told once: ${about}`);
+  check(await page.locator("#grid-grad_norm .scale").innerText().then((it) => it.includes("~ estimated from histograms")), "rough: the estimates are not told");
+  const heat = page.locator("#grid-grad_norm .heat canvas");
+  await heat.focus();
+  await page.keyboard.press("Home");
+  await page.waitForFunction(() => document.querySelector(".step-now").textContent === "step 0");
+  for (let i = 0; i < 10; i++) await page.keyboard.press("ArrowDown");
+  const readout = () => page.locator("#grid-grad_norm .heat .readout").innerText();
+  check((await readout()).includes("blocks.10.weight, step 0: not logged"), `rough: a layer that came late reads ${await readout()}`);
+  for (let i = 0; i < 2; i++) await page.keyboard.press("ArrowDown");
+  check(/layers\.0\.weight, step 0: ~/.test(await readout()), `rough: an estimate reads ${await readout()}`);
+  await page.screenshot({ path: join(shots, "rough.png"), fullPage: true });
+  await page.context().close();
+}
+
+async function theBaselineIsBeside(browser, url) {
+  const page = await fresh(browser, "baseline", `${url}#run=sick`);
+  check((await page.locator(".legend").first().innerText()).includes("baseline"), "baseline: its loss is not drawn");
+  const hint = page.locator("#grid-grad_norm .hint");
+  check(/squares: baseline .*twin at step \d+/.test(await hint.innerText()), `baseline: the profile says ${await hint.innerText()}`);
+  await page.locator("input[type=range]").focus();
+  await page.keyboard.press("End");
+  await page.waitForFunction(() => document.querySelector(".step-now").textContent === "step 199");
+  const [, step] = /at step (\d+)/.exec(await hint.innerText());
+  check(Number(step) > 180, `baseline: at step 199 it stands at ${step}`);
+  await page.locator("#grid-grad_norm .profile canvas").focus();
+  check(/baseline [\d.e-]+/.test(await page.locator("#grid-grad_norm .profile .readout").innerText()), "baseline: its number is not read");
+  await page.screenshot({ path: join(shots, "baseline-page.png"), fullPage: true });
+  await page.evaluate(() => { document.activeElement.blur(); document.querySelector(".step-bar").style.position = "static"; });
+  await page.locator("#grid-grad_norm").screenshot({ path: join(shots, "baseline.png") });
+  await page.context().close();
+}
+
+/** On paper: everything that is closed is open, nothing sticks, and the ink is dark on white whatever the screen. */
+async function itPrints(browser, url) {
+  const page = await fresh(browser, "print", `${url}#run=one-rank-nan`, { colorScheme: "dark" });
+  await page.emulateMedia({ media: "print", colorScheme: "dark" });
+  await page.evaluate(() => window.dispatchEvent(new Event("beforeprint")));
+  const look = await page.evaluate(() => ({
+    page: getComputedStyle(document.body).backgroundColor, text: getComputedStyle(document.body).color,
+    tools: [...document.querySelectorAll("input[type=range], .show, .back, button")].filter((it) => it.checkVisibility()).length,
+    closed: [...document.querySelectorAll("details:not([open])")].filter((it) => it.checkVisibility()).length,
+  }));
+  check(look.page === "rgb(255, 255, 255)" && look.text === "rgb(29, 36, 48)", `print: ${look.text} on ${look.page}`);
+  check(look.tools === 0, `print: ${look.tools} things to press are on the paper`);
+  check(look.closed === 0, `print: ${look.closed} parts are closed`);
+  await page.screenshot({ path: join(shots, "print.png"), fullPage: true });
+  await page.pdf({ path: join(shots, "print.pdf"), format: "A4" });
+  await page.evaluate(() => window.dispatchEvent(new Event("afterprint")));
+  await page.emulateMedia({ media: "screen", colorScheme: "dark" });
+  check(await page.locator("details:not([open])").count() > 0, "print: what was opened for the paper stays open");
+  await page.context().close();
+}
+
+/** Every run and every finding can be reached without a pointer. */
+async function theKeyboardIsEnough(browser, url) {
+  const page = await fresh(browser, "keyboard", url);
+  const press = async (key, until) => {
+    for (let i = 0; i < 80; i++) {
+      if (await page.evaluate(until)) return;
+      await page.keyboard.press(key);
+    }
+    wrong.push(`keyboard: ${key} never came to ${until}`);
+  };
+  await press("Tab", () => document.activeElement.closest("td.name") !== null);
+  await page.keyboard.press("Enter");
+  await page.locator("article.finding").first().waitFor();
+  await press("Tab", () => document.activeElement.classList.contains("show"));
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => location.hash.includes("finding=") && document.querySelector("article.chosen") !== null);
+  await press("Tab", () => document.activeElement.tagName === "CANVAS");
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  check(outline === "solid", "keyboard: where the focus is cannot be seen");
+  await page.goBack();
+  await page.goBack();
+  await page.locator("table.runs").waitFor();
+  await page.context().close();
+}
+
 mkdirSync(shots, { recursive: true });
 run(["simulate", "--layers", "60", "--weight", "0.85", "--bias", "0.05", "--steps", "200", "--learning-rate", "0.01", "--out", join(work, "chains", "chain"), "--as", "jsonl"]);
 const fixtures = report("fixtures", join(root, "fixtures/runs"));
@@ -213,6 +320,8 @@ const chain = report("chain", join(work, "chains"));
 const many = report("many", manyRuns(400));
 const large = report("large", largeRun());
 const evil = report("evil", evilRun());
+const rough = report("rough", roughRun());
+const beside = report("baseline", ...twins());
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
@@ -228,6 +337,10 @@ try {
   await runIsShown(browser, chain, "chain", { findings: true, hasLayers: true });
   await stepsCanBeMoved(browser, fixtures);
   await fitsThePhoneAndTheDark(browser, fixtures);
+  await roughPartsAreVisible(browser, rough);
+  await theBaselineIsBeside(browser, beside);
+  await itPrints(browser, fixtures);
+  await theKeyboardIsEnough(browser, fixtures);
   await aLargeRunLoadsQuickly(browser, large);
   await textStaysText(browser, evil);
   await hundredsStayQuick(browser, many);

@@ -1,22 +1,20 @@
 //! `calibrate --from`: bounds from the logs of healthy runs.
 //!
-//! In: directories of runs that are known to be healthy. Out: the null distribution, the noise in time, a rule
-//! file. Invariants: memory per series and stack is bounded ([`POINTS_MAX`], [`LOOKS_MAX`]); a run with a finding
+//! In: directories of runs that are known to be healthy. Out: the null distribution over depth, the noise in time and
+//! the spikes that it makes by chance, a rule file. Invariants: memory per series and stack is bounded ([`POINTS_MAX`], [`LOOKS_MAX`]); a run with a finding
 //! of the depth or non-finite family is named, because it is hardly healthy.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::json;
-
-use super::{CalibrateFailure, write_new};
+use super::write_new;
+use crate::app::chain::ChainFailure;
 use crate::app::pipeline::judge_run;
 use crate::calibrate::{
-    DepthLook, HealthyCalibration, HealthyChannel, TimeNoise, calibrate_healthy, mad_z_limit, rules_text,
-    time_noise,
+    DepthLook, HealthyCalibration, HealthyChannel, SpikeNull, TimeNoise, calibrate_healthy, check_target,
+    rules_text, spike_null, spike_rules_text, time_noise,
 };
 use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
@@ -25,67 +23,87 @@ use crate::report::RunReport;
 use crate::rules::builtin;
 use crate::series::{Assembler, SeriesInfo, Tap};
 use crate::source::{RunFiles, discover};
-use crate::stats::{median, pair_fit, thin_evenly};
+use crate::stats::{FIT_LAYERS_MAX, median, pair_fit, thin_evenly};
+
+mod print;
+
+use print::{header, print_text, to_json};
 
 /// Points of a series from which its noise is measured: the first ones.
 const POINTS_MAX: usize = 1_024;
 /// Profiles of a stack of layers that are fitted: the first ones.
 const LOOKS_MAX: usize = 1_024;
-/// Layers of a fit; of more, evenly spaced ones.
-const FIT_LAYERS_MAX: usize = 96;
+/// Stacks of layers from which the spread between runs is known well enough.
+const STACKS_ENOUGH: usize = 10;
 /// Fewest usable layers, as in the depth rule.
 const LAYERS_MIN: usize = 6;
 
 /// The names of the channels, in the order of trust.
 const CHANNELS: [&str; 3] = ["gb", "act", "gw"];
+/// Kinds of series in time.
+const LOSS: &str = "loss";
+const GRADIENTS: &str = "gradients";
+const ACTIVATIONS: &str = "activations";
 
 /// What the logs hold.
 #[derive(Default)]
 struct Healthy {
     runs: usize,
     stacks: BTreeMap<&'static str, Vec<Vec<DepthLook>>>,
-    noise: Vec<TimeNoise>,
+    /// Points of every series, by what they are of.
+    series: BTreeMap<&'static str, Vec<Vec<f64>>>,
     doubts: Vec<String>,
 }
 
-pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, CalibrateFailure> {
+/// What is known of healthy runs.
+struct Known {
+    runs: usize,
+    depth: Option<HealthyCalibration>,
+    /// Quantities that a spike rule looks at.
+    spikes: Vec<SpikeNull>,
+    /// Noise in time of what is not looked at for spikes.
+    activations: Option<TimeNoise>,
+    warnings: Vec<String>,
+}
+
+pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, ChainFailure> {
+    check_target(args.false_alarm(), args.looks())?;
     let found = discover(&args.from);
     let mut healthy = Healthy::default();
     found.runs.iter().for_each(|run| healthy.take(run));
-    let channels: Vec<HealthyChannel> = CHANNELS
-        .iter()
-        .map(|name| HealthyChannel {
-            name,
-            stacks: healthy.stacks.remove(name).unwrap_or_default(),
-        })
-        .collect();
-    let result = calibrate_healthy(&channels, args.false_alarm, args.looks).ok_or_else(|| {
+    let known = healthy.calibrate(args);
+    if known.depth.is_none() && known.spikes.is_empty() {
         let why = found.problems.first().map_or_else(
-            || "no profile of six layers or more".to_owned(),
+            || "no profile of six layers or more, and too few points of losses and gradient norms".to_owned(),
             ToString::to_string,
         );
-        CalibrateFailure::Logs(why)
-    })?;
-    let rules = rules_text(
-        &header(args, &result, &healthy),
-        [result.ratio_per_layer, result.total_ratio, result.critical_ratio],
-        None,
-    );
-    match args.format {
-        PrintFormat::Text => print_text(args, &result, &healthy, out)?,
-        PrintFormat::Json => writeln!(out, "{}", to_json(args, &result, &healthy, &rules))?,
+        return Err(ChainFailure::Logs(why));
+    }
+    let rules = rules_of(args, &known);
+    match args.format() {
+        PrintFormat::Text => print_text(args, &known, out)?,
+        PrintFormat::Json => writeln!(out, "{}", to_json(args, &known, &rules))?,
     }
     if let Some(path) = &args.out {
         write_rules(path, &rules)?;
-        if args.format == PrintFormat::Text {
+        if args.format() == PrintFormat::Text {
             writeln!(out, "wrote {}", path.display())?;
         }
     }
     Ok(ExitStatus::Clean)
 }
 
-fn write_rules(path: &Path, rules: &str) -> Result<(), CalibrateFailure> {
-    write_new(path, rules).map_err(|source| CalibrateFailure::RuleFile {
+fn rules_of(args: &CalibrateArgs, known: &Known) -> String {
+    let header = header(args, known);
+    let depth = known.depth.as_ref().map_or(header.clone(), |depth| {
+        let bounds = [depth.ratio_per_layer, depth.total_ratio, depth.critical_ratio];
+        rules_text(&header, bounds, None)
+    });
+    depth + &spike_rules_text(&known.spikes)
+}
+
+fn write_rules(path: &Path, rules: &str) -> Result<(), ChainFailure> {
+    write_new(path, rules).map_err(|source| ChainFailure::RuleFile {
         path: path.to_path_buf(),
         source,
     })
@@ -110,21 +128,61 @@ impl Healthy {
             for ((channel, _), looks) in collected.stacks {
                 self.stacks.entry(channel).or_default().push(looks);
             }
-            self.noise
-                .extend(collected.points.values().filter_map(|values| time_noise(values)));
+            has_data |= !collected.points.is_empty();
+            for (kind, values) in collected.points.into_values() {
+                self.series.entry(kind).or_default().push(values);
+            }
         }
         self.runs += usize::from(has_data);
     }
 
-    /// Median noise of all series and their looks together.
-    fn typical_noise(&self) -> Option<TimeNoise> {
-        let middle =
-            |pick: fn(&TimeNoise) -> f64| median(&mut self.noise.iter().map(pick).collect::<Vec<_>>());
+    fn calibrate(mut self, args: &CalibrateArgs) -> Known {
+        let channels: Vec<HealthyChannel> = CHANNELS
+            .iter()
+            .map(|name| HealthyChannel {
+                name,
+                stacks: self.stacks.remove(name).unwrap_or_default(),
+            })
+            .collect();
+        let depth = calibrate_healthy(&channels, args.false_alarm(), args.looks());
+        let spike = |kind: &'static str| {
+            let series = self.series.get(kind)?;
+            let per_run = series.len() as f64 / self.runs.max(1) as f64;
+            spike_null(kind, series, per_run, args.false_alarm(), args.looks())
+        };
+        let spikes: Vec<SpikeNull> = [LOSS, GRADIENTS].into_iter().filter_map(spike).collect();
+        let mut warnings = self.doubts.clone();
+        warnings.extend(few_stacks(depth.as_ref()));
+        let known: Vec<&str> = spikes.iter().map(|it| it.name).collect();
+        warnings.extend(
+            [LOSS, GRADIENTS]
+                .iter()
+                .filter(|it| !known.contains(it))
+                .map(|it| format!("too few points of {it} for a bound on spikes: the shipped one stays")),
+        );
+        Known {
+            runs: self.runs,
+            activations: self.typical_noise(ACTIVATIONS),
+            depth,
+            spikes,
+            warnings,
+        }
+    }
+
+    /// Median noise of all series of a kind, and their looks together.
+    fn typical_noise(&self, kind: &str) -> Option<TimeNoise> {
+        let noises: Vec<TimeNoise> = self
+            .series
+            .get(kind)?
+            .iter()
+            .filter_map(|values| time_noise(values))
+            .collect();
+        let middle = |pick: fn(&TimeNoise) -> f64| median(&mut noises.iter().map(pick).collect::<Vec<_>>());
         Some(TimeNoise {
             mad_sd: middle(|it| it.mad_sd)?,
             lag1: middle(|it| it.lag1)?,
             excess_kurtosis: middle(|it| it.excess_kurtosis)?,
-            looks: self.noise.iter().map(|it| it.looks).sum(),
+            looks: noises.iter().map(|it| it.looks).sum(),
         })
     }
 }
@@ -147,7 +205,7 @@ struct Collected {
     slots: BTreeMap<u32, (usize, u32)>,
     assemblers: Vec<Assembler>,
     stacks: BTreeMap<(&'static str, String), Vec<DepthLook>>,
-    points: BTreeMap<u32, Vec<f64>>,
+    points: BTreeMap<u32, (&'static str, Vec<f64>)>,
 }
 
 struct HealthyTap(Arc<Mutex<Collected>>);
@@ -168,13 +226,16 @@ impl Tap for HealthyTap {
 impl Collected {
     fn add(&mut self, id: u32, series: &SeriesInfo, step: i64, value: f64) {
         let meaning = &series.meaning;
-        let is_norm = matches!(meaning.quantity, Quantity::GradNorm | Quantity::ActivationNorm);
-        if !matches!(meaning.split, Split::Train | Split::Unknown)
-            || !is_norm && meaning.quantity != Quantity::Loss
-        {
+        let kind = match meaning.quantity {
+            Quantity::Loss => LOSS,
+            Quantity::GradNorm | Quantity::GradNormTotal => GRADIENTS,
+            Quantity::ActivationNorm => ACTIVATIONS,
+            _ => return,
+        };
+        if !matches!(meaning.split, Split::Train | Split::Unknown) {
             return;
         }
-        let points = self.points.entry(id).or_default();
+        let (_, points) = self.points.entry(id).or_insert((kind, Vec::new()));
         if points.len() < POINTS_MAX {
             points.push(value);
         }
@@ -198,6 +259,9 @@ impl Collected {
         }
         let layer = series.meaning.layer.clone()?;
         let quantity = series.meaning.quantity;
+        if !matches!(quantity, Quantity::GradNorm | Quantity::ActivationNorm) {
+            return None;
+        }
         let known = self.assemblers.iter().position(|it| it.key().0 == quantity);
         let index = known.unwrap_or_else(|| {
             self.assemblers.push(Assembler::new(quantity, Split::Train));
@@ -262,119 +326,11 @@ fn fit(profile: &Profile<'_>, group: &Group) -> Option<DepthLook> {
     })
 }
 
-fn header(args: &CalibrateArgs, result: &HealthyCalibration, healthy: &Healthy) -> String {
-    let from: Vec<String> = args.from.iter().map(|it| it.display().to_string()).collect();
-    let mut text = format!(
-        "# Bounds of the depth rules, made by `gradwatch calibrate --from` {}.\n# {} healthy runs under {}.\n\
-         # False alarms: at most {} per run of {} looks, spreads at their upper 95 % limits.\n",
-        env!("CARGO_PKG_VERSION"),
-        healthy.runs,
-        from.join(", "),
-        args.false_alarm,
-        args.looks
-    );
-    for row in channel_rows(result) {
-        // Writing to a `String` cannot fail.
-        let _ = writeln!(text, "# {row}");
-    }
-    for warning in warnings(result, healthy) {
-        let _ = writeln!(text, "# Warning: {warning}.");
-    }
-    text
-}
-
-fn channel_rows(result: &HealthyCalibration) -> Vec<String> {
-    let row = |it: &crate::calibrate::HealthyNull| {
+fn few_stacks(depth: Option<&HealthyCalibration>) -> Option<String> {
+    let fewest = depth?.channels.iter().map(|it| it.stacks).min()?;
+    (fewest < STACKS_ENOUGH).then(|| {
         format!(
-            "{:>3}: {} stacks, {} profiles; slope {:+.5} +- {:.5} between and {:.5} within stacks, look correlation {:.2}; \
-             bounds x{:.4} per layer, x{:.3e} in total",
-            it.name,
-            it.stacks,
-            it.looks,
-            it.drift,
-            it.between,
-            it.within,
-            it.look_correlation,
-            it.slope_per_run.exp(),
-            it.total_per_run.exp()
+            "a channel has {fewest} stacks of layers only: the bounds are wide because the spread between runs is hardly known"
         )
-    };
-    result.channels.iter().map(row).collect()
-}
-
-fn warnings(result: &HealthyCalibration, healthy: &Healthy) -> Vec<String> {
-    let mut warnings = healthy.doubts.clone();
-    let fewest = result.channels.iter().map(|it| it.stacks).min().unwrap_or(0);
-    if fewest < 10 {
-        warnings.push(format!("a channel has {fewest} stacks of layers only: the bounds are wide because the spread between runs is hardly known"));
-    }
-    warnings
-}
-
-fn print_text(
-    args: &CalibrateArgs,
-    result: &HealthyCalibration,
-    healthy: &Healthy,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    writeln!(out, "{} healthy runs\n", healthy.runs)?;
-    for row in channel_rows(result) {
-        writeln!(out, "{row}")?;
-    }
-    writeln!(
-        out,
-        "\nbounds for {} false alarms per run of {} looks: ratio per layer {:.4}, total ratio {:.2e}, critical {:.2e}",
-        args.false_alarm, args.looks, result.ratio_per_layer, result.total_ratio, result.critical_ratio
-    )?;
-    if let Some(noise) = healthy.typical_noise() {
-        writeln!(
-            out,
-            "noise in time (ln, median of {} series): MAD sd {:.3}, lag-1 {:.2}, excess kurtosis {:.1}; {} looks: three in a \
-             row beyond {:.1} MAD are a false alarm in 1 % of such logs",
-            healthy.noise.len(),
-            noise.mad_sd,
-            noise.lag1,
-            noise.excess_kurtosis,
-            noise.looks,
-            mad_z_limit(noise.looks as f64)
-        )?;
-    }
-    for warning in warnings(result, healthy) {
-        writeln!(out, "warning: {warning}")?;
-    }
-    Ok(())
-}
-
-fn to_json(
-    args: &CalibrateArgs,
-    result: &HealthyCalibration,
-    healthy: &Healthy,
-    rules: &str,
-) -> serde_json::Value {
-    let channels: Vec<_> = result
-        .channels
-        .iter()
-        .map(|it| {
-            json!({
-                "channel": it.name, "stacks": it.stacks, "looks": it.looks, "drift": it.drift, "sd_between": it.between,
-                "sd_within": it.within, "look_correlation": it.look_correlation, "abs_slope_per_run": it.slope_per_run,
-                "abs_total_per_run": it.total_per_run,
-            })
-        })
-        .collect();
-    let noise = healthy.typical_noise().map(|it| {
-        json!({
-            "series": healthy.noise.len(), "mad_sd": it.mad_sd, "lag1": it.lag1, "excess_kurtosis": it.excess_kurtosis,
-            "looks": it.looks, "mad_z_limit": mad_z_limit(it.looks as f64),
-        })
-    });
-    json!({
-        "schema": "gradwatch.calibrate/1", "version": env!("CARGO_PKG_VERSION"), "source": "logs",
-        "runs": healthy.runs, "false_alarm": args.false_alarm, "looks": args.looks, "channels": channels,
-        "bounds": {
-            "ratio_per_layer": result.ratio_per_layer, "total_ratio": result.total_ratio,
-            "critical_ratio": result.critical_ratio, "tau": crate::calibrate::TAU,
-        },
-        "noise": noise, "warnings": warnings(result, healthy), "rules": rules,
     })
 }

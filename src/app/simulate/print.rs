@@ -17,10 +17,22 @@ const ROWS_MAX: usize = 24;
 pub(super) fn scalar_json(
     chain: &ScalarChain,
     layers: &[ScalarLayer],
+    format: NumberFormat,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let rows = layers.iter().zip(chain.weights()).map(|(layer, w)| {
+    let mut rounded = Vec::new();
+    if format != NumberFormat::Float64 {
+        rounded = chain.rounded_pass(format);
+    }
+    let rows = layers.iter().zip(chain.weights()).enumerate().map(|(index, (layer, w))| {
         let mut row = json!({ "k": layer.k, "weight_norm": number(w.abs()) });
+        if let (Some(of_output), Some(fields)) = (rounded.get(index), row.as_object_mut()) {
+            let rounded = json!({
+                "dtype": format.name(), "activation": number(of_output.activation),
+                "output_by_weight": number(of_output.grad_weight), "output_by_bias": number(of_output.grad_bias),
+            });
+            fields.insert("rounded".to_owned(), rounded);
+        }
         put(&mut row, "activation", layer.activation);
         put(&mut row, "grad_weight", layer.grad_weight);
         put(&mut row, "grad_bias", layer.grad_bias);

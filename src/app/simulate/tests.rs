@@ -73,6 +73,13 @@ fn json_keeps_signs_beside_logs() {
     assert_eq!(listed["layers"][0]["sign_grad_bias"], 0);
     assert!(listed["layers"][0]["ln_grad_bias"].is_null());
     assert_eq!(listed["layers"][2]["weight_norm"], 3.0);
+    let rounded = json(&["-w", "1.25", "-n", "60", "--dtype", "float16"]);
+    let last = &rounded["layers"][59];
+    assert!((last["activation"].as_f64().unwrap() / 1.25f64.powi(60) - 1.0).abs() < 1e-12);
+    assert_eq!(
+        (&last["rounded"]["activation"], &last["rounded"]["dtype"]),
+        (&"Infinity".into(), &"float16".into())
+    );
     let loss = json(&["-w", "1", "-n", "2", "-t", "0.25"]);
     assert_eq!(loss["layers"][0]["grad_bias"], 0.75);
 }

@@ -2,8 +2,7 @@
 //!
 //! In: inputs that others send, and the monotonic clock. Out: one [`LoopInput`] at a time. Invariants: an input only
 //! says that it is time to look, so that inputs of a kind are joined into one; hinted files are looked at at most
-//! every [`HINTS_EVERY`] and a tree that keeps changing is walked at most a twentieth of the time, however many hints
-//! come; a signal comes before everything else.
+//! every [`HINTS_EVERY`] and a tree that keeps changing is walked at most a fifth of the time, however many hints come; a signal comes before everything else.
 
 use std::process;
 use std::sync::Arc;
@@ -16,14 +15,21 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Time between two walks of the directories when nothing hints at a change.
-const WALK_EVERY: Duration = Duration::from_secs(10);
+/// Time between two walks of the directories when nothing hints at a change: what comes or comes back without a hint is
+/// followed within ten seconds.
+const WALK_EVERY: Duration = Duration::from_secs(8);
 
 /// Time between two looks at hinted files: what is written in between is read at once.
 const HINTS_EVERY: Duration = Duration::from_millis(50);
 
-/// A walk that is hinted at waits this many times as long as the last one took.
+/// A walk that is hinted at waits this many times as long as the last one took, ...
 const WALK_REST: u32 = 20;
+
+/// ... unless that is longer than this: what is new is to be found within two seconds ...
+const WALK_REST_MAX: Duration = Duration::from_secs(1);
+
+/// ... but never less than so many times as long.
+const WALK_REST_MIN: u32 = 4;
 
 /// Time after which a loop that was told to end and does not is ended: a read from a file system that does not answer
 /// cannot be interrupted. What must survive is on disk before it is told, so that nothing is lost.
@@ -138,7 +144,8 @@ impl Agenda {
     pub(super) fn walked(&mut self, took: Duration) {
         let now = Instant::now();
         self.next_walk = now + WALK_EVERY;
-        self.walk_rests_until = now + (took * WALK_REST).clamp(HINTS_EVERY, WALK_EVERY);
+        let rest = (took * WALK_REST).min(WALK_REST_MAX).max(took * WALK_REST_MIN);
+        self.walk_rests_until = now + rest.max(HINTS_EVERY);
     }
 
     /// Hints were followed.

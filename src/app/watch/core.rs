@@ -9,13 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::file::Pools;
+use super::publish::{limits_for_messages, limits_for_pages};
+use super::rest::{Now, last_change};
 use super::round::Round;
 use super::run::LiveRun;
 use super::stream::LiveStream;
 use crate::alert::{Fingerprint, Journal, Notice};
+use crate::app::InForce;
 use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
-use crate::rules::Rule;
+use crate::report::html::RankRecording;
+use crate::series::record::{Limits, SharedRecorder};
 use crate::source::{Directory, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
@@ -27,9 +31,22 @@ pub struct Heard {
     pub problems: Vec<Problem>,
 }
 
+/// Recorders of runs by their names, which go on listening.
+#[derive(Debug, Default)]
+pub struct RunRecorders(BTreeMap<String, Vec<(Option<u32>, SharedRecorder)>>);
+
+impl RunRecorders {
+    /// What was recorded of a run until now.
+    #[must_use]
+    pub fn recordings(&self, run: &str) -> Vec<RankRecording> {
+        let recorders = self.0.get(run).into_iter().flatten();
+        recorders.map(|(rank, it)| (*rank, it.copy())).collect()
+    }
+}
+
 /// Follows all runs under some paths.
 pub struct Watch<'r> {
-    rules: &'r [Rule],
+    by: InForce<'r>,
     paths: Vec<PathBuf>,
     runs: BTreeMap<String, LiveRun<'r>>,
     /// Which run a file belongs to.
@@ -40,6 +57,16 @@ pub struct Watch<'r> {
     problems: Vec<Problem>,
     listings: Listings,
     directories: Vec<Directory>,
+    /// The runs that the last walk found.
+    found: Vec<RunFiles>,
+    now: Option<Now>,
+    active_within_s: Option<f64>,
+    /// Runs that are left unread because nothing was written for so long.
+    n_dormant: usize,
+    /// What each stream may keep of its pictures, where there are any.
+    limits: Option<Limits>,
+    /// How much of a stream is recorded when there are this many.
+    limits_of: Option<fn(usize) -> Option<Limits>>,
 }
 
 /// What stays the same of a stream when files are added: its rank and its file, or the directory of its event files.
@@ -58,9 +85,9 @@ fn key_of(stream: &StreamFiles) -> StreamKey {
 impl<'r> Watch<'r> {
     /// Follows what is under these paths; nothing is read yet.
     #[must_use]
-    pub fn new(paths: &[PathBuf], rules: &'r [Rule]) -> Self {
+    pub fn new(paths: &[PathBuf], by: impl Into<InForce<'r>>) -> Self {
         Self {
-            rules,
+            by: by.into(),
             paths: paths.to_vec(),
             runs: BTreeMap::new(),
             homes: HashMap::new(),
@@ -69,7 +96,90 @@ impl<'r> Watch<'r> {
             problems: Vec::new(),
             listings: Listings::default(),
             directories: Vec::new(),
+            found: Vec::new(),
+            now: None,
+            active_within_s: None,
+            n_dormant: 0,
+            limits: None,
+            limits_of: None,
         }
+    }
+
+    /// Keeps pictures of every run; `publish` says what they cost.
+    #[must_use]
+    pub fn with_pictures(mut self) -> Self {
+        self.limits_of = Some(limits_for_pages);
+        self
+    }
+
+    /// Keeps what the pictures of messages need, unless pictures for pages are kept anyway; `publish` says what they
+    /// cost.
+    #[must_use]
+    pub fn with_pictures_for_messages(mut self) -> Self {
+        self.limits_of = self.limits_of.or(Some(limits_for_messages));
+        self
+    }
+
+    /// What is recorded of each run, so that it can be looked at later.
+    #[must_use]
+    pub fn recorders(&self) -> RunRecorders {
+        let of_run = |run: &LiveRun<'_>| run.streams.iter().filter_map(|(_, it)| it.recorder()).collect();
+        let runs = self.runs.iter();
+        RunRecorders(runs.map(|(name, run)| (name.clone(), of_run(run))).collect())
+    }
+
+    /// The runs, by name.
+    pub(super) fn runs(&mut self) -> &mut BTreeMap<String, LiveRun<'r>> {
+        &mut self.runs
+    }
+
+    /// Paths that could not be read at the last walk.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Leaves runs unread in which nothing has changed for so many seconds, until something does. Needs to be
+    /// [told the time](Self::tell_time).
+    #[must_use]
+    pub fn active_within(mut self, seconds: f64) -> Self {
+        self.active_within_s = Some(seconds);
+        self
+    }
+
+    /// Reads of files larger than this only about so many last bytes, and says so.
+    #[must_use]
+    pub fn replay_max(mut self, bytes: u64) -> Self {
+        self.pools.set_replay_max(bytes);
+        self
+    }
+
+    /// What time it is. A watch that was never told judges nothing by the clock.
+    pub fn tell_time(&mut self, now: Now) {
+        self.now = Some(now);
+    }
+
+    /// Runs whose directories all give trusted hints are looked at less often when nothing is written.
+    pub fn rely_on_hints(&mut self, is_covered: &dyn Fn(&Path) -> bool) {
+        for run in &self.found {
+            let Some(live) = self.runs.get_mut(&run.name) else {
+                continue;
+            };
+            let mut directories = run.streams.iter().flat_map(|it| &it.files).map(|it| it.parent());
+            live.rest.is_hinted = directories.all(|it| it.is_some_and(is_covered));
+        }
+    }
+
+    /// Whether a file belongs to a run that is left unread.
+    #[must_use]
+    pub fn is_dormant(&self, file: &Path) -> bool {
+        let run = self.homes.get(file).and_then(|it| self.runs.get(it));
+        self.homes.contains_key(file) && run.is_none_or(|it| it.streams.is_empty())
+    }
+
+    /// Runs that are left unread because nothing was written in them for so long.
+    #[must_use]
+    pub fn n_dormant(&self) -> usize {
+        self.n_dormant
     }
 
     /// Remembers what was said of runs before: see [`into_journals`](Self::into_journals).
@@ -131,6 +241,23 @@ impl<'r> Watch<'r> {
     pub fn walk(&mut self) -> Heard {
         let mut found = discover_again(&self.paths, &mut self.listings);
         self.directories = std::mem::take(&mut found.directories);
+        let is_same = found.problems.is_empty() && self.problems.is_empty() && found.runs == self.found;
+        if !is_same {
+            self.take_stock(&found.runs, !found.problems.is_empty());
+            self.found = found.runs;
+        }
+        self.put_to_rest();
+        let is_news = |it: &&Problem| !self.problems.contains(*it);
+        let problems = found.problems.iter().filter(is_news).cloned().collect();
+        self.problems = found.problems;
+        Heard {
+            notices: Vec::new(),
+            problems,
+        }
+    }
+
+    /// Takes up what is new, and forgets what is gone.
+    fn take_stock(&mut self, found: &[RunFiles], is_in_part: bool) {
         self.homes.clear();
         let mut before: HashMap<StreamKey, (String, LiveStream<'r>)> = HashMap::new();
         for (name, run) in &mut self.runs {
@@ -140,7 +267,9 @@ impl<'r> Watch<'r> {
                     .map(|(key, stream)| (key, (name.clone(), stream))),
             );
         }
-        for run in &found.runs {
+        let n_streams = found.iter().map(|it| it.streams.len()).sum();
+        self.limits = self.limits_of.and_then(|it| it(n_streams));
+        for run in found {
             self.take_up(run, &mut before);
         }
         for (key, (name, stream)) in before {
@@ -148,28 +277,40 @@ impl<'r> Watch<'r> {
             if let Some(run) = self
                 .runs
                 .get_mut(&name)
-                .filter(|_| !stream.is_gone() && !found.problems.is_empty())
+                .filter(|_| !stream.is_gone() && is_in_part)
             {
                 run.streams.push((key, stream));
             }
         }
-        self.runs
-            .retain(|_, run| !run.streams.is_empty() || !run.journal.is_empty());
-        let problems = found
-            .problems
-            .iter()
-            .filter(|it| self.is_news(it))
-            .cloned()
-            .collect();
-        self.problems = found.problems;
-        Heard {
-            notices: Vec::new(),
-            problems,
-        }
+        self.forget_empty();
     }
 
-    fn is_news(&self, problem: &Problem) -> bool {
-        !self.problems.contains(problem)
+    fn forget_empty(&mut self) {
+        self.runs
+            .retain(|_, run| !run.streams.is_empty() || !run.journal.is_empty());
+    }
+
+    /// Forgets the content of runs in which nothing was written for long, and takes up those in which something was.
+    fn put_to_rest(&mut self) {
+        let Some((now, seconds)) = self.now.zip(self.active_within_s) else {
+            return;
+        };
+        self.n_dormant = 0;
+        let found = std::mem::take(&mut self.found);
+        for run in &found {
+            let is_active = last_change(run).is_none_or(|it| it > now.unix_s - seconds);
+            let is_read = self.runs.get(&run.name).is_some_and(|it| !it.streams.is_empty());
+            if !is_active {
+                self.n_dormant += 1;
+                if let Some(live) = self.runs.get_mut(&run.name) {
+                    live.streams.clear();
+                }
+            } else if !is_read {
+                self.take_up(run, &mut HashMap::new());
+            }
+        }
+        self.found = found;
+        self.forget_empty();
     }
 
     fn take_up(&mut self, found: &RunFiles, before: &mut HashMap<StreamKey, (String, LiveStream<'r>)>) {
@@ -192,7 +333,8 @@ impl<'r> Watch<'r> {
                 }
                 None => {
                     self.round.add(&found.name);
-                    LiveStream::new(stream, &found.name, self.rules)
+                    let recorder = self.limits.map(SharedRecorder::new);
+                    LiveStream::new(stream, &found.name, self.by, recorder)
                 }
             };
             run.streams.push((key, live));
@@ -202,8 +344,12 @@ impl<'r> Watch<'r> {
     /// Reads what is new in every file, and says what it means. After [`Polled::More`], [`go_on`](Self::go_on) should
     /// be called soon. `is_over` is asked between files.
     pub fn poll(&mut self, is_over: &dyn Fn() -> bool) -> (Polled, Heard) {
-        for name in self.runs.keys() {
-            self.round.add(name);
+        for (name, run) in &mut self.runs {
+            if run.rest.is_due() {
+                self.round.add(name);
+            } else {
+                run.rest.was_left_out();
+            }
         }
         self.go_on(is_over)
     }
@@ -243,6 +389,7 @@ impl<'r> Watch<'r> {
                 continue;
             };
             let of_run = run.poll(&mut self.pools, is_over);
+            run.rest.looked(of_run);
             if of_run == Polled::More {
                 self.round.add(&name);
             }

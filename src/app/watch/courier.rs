@@ -19,13 +19,17 @@ use super::steady::SteadyClock;
 use crate::alert::{Bulletin, Desk, Journal, Notice, Outgoing, Policy, Reception, RunKey, Sending};
 use crate::config::AlertSettings;
 use crate::deliver::{Answer, Parcel, Receiver};
+use crate::report::html::RankRecording;
 use crate::rules::check::registry::CHECKS;
 use crate::state::{RunRow, Store};
+
+/// What was recorded of a run, by its name.
+pub(super) type Recorded<'a> = &'a dyn Fn(&str) -> Vec<RankRecording>;
 
 /// Bulletins to finished messages.
 pub(super) trait Compose {
     /// The parcels of a message, of all receivers or at least of this one.
-    fn compose(&self, receiver: &str, message: &Outgoing) -> Vec<Parcel>;
+    fn compose(&self, receiver: &str, message: &Outgoing, recorded: Recorded<'_>) -> Vec<Parcel>;
 
     /// How often what stands has to be said again to receivers that forget.
     fn renew_every(&self) -> Option<Duration> {
@@ -211,7 +215,8 @@ impl<'c> Courier<'c> {
         if !self.outbox.is_full() {
             let outbox = &self.outbox;
             let sendings = self.desk.tick(now, &|it| outbox.is_reachable(it));
-            self.compose(&sendings, now);
+            let recorded = |run: &str| watch.map_or_else(Vec::new, |it| it.recorders().recordings(run));
+            self.compose(&sendings, &recorded, now);
         }
         self.keeper.store(&mut self.desk, &mut self.outbox, now);
         self.dispatch(now);
@@ -275,9 +280,9 @@ impl<'c> Courier<'c> {
         }
     }
 
-    fn compose(&mut self, sendings: &[Sending], now: Timestamp) {
+    fn compose(&mut self, sendings: &[Sending], recorded: Recorded<'_>, now: Timestamp) {
         for it in sendings {
-            let parcels = self.composer.compose(&it.receiver, &it.message);
+            let parcels = self.composer.compose(&it.receiver, &it.message, recorded);
             for parcel in parcels
                 .into_iter()
                 .filter(|parcel| parcel.receiver == it.receiver)
@@ -353,11 +358,11 @@ impl<'c> Courier<'c> {
 
     /// Tells all that is known without waiting for what belongs to it, and waits for answers until nothing is left to
     /// be sent or the time is over. Gives the number of messages that are left.
-    pub(super) fn finish(mut self, time: Duration) -> usize {
+    pub(super) fn finish(mut self, recorded: Recorded<'_>, time: Duration) -> usize {
         let now = self.now();
         let outbox = &self.outbox;
         let sendings = self.desk.flush(now, &|it| outbox.is_reachable(it));
-        self.compose(&sendings, now);
+        self.compose(&sendings, recorded, now);
         let end = Instant::now() + time;
         loop {
             self.turn(None);

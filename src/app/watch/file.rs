@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use crate::app::feed::{Held, KeptProblems, PROBLEMS_MAX, Target, begin_of, give_until, next_time};
 use crate::app::follow::{FileNews, FollowSink, Follower};
 use crate::app::order::Begin;
-use crate::decode::{Opened, Sink};
+use crate::decode::{Opened, OwnPatterns, Sink};
 use crate::model::{Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
+use crate::serve::Totals;
 use crate::source::{Polled, TailPool};
 
 /// What the files of one thread share.
@@ -34,12 +35,20 @@ impl Default for Pools {
     }
 }
 
+impl Pools {
+    pub(super) fn set_replay_max(&mut self, bytes: u64) {
+        self.alone.set_replay_max(bytes);
+        self.merged.set_replay_max(bytes);
+    }
+}
+
 /// Makes an engine that has seen nothing.
 pub(super) type Fresh<'f, 'r> = dyn Fn() -> Engine<'r> + 'f;
 
 /// One followed file.
 pub(super) struct LiveFile {
     path: PathBuf,
+    patterns: OwnPatterns,
     follower: Follower,
     queue: VecDeque<Held>,
     heard: Heard,
@@ -59,15 +68,18 @@ struct Heard {
     /// Why it cannot be read: not yet passed on, and the last one.
     failures: Vec<Problem>,
     last_failure: Option<String>,
+    /// What is not read of a large file: not yet passed on.
+    passed_over: Vec<Problem>,
     /// What it gave before in this poll is void.
     is_reset: bool,
 }
 
 impl LiveFile {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, patterns: &OwnPatterns) -> Self {
         Self {
             path: path.to_owned(),
-            follower: Follower::new(path),
+            patterns: patterns.clone(),
+            follower: Follower::reading(path, patterns.clone()),
             queue: VecDeque::new(),
             heard: Heard::default(),
             begin: None,
@@ -107,7 +119,15 @@ impl LiveFile {
     }
 
     pub(super) fn take_failures(&mut self) -> Vec<Problem> {
+        let named = |it: Problem| Problem {
+            path: self.path.to_string_lossy().into_owned(),
+            ..it
+        };
+        let passed_over = std::mem::take(&mut self.heard.passed_over).into_iter().map(named);
         std::mem::take(&mut self.heard.failures)
+            .into_iter()
+            .chain(passed_over)
+            .collect()
     }
 
     /// Forgets what was read; what was said stays said.
@@ -120,7 +140,7 @@ impl LiveFile {
         };
         *self = Self {
             heard,
-            ..Self::new(&self.path)
+            ..Self::new(&self.path, &self.patterns)
         };
     }
 
@@ -180,7 +200,7 @@ impl LiveFile {
         if !is_final && (size.is_none() || size == self.size_without_begin) {
             return None;
         }
-        let mut peek = Self::new(&self.path);
+        let mut peek = Self::new(&self.path, &self.patterns);
         peek.head(pools);
         let has_point = peek.queue.iter().any(|it| matches!(it, Held::Sample { .. }));
         self.begin = (has_point || !peek.is_at_end || is_final).then(|| begin_of(&peek.queue));
@@ -205,13 +225,26 @@ impl LiveFile {
         });
     }
 
+    /// What was read of it, in numbers.
+    pub(super) fn totals(&self) -> Totals {
+        let tally = self.follower.tally();
+        let n_listed = self.heard.problems.iter().filter(|it| !it.is_note).count() as u64;
+        Totals {
+            files: 1,
+            bytes: self.follower.tail().offset(),
+            records: tally.records,
+            skipped: tally.skipped,
+            problems: n_listed + self.heard.kept.dropped + u64::from(self.heard.last_failure.is_some()),
+        }
+    }
+
     /// What was read of it, as `audit` reports it.
-    pub(super) fn into_report(self, shown: &str) -> (FileReport, Vec<Problem>) {
-        let named = |it: Problem| Problem {
+    pub(super) fn report(&self, shown: &str) -> (FileReport, Vec<Problem>) {
+        let named = |it: &Problem| Problem {
             path: shown.to_owned(),
-            ..it
+            ..it.clone()
         };
-        let mut problems: Vec<Problem> = self.heard.problems.into_iter().map(named).collect();
+        let mut problems: Vec<Problem> = self.heard.problems.iter().map(named).collect();
         let (format, refusal) = match self.follower.opened() {
             _ if self.heard.last_failure.is_some() => {
                 ("unreadable".to_owned(), self.heard.last_failure.clone())
@@ -321,6 +354,11 @@ impl<T: Restart> FollowSink for LiveSink<'_, T> {
             // What the wrong decoder could not read is no fault of the file.
             (self.heard.problems, self.heard.kept) = (Vec::new(), KeptProblems::default());
         }
+    }
+
+    fn passed_over(&mut self, problem: Problem) {
+        self.heard.passed_over.push(problem.clone());
+        self.problem(problem);
     }
 
     fn failed(&mut self, problem: Problem) {

@@ -10,16 +10,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::Voice;
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
 use super::courier::Courier;
+use super::publish::Publisher;
+use super::rest::Now;
 use super::service::Service;
 use super::telling::Telling;
-use super::{Voice, complain};
+use crate::app::InForce;
 use crate::cli::WatchArgs;
 use crate::config::Settings;
+use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::printable;
 use crate::rules::RuleSet;
@@ -37,13 +41,13 @@ const WALKS_MAX: usize = 5;
 /// Why following ended.
 enum Ended {
     Shutdown,
-    Reload(RuleSet),
+    Reload((RuleSet, OwnPatterns)),
 }
 
 /// What stays the same when the rules change.
 struct Daemon<'d> {
     paths: &'d [PathBuf],
-    reload: &'d dyn Fn() -> anyhow::Result<RuleSet>,
+    reload: &'d dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
     voice: &'d Voice,
     agenda: Agenda,
     hints: ChangeHints,
@@ -51,15 +55,17 @@ struct Daemon<'d> {
     said: BTreeSet<String>,
     service: Service,
     is_over: Arc<AtomicBool>,
+    begun: Instant,
     courier: Option<Courier<'d>>,
+    publisher: Option<Publisher>,
 }
 
 /// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
 pub(super) fn follow(
     args: &WatchArgs,
     settings: &Settings,
-    mut rules: RuleSet,
-    reload: &dyn Fn() -> anyhow::Result<RuleSet>,
+    (mut rules, mut patterns): (RuleSet, OwnPatterns),
+    reload: &dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
     voice: &Voice,
     telling: Option<&Telling>,
 ) -> anyhow::Result<ExitStatus> {
@@ -71,6 +77,11 @@ pub(super) fn follow(
         let _ = knock.send(LoopInput::Rest);
     };
     let courier = telling.map(|it| it.courier(&answered)).transpose()?;
+    let asked = sender.clone();
+    let publisher = Publisher::start(settings, move || {
+        // The loop may have ended.
+        let _ = asked.send(LoopInput::Rest);
+    })?;
     let wake = move || {
         // The loop may have ended.
         let _ = sender.send(LoopInput::Changed);
@@ -94,18 +105,31 @@ pub(super) fn follow(
         said: BTreeSet::new(),
         service,
         is_over,
+        begun: Instant::now(),
         courier,
+        publisher,
     };
     loop {
-        let mut watch = Watch::new(paths, &rules.rules).with_journals(journals);
+        let mut watch = Watch::new(paths, InForce::new(&rules.rules, &patterns))
+            .with_journals(journals)
+            .active_within(settings.watch.active_within.as_secs_f64())
+            .replay_max(settings.watch.replay_max);
+        if daemon.publisher.is_some() {
+            watch = watch.with_pictures();
+        }
+        if settings.mail.is_some() {
+            watch = watch.with_pictures_for_messages();
+        }
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
+                // The memory of a thousand runs is given back faster by the end of the process.
+                std::mem::forget(watch);
                 return Ok(ExitStatus::Clean);
             }
             Ended::Reload(new) => {
                 journals = watch.into_journals();
-                rules = new;
+                (rules, patterns) = new;
             }
         }
     }
@@ -117,7 +141,7 @@ impl Daemon<'_> {
         self.agenda.want_walk();
         loop {
             match self.agenda.next() {
-                LoopInput::Walk => self.walk(watch),
+                LoopInput::Walk => self.walk(watch)?,
                 LoopInput::Poll => self.look(watch, |watch, is_over| watch.poll(is_over))?,
                 LoopInput::GoOn => self.look(watch, |watch, is_over| watch.go_on(is_over))?,
                 LoopInput::Changed => self.follow_hints(watch)?,
@@ -135,28 +159,36 @@ impl Daemon<'_> {
             if let Some(courier) = &mut self.courier {
                 courier.turn(Some(watch));
             }
+            if let Some(publisher) = &mut self.publisher {
+                publisher.publish(watch);
+            }
+            self.voice.show(watch)?;
             self.service.is_alive();
         }
     }
 
-    fn walk(&mut self, watch: &mut Watch<'_>) {
+    fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
-            complain(&watch.walk());
+            watch.tell_time(self.now());
+            self.voice.say(&watch.walk())?;
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
             if is_over || !self.hints.cover(self.paths, watch.directories()) {
                 break;
             }
         }
+        watch.rely_on_hints(&|it| self.hints.covers(it));
         self.say_degraded();
         self.agenda.walked(begun.elapsed());
         self.agenda.want_more();
+        Ok(())
     }
 
     fn follow_hints(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let hints = self.hints.take();
-        if hints.wants_walk {
+        let is_dormant = |it: &PathBuf| watch.is_dormant(it);
+        if hints.wants_walk || hints.files.iter().any(is_dormant) {
             self.agenda.want_walk();
         }
         if hints.wants_all {
@@ -173,12 +205,19 @@ impl Daemon<'_> {
         look: impl FnOnce(&mut Watch<'r>, &dyn Fn() -> bool) -> (Polled, Heard),
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
+        watch.tell_time(self.now());
         let is_over = || {
             self.service.is_alive();
+            if let Some(publisher) = &self.publisher {
+                publisher.is_alive();
+            }
             self.is_over.load(Ordering::Relaxed) || begun.elapsed() > LOOK
         };
         let (polled, heard) = look(watch, &is_over);
         self.tell(watch, &heard)?;
+        if let Some(publisher) = &mut self.publisher {
+            publisher.count(&heard);
+        }
         if let Some(courier) = self.courier.as_mut().filter(|_| polled != Polled::More) {
             courier.caught_up();
         }
@@ -188,12 +227,21 @@ impl Daemon<'_> {
             self.service.is_ready();
         }
         self.service.status(format!(
-            "following {} runs in {} directories, {} of them by polling",
+            "following {} runs ({} dormant) in {} directories, {} of them by polling",
             watch.n_runs(),
+            watch.n_dormant(),
             watch.directories().len(),
             watch.directories().len().saturating_sub(self.hints.n_watched()),
         ));
         Ok(())
+    }
+
+    fn now(&self) -> Now {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Now {
+            unix_s: since_1970.map_or(0.0, |it| it.as_secs_f64()),
+            steady_s: self.begun.elapsed().as_secs_f64(),
+        }
     }
 
     /// Says what was found here, and passes it on.
@@ -211,13 +259,13 @@ impl Daemon<'_> {
     }
 
     /// The new rules, unless they have a problem.
-    fn reload(&self) -> Option<RuleSet> {
+    fn reload(&self) -> Option<(RuleSet, OwnPatterns)> {
         self.service.is_reloading();
         let loaded = (self.reload)();
         match loaded {
-            Ok(rules) => {
+            Ok(loaded) => {
                 say("the rules were read again: all runs are judged anew");
-                Some(rules)
+                Some(loaded)
             }
             Err(error) => {
                 say(&format!("{error:#}"));

@@ -48,6 +48,7 @@ pub(super) fn once(
     if let Some(courier) = &mut courier {
         courier.turn(Some(&watch));
     }
+    let recorders = watch.recorders();
     let (report, notices) = watch.finish();
     let heard = Heard {
         notices,
@@ -56,7 +57,7 @@ pub(super) fn once(
     voice.say(&heard)?;
     if let Some(mut courier) = courier {
         courier.hear_of(&heard.notices, &|run| roots.get(run).map(PathBuf::as_path));
-        say_left(courier.finish(SENT_WITHIN));
+        say_left(courier.finish(&|run| recorders.recordings(run), SENT_WITHIN));
     }
     Ok(status(&report, false, Some(args.fail_on.into())))
 }

@@ -4,15 +4,18 @@
 //! something new to say.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::StreamKey;
 use super::file::Pools;
+use super::rest::Rest;
 use super::stream::LiveStream;
 use crate::alert::{Journal, Notice};
 use crate::app::pipeline::{report_of, shown_path};
-use crate::model::Problem;
+use crate::model::{Finding, Problem};
 use crate::report::RunReport;
-use crate::rules::join;
+use crate::rules::{StreamOutcome, join};
 use crate::source::Polled;
 
 /// A followed run.
@@ -21,11 +24,29 @@ pub(super) struct LiveRun<'r> {
     pub(super) root: PathBuf,
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
     pub(super) journal: Journal,
+    pub(super) rest: Rest,
     /// The marks of the streams when they were last joined.
     pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
     pub(super) is_waiting: bool,
     pub(super) reach: Option<i64>,
+    /// What was found when the streams were last joined.
+    pub(super) known: Known,
+    /// Another number whenever there may be something new to show.
+    pub(super) change: u64,
+}
+
+/// What is known of a run between two joins.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) findings: Arc<[Finding]>,
+    pub(super) layers: usize,
+}
+
+/// A number that no state of any run had before, whatever became of the watch that it belonged to.
+fn next_change() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl LiveRun<'_> {
@@ -35,9 +56,12 @@ impl LiveRun<'_> {
             root: root.to_owned(),
             streams: Vec::new(),
             journal: Journal::default(),
+            rest: Rest::default(),
             joined: Vec::new(),
             is_waiting: false,
             reach: None,
+            known: Known::default(),
+            change: next_change(),
         }
     }
 
@@ -52,6 +76,9 @@ impl LiveRun<'_> {
                 (Polled::Read, _) | (_, Polled::Read) => Polled::Read,
                 _ => Polled::Idle,
             };
+        }
+        if polled != Polled::Idle {
+            self.change = next_change();
         }
         polled
     }
@@ -73,10 +100,25 @@ impl LiveRun<'_> {
             return Vec::new();
         }
         (self.joined, self.reach) = (marks, reach);
-        let joined = join(self.streams.iter_mut().map(|(_, it)| it.outcome_now()).collect());
+        let outcomes: Vec<StreamOutcome> = self.streams.iter_mut().map(|(_, it)| it.outcome_now()).collect();
+        let layers = outcomes.iter().map(|it| it.outcome.layers.len()).max();
+        let joined = join(outcomes);
         let notices = self.journal.update(&self.name, &joined.findings, reach);
         self.is_waiting = self.journal.is_waiting();
+        self.known = Known {
+            findings: joined.findings.into(),
+            layers: layers.unwrap_or_default(),
+        };
+        self.change = next_change();
         notices
+    }
+
+    /// The report of what was read so far, as `audit` gives it at the end.
+    pub(super) fn report_now(&mut self) -> RunReport {
+        let (name, root) = (&self.name, &self.root);
+        let shown = |path: &Path| shown_path(path, root);
+        let streams = self.streams.iter_mut().map(|(_, it)| it.report_now(&shown));
+        report_of(name, streams, None)
     }
 
     pub(super) fn take_failures(&mut self) -> Vec<Problem> {

@@ -8,11 +8,14 @@
 use std::path::{Path, PathBuf};
 
 use super::file::{LiveFile, Pools};
+use crate::app::InForce;
 use crate::app::feed::{Fed, precedence};
 use crate::app::order::{Begin, Order};
 use crate::app::pipeline::end_of;
 use crate::model::Problem;
+use crate::report::html::RankRecording;
 use crate::rules::{Engine, Outcome, Rule, StreamOutcome};
+use crate::series::record::SharedRecorder;
 use crate::source::{Polled, StreamFiles};
 
 /// Turns that the files of one stream take in one poll, so that no stream starves another.
@@ -20,8 +23,9 @@ const TURNS_PER_POLL: usize = 4_096;
 
 /// A followed stream.
 pub(super) struct LiveStream<'r> {
-    rules: &'r [Rule],
+    by: InForce<'r>,
     run: String,
+    recorder: Option<SharedRecorder>,
     rank: Option<u32>,
     files: Vec<LiveFile>,
     engine: Engine<'r>,
@@ -39,14 +43,35 @@ pub(super) struct LiveStream<'r> {
     is_final: bool,
 }
 
+/// An engine that has seen nothing, and its listener.
+fn fresh<'r>(rules: &'r [Rule], run: &str, recorder: Option<&SharedRecorder>) -> Engine<'r> {
+    let engine = Engine::new(rules, run);
+    match recorder {
+        Some(recorder) => engine.with_tap(recorder.listen_anew()),
+        None => engine,
+    }
+}
+
 impl<'r> LiveStream<'r> {
-    pub(super) fn new(stream: &StreamFiles, run: &str, rules: &'r [Rule]) -> Self {
+    /// A stream of which nothing was read; `recorder` hears its points.
+    pub(super) fn new(
+        stream: &StreamFiles,
+        run: &str,
+        by: InForce<'r>,
+        recorder: Option<SharedRecorder>,
+    ) -> Self {
+        let engine = fresh(by.rules, run, recorder.as_ref());
         Self {
-            rules,
+            by,
             run: run.to_owned(),
+            recorder,
             rank: stream.rank,
-            files: stream.files.iter().map(|it| LiveFile::new(it)).collect(),
-            engine: Engine::new(rules, run),
+            files: stream
+                .files
+                .iter()
+                .map(|it| LiveFile::new(it, by.patterns))
+                .collect(),
+            engine,
             order: Order::default(),
             is_in_pass: false,
             is_disordered: false,
@@ -64,7 +89,7 @@ impl<'r> LiveStream<'r> {
             .files
             .iter()
             .filter(is_new)
-            .map(|it| LiveFile::new(it))
+            .map(|it| LiveFile::new(it, self.by.patterns))
             .collect();
         if new.is_empty() {
             return false;
@@ -84,8 +109,8 @@ impl<'r> LiveStream<'r> {
     pub(super) fn poll(&mut self, pools: &mut Pools) -> Polled {
         let polled = match self.files.as_mut_slice() {
             [only] => {
-                let (rules, run) = (self.rules, &self.run);
-                let polled = only.read_alone(&mut self.engine, &|| Engine::new(rules, run), pools);
+                let (rules, run, recorder) = (self.by.rules, &self.run, self.recorder.as_ref());
+                let polled = only.read_alone(&mut self.engine, &|| fresh(rules, run, recorder), pools);
                 self.generation += u64::from(only.take_reset());
                 polled
             }
@@ -164,7 +189,7 @@ impl<'r> LiveStream<'r> {
     /// Reads everything again, with a fresh engine.
     fn begin_anew(&mut self) {
         self.files.iter_mut().for_each(LiveFile::begin_anew);
-        self.engine = Engine::new(self.rules, &self.run);
+        self.engine = fresh(self.by.rules, &self.run, self.recorder.as_ref());
         self.order = Order::default();
         (self.is_in_pass, self.is_disordered, self.begun_bytes) = (false, false, None);
         self.generation += 1;
@@ -219,24 +244,55 @@ impl<'r> LiveStream<'r> {
             while self.poll(pools) == Polled::More {}
         }
         if let [only] = self.files.as_mut_slice() {
-            let (rules, run) = (self.rules, &self.run);
-            only.finish_alone(&mut self.engine, &|| Engine::new(rules, run));
+            let (rules, run, recorder) = (self.by.rules, &self.run, self.recorder.as_ref());
+            only.finish_alone(&mut self.engine, &|| fresh(rules, run, recorder));
         } else {
             self.finish_merged();
         }
+        let fed = self.fed(shown);
+        let outcome = self.engine.finish(&end_of(&fed));
+        (self.rank, fed, outcome)
+    }
+
+    /// What was read of the files so far, and what was found in them.
+    pub(super) fn report_now(&mut self, shown: &dyn Fn(&Path) -> String) -> (Option<u32>, Fed, Outcome) {
+        (self.rank, self.fed(shown), self.engine.findings_now())
+    }
+
+    fn fed(&self, shown: &dyn Fn(&Path) -> String) -> Fed {
         let mut fed = Fed {
             precedence: u32::MAX,
             ..Fed::default()
         };
-        for file in self.files {
+        for file in &self.files {
             fed.precedence = fed.precedence.min(file.format().map_or(u32::MAX, precedence));
-            let name = shown(file.path());
-            let (report, problems) = file.into_report(&name);
+            let (report, problems) = file.report(&shown(file.path()));
             fed.files.push(report);
             fed.problems.extend(problems);
         }
-        let outcome = self.engine.finish(&end_of(&fed));
-        (self.rank, fed, outcome)
+        fed
+    }
+
+    /// Its pictures so far, with its rank.
+    pub(super) fn recording(&self) -> Option<RankRecording> {
+        Some((self.rank, self.recorder.as_ref()?.copy()))
+    }
+
+    /// What listens to it, with its rank.
+    pub(super) fn recorder(&self) -> Option<(Option<u32>, SharedRecorder)> {
+        Some((self.rank, self.recorder.clone()?))
+    }
+
+    pub(super) fn rank(&self) -> Option<u32> {
+        self.rank
+    }
+
+    pub(super) fn files(&self) -> &[LiveFile] {
+        &self.files
+    }
+
+    pub(super) fn engine(&self) -> &Engine<'r> {
+        &self.engine
     }
 
     /// Gives what the ends of the files still held.

@@ -3,17 +3,20 @@
 //! In: settings. Out: a courier, as often as one is wanted. Invariant: without a receiver and without a state directory
 //! that was named, nothing is kept.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::courier::{Compose, Courier, Parts, policy};
+use super::courier::{Compose, Courier, Parts, Recorded, policy};
 use crate::alert::{Bulletin, Outgoing};
 use crate::app::settings::{own_name, state_dir};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::deliver::{Composer, MAIL, Parcel, receivers};
+use crate::report::LayerPicture;
+use crate::state::default_dir;
 
 /// The set-up of a courier.
 pub(super) struct Telling {
@@ -28,10 +31,17 @@ impl Telling {
         if !settings.has_receiver() && args.state.state.is_none() {
             return Ok(None);
         }
+        let dir = state_dir(&args.state)?;
+        let mut composer = Composer::new(settings, &own_name())?;
+        // Where a user's shell would look: the service manager's directory is not known there.
+        let of_shell = default_dir(&|name| env::var_os(name).filter(|_| name != "STATE_DIRECTORY"));
+        if of_shell.as_ref() != Some(&dir) {
+            composer = composer.with_state(&dir);
+        }
         Ok(Some(Self {
-            dir: state_dir(&args.state)?,
+            dir,
             settings: settings.clone(),
-            composer: Composer::new(settings, &own_name())?,
+            composer,
         }))
     }
 
@@ -49,10 +59,14 @@ impl Telling {
 }
 
 impl Compose for Composer {
-    fn compose(&self, _receiver: &str, message: &Outgoing) -> Vec<Parcel> {
+    fn compose(&self, receiver: &str, message: &Outgoing, recorded: Recorded<'_>) -> Vec<Parcel> {
         match message {
-            Outgoing::One(bulletin) => self.bulletin(bulletin, None),
-            Outgoing::Many(digest) => self.digest(digest),
+            Outgoing::One(bulletin) => {
+                let leading = bulletin.roots.first().filter(|_| receiver == MAIL);
+                let picture = leading.and_then(|it| LayerPicture::of(&recorded(&bulletin.run), &it.finding));
+                self.bulletin(receiver, bulletin, picture.as_ref())
+            }
+            Outgoing::Many(digest) => self.digest(receiver, digest),
         }
     }
 

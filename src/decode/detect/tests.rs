@@ -3,6 +3,7 @@
 //! In: heads of files. Out: test results. Invariant: event and text decoders are stand-ins that only have a name.
 
 use super::{Opened, open_with};
+use crate::decode::text::own::OwnPatterns;
 use crate::decode::{Decode, Sink, Tally};
 
 struct Named(&'static str);
@@ -22,8 +23,9 @@ fn kind(head: &[u8], path: &str) -> String {
     let opened = open_with(
         head,
         path,
-        || Box::new(Named("tfevents")),
-        || Box::new(Named("text")),
+        &OwnPatterns::default(),
+        &|| Box::new(Named("tfevents")),
+        &|| Box::new(Named("text")),
     );
     match opened {
         Opened::Decoder(decoder) => decoder.format().to_owned(),

@@ -8,6 +8,7 @@ use super::keyvalue::has_metric_word;
 use super::token::integer;
 use crate::decode::Sink;
 use crate::decode::number::{self, Number};
+use crate::model::Smoothing;
 
 /// Name of the format of boxed tables.
 pub(super) const BOXED_NAME: &str = "text-boxed-table";
@@ -173,6 +174,7 @@ const NAMING: Naming = Naming {
     prefix: "",
     rename: &[],
     skip: &[],
+    smoothed: None,
 };
 
 impl Block {
@@ -269,11 +271,18 @@ impl Columns {
         }
         emitter.epoch_steps(sink);
         emitter.planned(sink, total);
+        let is_fastai = self.names.iter().any(|it| it == "train_loss");
+        let smoothing = if is_fastai {
+            Smoothing::MovingAverage
+        } else {
+            Smoothing::EpochMean
+        };
         let mut n_points = 0;
         for (name, word) in self.names.iter().zip(text.split_whitespace()).skip(1) {
             let is_metric = !NO_METRICS.iter().any(|n| n.eq_ignore_ascii_case(name));
             if let Some(number) = number::parse_all(word.as_bytes()).filter(|_| is_metric) {
                 emitter.point(sink, name, epoch, number, place);
+                emitter.smoothed(sink, name, smoothing);
                 n_points += 1;
             }
         }
@@ -330,8 +339,12 @@ impl Epochs {
             return 0;
         };
         emitter.epoch_steps(sink);
+        let naming = Naming {
+            smoothed: Some(Smoothing::EpochMean),
+            ..NAMING
+        };
         emitter
-            .fields(sink, &self.shown, epoch, &NAMING, None, place)
+            .fields(sink, &self.shown, epoch, &naming, None, place)
             .n_points
     }
 }

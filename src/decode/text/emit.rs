@@ -8,7 +8,7 @@ use super::scan::{Pair, Pairs};
 use super::template::Must;
 use crate::decode::Sink;
 use crate::decode::number::Number;
-use crate::model::{Form, Mark, Sample};
+use crate::model::{Form, Mark, Sample, Smoothing};
 
 /// Where and when something was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +28,8 @@ pub(super) struct Naming {
     pub rename: &'static [(&'static str, &'static str)],
     /// Keys that are no metric.
     pub skip: &'static [&'static str],
+    /// What the training losses are, where the program smooths them.
+    pub smoothed: Option<Smoothing>,
 }
 
 /// Keys that count or place the line itself.
@@ -65,6 +67,9 @@ const LAYER_KEYS: [&str; 6] = ["layer", "param", "parameter", "module", "name", 
 /// Longest path of a layer.
 const LAYER_BYTES_MAX: usize = 200;
 
+/// Smoothed losses of one file that are told.
+const SMOOTHED_MAX: usize = 64;
+
 /// State of the points of one file.
 #[derive(Debug, Default)]
 pub(super) struct Emitter {
@@ -74,6 +79,8 @@ pub(super) struct Emitter {
     has_epoch_steps: bool,
     has_ordinal_steps: bool,
     has_finished: bool,
+    /// Tags of which it was said that they are smoothed.
+    smoothed: Vec<String>,
     tag: String,
     layer: String,
 }
@@ -193,9 +200,24 @@ impl Emitter {
                 self.prefixed_point(sink, (naming.prefix, key), step, pair.number, place);
             }
             taken.n_points += 1;
+            if let Some(by) = naming.smoothed
+                && naming.prefix.is_empty()
+            {
+                self.smoothed(sink, key, by);
+            }
         }
         self.layer = layer;
         taken
+    }
+
+    /// A loss of training that the program smooths before it prints it; said once per tag.
+    pub(super) fn smoothed(&mut self, sink: &mut dyn Sink, tag: &str, by: Smoothing) {
+        let is_known = self.smoothed.iter().any(|it| it == tag);
+        let is_training_loss = !is_known && tag.contains("loss") && !tag.starts_with("val");
+        if is_training_loss && self.smoothed.len() < SMOOTHED_MAX {
+            self.smoothed.push(tag.to_owned());
+            sink.mark(Mark::Smoothed { tag, by });
+        }
     }
 
     /// The log says how long the run is to be.

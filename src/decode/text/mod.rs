@@ -11,6 +11,7 @@ mod emit;
 mod escape;
 mod keyvalue;
 mod norm;
+pub mod own;
 mod prefix;
 mod python_dict;
 mod reader;
@@ -19,6 +20,7 @@ mod table;
 mod template;
 mod token;
 
+use self::own::OwnPatterns;
 use self::reader::Reader;
 use super::line::LineFramer;
 use super::{Decode, Sink, Tally};
@@ -37,6 +39,15 @@ impl TextDecoder {
         Self {
             framer: LineFramer::ending_at_returns(),
             reader: Reader::default(),
+        }
+    }
+
+    /// A decoder that asks a user's patterns before the known formats.
+    #[must_use]
+    pub fn with_patterns(patterns: OwnPatterns) -> Self {
+        Self {
+            reader: Reader::with_patterns(patterns),
+            ..Self::new()
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Message<'a> {
     pub text: &'a str,
     /// Unix seconds.
     pub wall_time: Option<f64>,
+    /// The rank that wrote the line.
+    pub rank: Option<u32>,
     /// Whether the line began with a blank and had no prefix.
     pub is_indented: bool,
 }
@@ -44,7 +46,7 @@ const STEP_WORDS: [&str; 11] = [
 pub(super) fn strip(line: &str) -> Message<'_> {
     let is_indented = line.starts_with([' ', '\t']);
     let mut text = line.trim();
-    let mut wall_time = None;
+    let (mut wall_time, mut rank) = (None, None);
     let mut has_prefix = false;
     for _ in 0..N_PIECES_MAX {
         let Some((rest, time)) = strip_piece(text, has_prefix) else {
@@ -52,11 +54,13 @@ pub(super) fn strip(line: &str) -> Message<'_> {
         };
         has_prefix = true;
         wall_time = wall_time.or(time);
+        rank = rank.or_else(|| rank_of(text.get(..text.len().saturating_sub(rest.len()))?));
         text = rest.trim_start();
     }
     Message {
         text,
         wall_time,
+        rank,
         is_indented: is_indented && !has_prefix,
     }
 }
@@ -166,6 +170,25 @@ fn starts_with_record(rest: &str) -> bool {
         || ["step", "iter", "epoch", "training"]
             .iter()
             .any(|w| starts_with_word(rest, w))
+}
+
+/// The rank that a piece of a prefix names: `[rank0]:`, `[Rank 3]`, `[default7]:` (torchrun's local rank), `rank1: `,
+/// `3: ` (`srun --label`), `[1,3]<stdout>:` (Open MPI: job and rank).
+fn rank_of(piece: &str) -> Option<u32> {
+    let piece = piece.trim();
+    if piece.as_bytes().first()?.is_ascii_digit() {
+        return piece.strip_suffix(':')?.parse().ok();
+    }
+    let inner = piece.strip_prefix('[').unwrap_or(piece);
+    let digits = match inner.as_bytes().first()? {
+        b'0'..=b'9' => inner.split_once(',').filter(|_| piece.contains("]<std"))?.1,
+        _ => ["rank", "default"]
+            .iter()
+            .find_map(|word| inner.get(word.len()..).filter(|_| starts_with_word(inner, word)))?
+            .trim_start_matches([' ', '_', '-', '=']),
+    };
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits.get(..end)?.parse().ok()
 }
 
 /// `rank0: `, `Rank 3: `.
@@ -336,6 +359,32 @@ mod tests {
             "(RayTrainWorker pid=123, ip=10.0.0.1) step=0 loss=1",
         ] {
             assert_eq!(strip(line).text, "step=0 loss=1", "{line}");
+        }
+    }
+
+    #[test]
+    fn the_rank_that_a_prefix_names_is_told() {
+        for (line, rank) in [
+            (
+                "[rank3]:[titan] 2024-05-03 13:15:05,123 - root - INFO - step=0 loss=1",
+                Some(3),
+            ),
+            ("[default7]: step=0 loss=1", Some(7)),
+            (
+                "[2021-06-10 20:47:51,885] [INFO] [logging.py:60:log_dist] [Rank 2] step=0 loss=1",
+                Some(2),
+            ),
+            ("12: step=0 loss=1", Some(12)),
+            ("[1,5]<stdout>: step=0 loss=1", Some(5)),
+            ("Rank 4: step=0 loss=1", Some(4)),
+            ("[rank1] [rank2] step=0 loss=1", Some(1)),
+            ("12:00:01 step=0 loss=1", None),
+            ("[2021-06-10 20:47:51,885] [INFO] step=0 loss=1", None),
+            ("[ranking] step=0 loss=1", None),
+            ("[rank99999999999] step=0 loss=1", None),
+            ("step=0 loss=1", None),
+        ] {
+            assert_eq!(strip(line).rank, rank, "{line}");
         }
     }
 

@@ -30,6 +30,7 @@ const NAMING: Naming = Naming {
     prefix: "",
     rename: &[],
     skip: &[],
+    smoothed: None,
 };
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

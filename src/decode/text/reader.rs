@@ -10,12 +10,13 @@ use super::emit::{Emitter, Naming, Place};
 use super::escape::without_escapes;
 use super::keyvalue;
 use super::norm::{self, Name};
+use super::own::{self, OwnPatterns};
 use super::prefix::{self, Message};
 use super::python_dict::{self, Dict, Dicts};
 use super::template::match_head;
 use crate::decode::line::{RawLine, segments};
 use crate::decode::{Sink, Tally};
-use crate::model::TextLine;
+use crate::model::{Mark, TextLine};
 
 mod known;
 
@@ -39,12 +40,22 @@ pub(super) struct Reader {
     boxed: Boxed,
     columns: Columns,
     epochs: Epochs,
+    /// The rank that the last line named.
+    rank: Option<u32>,
     /// Per entry, the tag that every line of the kind carries.
     must_tags: Vec<(usize, String)>,
     clean: String,
+    own: OwnPatterns,
 }
 
 impl Reader {
+    pub(super) fn with_patterns(own: OwnPatterns) -> Self {
+        Self {
+            own,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn tally(&self) -> Tally {
         Tally {
             records: self.records,
@@ -110,6 +121,9 @@ impl Reader {
     }
 
     fn text(&mut self, text: &str, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        if !self.own.is_empty() && self.own_line(text.trim_end(), line, sink) {
+            return;
+        }
         if memchr::memchr(b'%', text.as_bytes()).is_some()
             && let Some(bar) = bar::parse(text)
         {
@@ -118,6 +132,10 @@ impl Reader {
         let message = prefix::strip(text);
         if message.text.is_empty() {
             return;
+        }
+        if message.rank != self.rank {
+            self.rank = message.rank;
+            sink.mark(Mark::Rank(message.rank));
         }
         let place = Place {
             offset: line.offset,
@@ -132,6 +150,38 @@ impl Reader {
         let n_points = self.dicts.resolve(&mut self.emitter, sink);
         self.count(python_dict::NAME, n_points);
         self.message(&message, place, sink);
+    }
+
+    /// A line that one of the user's patterns matches; nobody else reads it.
+    fn own_line(&mut self, text: &str, line: &RawLine<'_>, sink: &mut dyn Sink) -> bool {
+        let patterns = self.own.clone();
+        let Some((pattern, reading)) = patterns.read(text) else {
+            return false;
+        };
+        let place = Place {
+            offset: line.offset,
+            wall_time: prefix::strip(text).wall_time,
+        };
+        sink.line(&TextLine {
+            text,
+            offset: line.offset,
+            number: line.number,
+            step: self.emitter.last_step,
+        });
+        let why = match reading {
+            Ok(reading) => reading
+                .emit(&mut self.emitter, place, sink)
+                .map_err(str::to_owned),
+            Err(bad) => Err(bad.to_string()),
+        };
+        match why {
+            Ok(n_points) => self.count(own::NAME, n_points),
+            Err(why) => {
+                self.skipped = self.skipped.saturating_add(1);
+                sink.problem(own::problem(pattern, &why, (line.offset, text.len() as u64)));
+            }
+        }
+        true
     }
 
     fn bar(&mut self, bar: &bar::Bar<'_>, offset: u64, sink: &mut dyn Sink) {
@@ -154,7 +204,6 @@ impl Reader {
     fn message(&mut self, message: &Message<'_>, place: Place, sink: &mut dyn Sink) {
         let before = self.records;
         let is_read = self.epoch(message.text, place, sink)
-            || (self.last_name == Some(KEYVALUE_NAME) && self.any_record(message.text, place, sink))
             || self.known(message, place, sink)
             || self.structured(message, place, sink)
             || self.any_record(message.text, place, sink);

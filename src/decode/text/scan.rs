@@ -270,6 +270,8 @@ fn key_of(raw: &str) -> Option<(&str, Option<(&str, &str)>)> {
         Some(at) => split_label(key, at),
         None => (key, None),
     };
+    // A tab never stands in a name: what is before it ended another cell.
+    let key = key.rsplit('\t').next().unwrap_or(key).trim_start();
     let key = without_unit(key);
     let is_key = key.len() <= KEY_BYTES_MAX && key.bytes().any(|b| b.is_ascii_alphabetic() || b >= 0x80);
     is_key.then_some((key, label))

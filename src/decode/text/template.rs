@@ -6,6 +6,7 @@
 
 use super::token::integer;
 use crate::decode::number::{self, Number};
+use crate::model::Smoothing;
 
 /// A line format. A new one is a new entry in the table, nothing else.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Template {
     pub skip: &'static [&'static str],
     /// A tag that every line of the kind carries; its absence is a fact of its own.
     pub must: Option<Must>,
+    /// What its losses are, where the program smooths them before it prints.
+    pub smoothed: Option<Smoothing>,
     /// Whether one of the keys must be a known metric word, for heads that say little.
     pub is_guarded: bool,
     /// Whether the fields stand on the indented lines below.
@@ -80,6 +83,7 @@ pub(super) const PLAIN: Template = Template {
     rename: &[],
     skip: &[],
     must: None,
+    smoothed: None,
     is_guarded: false,
     is_block: false,
     samples: &[],

@@ -54,7 +54,7 @@ fn shown(points: &[(String, i64, f64)]) -> Vec<String> {
 
 #[test]
 fn every_sample_of_the_table_is_read_as_it_says() {
-    for entry in TABLE {
+    for entry in TABLE.iter() {
         for (line, reading) in entry.samples {
             let (log, decoder) = read(line);
             let expected: Vec<_> = reading
@@ -73,7 +73,7 @@ fn every_sample_of_the_table_is_read_as_it_says() {
 
 #[test]
 fn every_entry_shows_a_line_that_it_reads() {
-    for entry in TABLE {
+    for entry in TABLE.iter() {
         assert!(!entry.samples.is_empty(), "{} has no sample", entry.name);
     }
 }
@@ -157,7 +157,14 @@ fn keras_bars_give_the_end_of_each_epoch() {
     let (log, decoder) = read(bars);
     assert_eq!(format!("{:?}", series(&log, "loss")), "[(0, 0.2731), (1, NaN)]");
     assert_eq!(series(&log, "val_loss"), [(0, 0.35), (1, 6.4679e-4)]);
-    assert_eq!(log.marks, ["PlannedSteps(3)", "EpochSteps"]);
+    assert_eq!(
+        log.marks,
+        [
+            "PlannedSteps(3)",
+            "EpochSteps",
+            "Smoothed { tag: \"loss\", by: EpochMean }"
+        ]
+    );
     assert!(
         log.lines
             .iter()
@@ -210,7 +217,13 @@ fn tables_of_ultralytics_and_fastai_count_epochs() {
     assert!(series(&log, "train_loss")[1].1.is_nan());
     assert_eq!(
         (log.marks.as_slice(), decoder.format()),
-        (&["EpochSteps".to_owned()][..], "text-columns")
+        (
+            &[
+                "EpochSteps".to_owned(),
+                "Smoothed { tag: \"train_loss\", by: MovingAverage }".to_owned()
+            ][..],
+            "text-columns"
+        )
     );
 }
 
@@ -521,4 +534,37 @@ fn published_logs_are_read() {
             "{path}"
         );
     }
+}
+
+/// Messages of the fixture logs, as the entries of the table see them.
+fn fixture_messages() -> Vec<String> {
+    let formats = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/formats"));
+    let mut messages = Vec::new();
+    for directory in std::fs::read_dir(formats).unwrap().map(|it| it.unwrap().path()) {
+        for file in ["train.log", "log.txt"] {
+            let Ok(bytes) = std::fs::read(directory.join(file)) else {
+                continue;
+            };
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                let mut clean = String::new();
+                super::escape::without_escapes(line, &mut clean);
+                messages.push(super::prefix::strip(&clean).text.to_owned());
+            }
+        }
+    }
+    messages
+}
+
+#[test]
+fn every_entry_of_the_table_has_a_line_in_the_fixtures() {
+    let messages = fixture_messages();
+    let without: Vec<String> = TABLE
+        .iter()
+        .filter(|entry| !messages.iter().any(|it| entry.matches(it).is_some()))
+        .map(|entry| format!("{} {:?}", entry.name, entry.heads))
+        .collect();
+    assert!(
+        without.is_empty(),
+        "add lines to fixtures/make/text_logs.py for {without:#?}"
+    );
 }

@@ -7,6 +7,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 
 use super::{Compression, Unpacker};
 use crate::decode::Decode;
+use crate::decode::OwnPatterns;
 use crate::decode::record::{check_splits, lines_of, record};
 
 const LOG: &[u8] = b"{\"step\":1,\"loss\":2.5}\n{\"step\":2,\"loss\":NaN}\n{\"step\":3,\"loss\":1.5}\n";
@@ -28,7 +29,11 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn make(compression: Compression) -> Box<dyn Decode> {
-    Box::new(Unpacker::new(compression, "logs/train.jsonl.gz"))
+    Box::new(Unpacker::new(
+        compression,
+        "logs/train.jsonl.gz",
+        &OwnPatterns::default(),
+    ))
 }
 
 fn read(compression: Compression, bytes: &[u8]) -> Vec<String> {

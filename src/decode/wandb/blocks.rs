@@ -21,6 +21,10 @@ pub(super) const FILE_HEADER: [u8; HEADER_BYTES] = *b":W&B\xe1\xbe\0";
 /// Longest record that is read: a history row of 65,536 names, or the histograms of 2,000 tensors.
 pub(super) const RECORD_BYTES_MAX: usize = 16 << 20;
 
+/// Damage at the end up to this size is read again when the file has changed: some of its pages may not have been written
+/// yet. Zeros are read again whatever their size.
+const REREAD_BYTES_MAX: u64 = 1 << 20;
+
 /// Hears what is in the blocks.
 pub(super) trait Visit {
     /// A whole record that starts at `offset`.
@@ -100,6 +104,28 @@ impl Blocks {
             self.position += used as u64;
             bytes = later;
         }
+    }
+
+    /// All that is there, `fed` bytes, was fed, but the file is live. Forgets what may still be overwritten (a fragment
+    /// that is not whole, zeros, damage behind which nothing valid has come) and gives the offset from which to feed
+    /// again.
+    pub(super) fn give_back(&mut self, fed: u64) -> Option<u64> {
+        if let Some(gap) = self.gap {
+            if !gap.is_blank && fed.saturating_sub(gap.start) > REREAD_BYTES_MAX {
+                return None;
+            }
+            *self = Self {
+                position: gap.start,
+                ..Self::default()
+            };
+            return Some(gap.start);
+        }
+        if self.held.is_empty() {
+            return None;
+        }
+        // The fragments before it are whole and stay.
+        self.held.clear();
+        Some(self.position)
     }
 
     /// The file is at its end. A record that is not whole is the normal state of a file whose writer was killed.

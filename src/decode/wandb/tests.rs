@@ -3,7 +3,7 @@
 use super::WandbDecoder;
 use super::blocks::{BLOCK_BYTES, FILE_HEADER, HEADER_BYTES, RECORD_BYTES_MAX};
 use crate::decode::Decode;
-use crate::decode::record::{check_splits, lines_of, record};
+use crate::decode::record::{Calls, check_splits, lines_of, record};
 
 fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
@@ -370,4 +370,53 @@ fn blocks_may_be_split_at_their_ends() {
             "pieces of {n}"
         );
     }
+}
+
+/// The calls of a reader that looks at the file after every piece that was written into it.
+fn read_live(bytes: &[u8], piece: usize, n_zeros: usize) -> Vec<String> {
+    let (mut decoder, mut calls, mut offset) = (WandbDecoder::new(), Calls::default(), 0);
+    let mut there = vec![0; n_zeros];
+    let mut written = 0;
+    while written < bytes.len() {
+        let end = (written + piece).min(bytes.len());
+        there.resize(there.len().max(end), 0);
+        there[written..end].copy_from_slice(&bytes[written..end]);
+        written = end;
+        decoder.feed(&there[offset..], &mut calls);
+        let given_back = decoder.give_back(there.len() as u64);
+        offset = given_back.map_or(there.len(), |it| usize::try_from(it).unwrap());
+    }
+    there.truncate(bytes.len());
+    decoder.feed(there.get(offset..).unwrap_or_default(), &mut calls);
+    decoder.finish(&mut calls);
+    lines_of(&calls)
+}
+
+#[test]
+fn a_file_that_is_being_written_gives_what_the_whole_one_gives() {
+    let mut records = long_rows(40);
+    // Beyond a block, so that a record has first, middle and last fragments.
+    let filler = format!("\"{}\"", "x".repeat(3 * BLOCK_BYTES));
+    records.push(row(40, &[("loss", "1"), ("filler", &filler)]));
+    records.push(exit(0));
+    let (bytes, _) = file(&records);
+    let whole = read(&bytes);
+    assert_eq!(steps(&whole).len(), 41);
+    for piece in [61, 1000, 4096, BLOCK_BYTES, 50_000] {
+        for n_zeros in [0, bytes.len() / 2, bytes.len() + 3 * BLOCK_BYTES] {
+            assert_eq!(
+                read_live(&bytes, piece, n_zeros),
+                whole,
+                "pieces of {piece}, {n_zeros} zeros"
+            );
+        }
+    }
+}
+
+#[test]
+fn damage_is_told_once_however_often_it_is_read() {
+    let (mut bytes, offsets) = file(&long_rows(40));
+    bytes[offsets[3] + 100] ^= 1;
+    bytes[offsets[39] + 100] ^= 1;
+    assert_eq!(read_live(&bytes, 500, 0), read(&bytes));
 }

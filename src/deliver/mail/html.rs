@@ -30,7 +30,7 @@ pub(super) fn html(message: &Message, picture: Option<(&str, &str)>) -> String {
     );
     put(&mut out, &head(message));
     for alarm in &message.alarms {
-        put(&mut out, &alarm_html(alarm));
+        put(&mut out, &alarm_html(alarm, !message.is_about_one()));
     }
     if let Some((cid, alt)) = picture {
         put(&mut out, &picture_html(cid, alt));
@@ -64,15 +64,25 @@ fn head(message: &Message) -> String {
     )
 }
 
-fn alarm_html(alarm: &AlarmWords) -> String {
+fn alarm_html(alarm: &AlarmWords, has_title: bool) -> String {
     let mut out = format!(
-        "<div style=\"border-left:4px solid {};padding:0 0 0 12px;margin:16px 0\">\
-         <p style=\"margin:0 0 4px;font-weight:bold\">{} {}</p><p style=\"margin:0 0 8px\">{}</p>{}",
-        color(alarm.tone),
-        badge(alarm.tone),
-        escaped(&alarm.title),
-        escaped(&alarm.sentence),
-        table(&alarm.facts)
+        "<div style=\"border-left:4px solid {};padding:0 0 0 12px;margin:16px 0\">",
+        color(alarm.tone)
+    );
+    if has_title {
+        let (badge, title) = (badge(alarm.tone), escaped(&alarm.title));
+        put(
+            &mut out,
+            &format!("<p style=\"margin:0 0 4px;font-weight:bold\">{badge} {title}</p>"),
+        );
+    }
+    let sentence = escaped(&alarm.sentence);
+    put(
+        &mut out,
+        &format!(
+            "<p style=\"margin:0 0 8px\">{sentence}</p>{}",
+            table(&alarm.facts)
+        ),
     );
     if !alarm.diagnosis.is_empty() {
         put(&mut out, &label("What to check"));
@@ -90,10 +100,10 @@ fn alarm_html(alarm: &AlarmWords) -> String {
 }
 
 fn picture_html(cid: &str, alt: &str) -> String {
-    // Drawn for 680 units; a phone scales it down.
+    // Drawn for 540 units; a phone scales it down.
     format!(
-        "<p style=\"margin:16px 0\"><img src=\"cid:{}\" alt=\"{}\" width=\"680\" \
-         style=\"width:100%;max-width:680px;height:auto;border:0\"></p>",
+        "<p style=\"margin:16px 0\"><img src=\"cid:{}\" alt=\"{}\" width=\"540\" \
+         style=\"width:100%;max-width:540px;height:auto;border:0\"></p>",
         escaped(cid),
         escaped(alt)
     )
@@ -130,6 +140,7 @@ fn color(tone: Tone) -> &'static str {
         Tone::Critical => "#b3261e",
         Tone::Warning => "#8a5a00",
         Tone::Resolved => "#1b7a3d",
+        Tone::Test => "#1f5fa8",
     }
 }
 

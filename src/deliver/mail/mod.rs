@@ -13,12 +13,14 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::extension::ClientId;
 
 use self::letter::Letter;
-use super::message::{Message, bulletin_message, digest_message};
+use super::message::{Message, Place, bulletin_message, digest_message, test_message};
 use super::{ComposeError, Parcel};
 use crate::alert::{Bulletin, Digest};
 use crate::config::MailSettings;
@@ -36,7 +38,7 @@ pub(super) struct MailWriter {
     from: Mailbox,
     to: Vec<Mailbox>,
     reply_to: Option<Mailbox>,
-    host: String,
+    place: Place,
 }
 
 impl MailWriter {
@@ -51,13 +53,21 @@ impl MailWriter {
                 .map(|it| mailbox(it))
                 .collect::<Result<_, _>>()?,
             reply_to: settings.reply_to.as_deref().map(mailbox).transpose()?,
-            host: message_host(host, &settings.from),
+            place: Place {
+                host: message_host(host, &settings.from),
+                state: None,
+            },
         })
+    }
+
+    /// Names the state directory in the commands of the mails.
+    pub(super) fn name_state(&mut self, dir: &Path) {
+        self.place.state = Some(dir.to_owned());
     }
 
     /// The mails of a bulletin.
     pub(super) fn bulletin(&self, bulletin: &Bulletin, picture: Option<&Inline>) -> Vec<Parcel> {
-        let message = bulletin_message(bulletin, &self.host);
+        let message = bulletin_message(bulletin, &self.place);
         let name = self.name(&bulletin.incident, bulletin.sequence);
         let thread = (bulletin.sequence > 0).then(|| self.name(&bulletin.incident, 0));
         self.parcels(&message, &name, thread, bulletin.at, picture)
@@ -65,13 +75,20 @@ impl MailWriter {
 
     /// The mails of a digest.
     pub(super) fn digest(&self, digest: &Digest) -> Vec<Parcel> {
-        let message = digest_message(digest, &self.host);
-        let name = format!("{}@{}", id_part(&digest.name), self.host);
+        let message = digest_message(digest, &self.place);
+        let name = format!("{}@{}", id_part(&digest.name), self.place.host);
         self.parcels(&message, &name, None, digest.at, None)
     }
 
+    /// The mails that try the way.
+    pub(super) fn test(&self, at: Timestamp, picture: Option<&Inline>) -> Vec<Parcel> {
+        let message = test_message(&self.place, at);
+        let name = format!("test-{}@{}", at.as_millisecond(), self.place.host);
+        self.parcels(&message, &name, None, at, picture)
+    }
+
     fn name(&self, incident: &str, sequence: u32) -> String {
-        format!("{}.{sequence}@{}", id_part(incident), self.host)
+        format!("{}.{sequence}@{}", id_part(incident), self.place.host)
     }
 
     fn parcels(
@@ -90,7 +107,7 @@ impl MailWriter {
             at,
             from: &self.from,
             reply_to: self.reply_to.as_ref(),
-            host: &self.host,
+            host: &self.place.host,
         };
         let parcel = |to: &Mailbox| {
             Some(Parcel {
@@ -130,7 +147,8 @@ fn id_part(text: &str) -> String {
 /// A name for this deployment that may stand on the right of a Message-ID: the machine's name, within the domain of
 /// the sender where it has none of its own.
 fn message_host(host: &str, from: &str) -> String {
-    let host = domain_part(host);
+    // What a machine without a name is called says nothing.
+    let host = domain_part(host.strip_prefix("localhost").unwrap_or(host));
     let domain = from
         .rsplit_once('@')
         .map(|(_, it)| domain_part(it))

@@ -179,6 +179,7 @@ fn the_host_in_a_name_is_one_that_mail_takes() {
     assert_eq!(message_host("gpu1.lab", "a@example.org"), "gpu1.lab");
     assert_eq!(message_host("", "W <a@Example.org>"), "example.org");
     assert_eq!(message_host("wei rd>\r\n", "a"), "weird");
+    assert_eq!(message_host("localhost", "a@example.org"), "example.org");
     assert_eq!(message_host("", ""), "gradwatch.invalid");
     assert_eq!(id_part("a b>c"), "abc");
 }

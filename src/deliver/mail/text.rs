@@ -17,7 +17,9 @@ pub(super) fn text(message: &Message, picture: Option<&str>) -> String {
     facts(&mut out, &message.facts);
     for alarm in &message.alarms {
         line(&mut out, "");
-        line(&mut out, &format!("== {} ==", titled(message, alarm)));
+        if !message.is_about_one() {
+            line(&mut out, &format!("== {}: {} ==", alarm.tone.word(), alarm.title));
+        }
         write_alarm(&mut out, alarm);
     }
     if !message.consequences.is_empty() {
@@ -41,15 +43,6 @@ pub(super) fn text(message: &Message, picture: Option<&str>) -> String {
     line(&mut out, "-- ");
     line(&mut out, &message.footer);
     out
-}
-
-/// The title, with its state where several alarms differ.
-fn titled(message: &Message, alarm: &AlarmWords) -> String {
-    if message.alarms.len() > 1 || alarm.tone != message.tone {
-        format!("{}: {}", alarm.tone.word(), alarm.title)
-    } else {
-        alarm.title.clone()
-    }
 }
 
 fn write_alarm(out: &mut String, alarm: &AlarmWords) {

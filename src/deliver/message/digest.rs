@@ -3,7 +3,7 @@
 //! In: a digest. Out: a [`Message`]. Invariant: every run that was held is named or counted.
 
 use super::{
-    AlarmWords, LINE_CHARS_MAX, Message, NAME_CHARS_MAX, Tone, clean, consequences, headline, moment,
+    AlarmWords, LINE_CHARS_MAX, Message, NAME_CHARS_MAX, Place, Tone, clean, consequences, headline, moment,
     run_label, tone,
 };
 use crate::alert::{Bulletin, Digest, Gathered};
@@ -12,7 +12,8 @@ use crate::alert::{Bulletin, Digest, Gathered};
 const RUNS_MAX: usize = 30;
 
 /// The message of a digest.
-pub(in crate::deliver) fn digest_message(digest: &Digest, host: &str) -> Message {
+pub(in crate::deliver) fn digest_message(digest: &Digest, place: &Place) -> Message {
+    let host = &place.host;
     let tones = digest.bulletins.iter().map(tone);
     let worst = tones.max().unwrap_or(Tone::Warning);
     let n = digest.bulletins.len();
@@ -32,7 +33,10 @@ pub(in crate::deliver) fn digest_message(digest: &Digest, host: &str) -> Message
         facts: counts(digest, host),
         alarms: order.iter().take(RUNS_MAX).map(|it| entry(it)).collect(),
         consequences: left(n),
-        commands: vec![("All that stands", "gradwatch status".to_owned())],
+        commands: vec![(
+            "All that stands",
+            format!("gradwatch status{}", place.state_flag()),
+        )],
         footer: format!("gradwatch on {host} watches these runs and only reads their logs."),
     }
 }

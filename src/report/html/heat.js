@@ -14,10 +14,30 @@ function readGrid(raw) {
     group.rows.forEach((row) => rows.push({ ...row, group }));
     return { ...group, begin, end: rows.length, name: groupName(group) };
   });
-  const gaps = raw.first.slice(1).map((it, i) => it - raw.first[i]).sort((a, b) => a - b);
-  const usualGap = gaps[gaps.length >> 1] ?? 1;
+  const usualGap = usualGapOf(raw.first);
+  const logged = rows.map((_, row) => raw.first.flatMap((_, column) => (cells.kinds[row * nColumns + column] === MISSING ? [] : [column])));
+  const usualGaps = logged.map((columns) => usualGapOf(columns.map((it) => raw.first[it])));
   const isNegative = cells.values.some((it) => it < 0);
-  return { ...raw, nColumns, cells, low, high, rows, groups, usualGap, isNegative, name: gridName(raw) };
+  return { ...raw, nColumns, cells, low, high, rows, groups, logged, usualGap, usualGaps, isNegative, name: gridName(raw) };
+}
+
+/** The distance of most neighbours; 1 where there are none. */
+function usualGapOf(steps) {
+  const gaps = steps.slice(1).map((it, i) => it - steps[i]).sort((a, b) => a - b);
+  return gaps[gaps.length >> 1] ?? 1;
+}
+
+/** The step up to which the i-th number of a layer stands: the next one's, unless some are missing between them. */
+function reachOf({ first, until, logged, usualGaps }, row, i) {
+  const usualGap = usualGaps[row], column = logged[row][i], next = first[logged[row][i + 1]] ?? Infinity;
+  return next - until[column] <= 3 * usualGap ? next : until[column] + usualGap;
+}
+
+/** The column that stands for a layer at a column: its own, or the last one before it that still reaches there. */
+function standingColumn(grid, row, column) {
+  const logged = grid.logged[row], i = indexAt(logged, column);
+  if (logged.length === 0 || logged[i] >= column) return column;
+  return grid.first[column] < reachOf(grid, row, i) ? logged[i] : column;
 }
 
 function groupName(group) {
@@ -51,18 +71,29 @@ function columnText(grid, column) {
 class HeatPicture extends Picture {
   constructor(view, grid, onRow) {
     super(view, `${grid.name}: ${grid.rows.length} layers over steps as colours. Arrow keys move through steps and layers.`);
-    Object.assign(this, { grid, onRow, row: 0 });
+    Object.assign(this, { onRow, row: 0 });
+    this.scale = make("div", { className: "scale" });
+    this.take(grid);
+    this.element = make("div", { className: "heat" }, this.scale, this.box, this.readout);
+  }
+
+  /** Other numbers of the same layers. */
+  take(grid) {
+    this.grid = grid;
     this.colorRange();
+    const { view } = this;
     const hasBad = grid.cells.kinds.some((it) => it >= IS_NAN && it <= IS_NEG_INF);
-    const parts = [make("span", { textContent: powerText(this.low / Math.LN10) }), make("i", { className: "ramp" }),
-      make("span", { textContent: powerText(this.high / Math.LN10) })];
-    if (hasBad) parts.push(make("span", { className: "keyed" }, make("i", { className: "key bad-key" }), "NaN or ∞"));
-    if (grid.cells.kinds.includes(IS_ZERO)) parts.push(make("span", { className: "keyed" }, make("i", { className: "key zero-key" }), "exactly 0"));
-    parts.push(make("span", { className: "keyed" }, make("i", { className: "key empty-key" }), "not logged"));
-    if (view.finding?.quantity === grid.quantity) parts.push(make("span", { className: "keyed" }, make("i", { className: "key mark-key" }), "layers and first step of the finding"));
-    if (grid.rows.some((it) => it.estimated)) parts.push(make("span", { textContent: "~ estimated from histograms" }));
-    if (grid.isNegative) parts.push(make("span", { textContent: "colours show the size of negative numbers" }));
-    this.element = make("div", { className: "heat" }, make("div", { className: "scale" }, ...parts), this.box, this.readout);
+    const keyed = (name, text) => make("span", { className: "keyed" }, make("i", { className: `key ${name}` }), text);
+    this.scale.replaceChildren(...[
+      make("span", { textContent: powerText(this.low / Math.LN10) }), make("i", { className: "ramp" }),
+      make("span", { textContent: powerText(this.high / Math.LN10) }),
+      hasBad ? keyed("bad-key", "NaN or ∞") : null,
+      grid.cells.kinds.includes(IS_ZERO) ? keyed("zero-key", "exactly 0") : null,
+      keyed("empty-key", "not logged"),
+      view.finding?.quantity === grid.quantity ? keyed("mark-key", "layers and first step of the finding") : null,
+      grid.rows.some((it) => it.estimated) ? make("span", { textContent: "~ estimated from histograms" }) : null,
+      grid.isNegative ? make("span", { textContent: "colours show the size of negative numbers" }) : null,
+    ].filter(Boolean));
   }
 
   /** From the 1st to the 99.9th hundredth of what is finite, so that one outlier does not flatten the rest. */
@@ -100,7 +131,6 @@ class HeatPicture extends Picture {
     // The last column is as wide as the others.
     this.span = [range[0], range[1] + this.grid.usualGap];
     this.toX = (step) => this.left + (width - this.left - MARGIN.right) * (step - this.span[0]) / (this.span[1] - this.span[0]);
-    this.edges();
     this.drawNames(context, colors);
     this.drawCells(context, colors);
     drawStepAxis(context, { ...colors, grid: "transparent" }, range, this.toX, this.bottom, this.bottom, width);
@@ -109,16 +139,6 @@ class HeatPicture extends Picture {
     this.picture.height = this.canvas.height;
     this.picture.getContext("2d").drawImage(this.canvas, 0, 0);
     this.move();
-  }
-
-  /** Left and right of every column: up to the next one, unless steps are missing between them. */
-  edges() {
-    const { first, until, nColumns, usualGap } = this.grid;
-    this.lefts = first.map((it) => this.toX(it));
-    this.rights = first.map((_, i) => {
-      const next = i + 1 < nColumns ? first[i + 1] : Infinity;
-      return Math.min(this.width - MARGIN.right, this.toX(Math.min(next, until[i] + usualGap * (i + 1 < nColumns && next - until[i] <= 3 * usualGap ? 3 : 1))));
-    });
   }
 
   drawNames(context, colors) {
@@ -148,11 +168,12 @@ class HeatPicture extends Picture {
       const y = this.tops[row];
       context.fillStyle = colors.empty;
       context.fillRect(this.left, y, this.width - MARGIN.right - this.left, height);
-      for (let column = 0; column < grid.nColumns; column++) {
-        const i = row * grid.nColumns + column;
+      const logged = grid.logged[row];
+      for (let at = 0; at < logged.length; at++) {
+        const i = row * grid.nColumns + logged[at];
         const kind = kinds[i];
-        if (kind === MISSING) continue;
-        const x = this.lefts[column], w = Math.max(1.5, this.rights[column] - x + 0.4);
+        const x = this.toX(grid.first[logged[at]]), right = Math.min(this.width - MARGIN.right, this.toX(reachOf(grid, row, at)));
+        const w = Math.max(1.5, right - x + 0.4);
         context.fillStyle = kind === IS_FINITE ? HEAT[Math.min(255, Math.max(0, Math.round((logs[i] - this.low) * share)))]
           : kind === IS_ZERO ? colors.text : colors.bad;
         context.fillRect(x, y, w, height);
@@ -198,7 +219,7 @@ class HeatPicture extends Picture {
   cellAt(x, y) {
     const row = this.tops.findIndex((top) => y >= top && y < top + this.rowHeight);
     if (row < 0) return null;
-    return [row, indexAt(this.grid.first, this.stepAt(x) + this.grid.usualGap / 2)];
+    return [row, standingColumn(this.grid, row, indexAt(this.grid.first, this.stepAt(x) + this.grid.usualGap / 2))];
   }
 
   at(x, y) {
@@ -227,7 +248,7 @@ class HeatPicture extends Picture {
   }
 
   describe() {
-    const column = indexAt(this.grid.first, this.view.step);
+    const column = standingColumn(this.grid, this.row, indexAt(this.grid.first, this.view.step));
     return `${this.grid.rows[this.row].layer}, ${columnText(this.grid, column)}: ${cellText(this.grid, this.row, column)}`;
   }
 }

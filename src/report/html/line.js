@@ -8,7 +8,9 @@ class LinePicture extends Picture {
   constructor(view, name, curves) {
     super(view, `${name} over steps. Arrow keys move through the steps.`);
     this.name = name;
-    this.curves = curves.slice(0, CURVES_MAX).map((it) => readCurve(it));
+    this.legend = make("span", { className: "legend" });
+    this.more = make("span", { className: "dim" });
+    this.take(curves);
     const positive = this.curves.flatMap((it) => it.values).filter((it) => it > 0);
     const [low, high] = extent(positive);
     const hasNegative = this.curves.some((it) => it.low < 0);
@@ -17,11 +19,16 @@ class LinePicture extends Picture {
     const label = () => { scale.textContent = this.isLog ? "log scale" : "linear scale"; scale.setAttribute("aria-pressed", String(this.isLog)); };
     scale.addEventListener("click", () => { this.isLog = !this.isLog; label(); this.draw(); });
     label();
-    const legend = make("span", { className: "legend" }, ...this.curves.map((it, i) => make("span", {},
-      make("i", { className: `swatch line-${i + 1}` }), (it.isEstimate ? "~" : "") + it.tag)));
-    const more = curves.length > CURVES_MAX ? make("span", { className: "dim", textContent: `${curves.length - CURVES_MAX} more are not drawn` }) : null;
     this.element = make("figure", { className: "picture" },
-      make("figcaption", {}, make("h3", { textContent: name }), legend, more, scale), this.box, this.readout);
+      make("figcaption", {}, make("h3", { textContent: name }), this.legend, this.more, scale), this.box, this.readout);
+  }
+
+  /** Other numbers of the same curves. */
+  take(curves) {
+    this.curves = curves.slice(0, CURVES_MAX).map((it) => readCurve(it));
+    this.legend.replaceChildren(...this.curves.map((it, i) => make("span", {},
+      make("i", { className: `swatch line-${i + 1}` }), (it.isEstimate ? "~" : "") + it.tag)));
+    this.more.textContent = curves.length > CURVES_MAX ? `${curves.length - CURVES_MAX} more are not drawn` : "";
   }
 
   draw() {
@@ -85,6 +92,7 @@ class LinePicture extends Picture {
   drawCurve(context, colors, curve, color, toY) {
     context.fillStyle = context.strokeStyle = color;
     const runs = unbroken(curve);
+    if (curve.isBaseline) context.setLineDash([5, 3]);
     if (curve.isBanded) {
       context.globalAlpha = 0.25;
       for (const run of runs) {
@@ -103,6 +111,7 @@ class LinePicture extends Picture {
       if (run.length === 1) context.fillRect(this.toX(curve.steps[run[0]]) - 1.5, toY(curve.values[run[0]]) - 1.5, 3, 3);
     }
     context.lineWidth = 1;
+    context.setLineDash([]);
     let last = -Infinity;
     curve.bad.forEach(([count, kinds], i) => {
       const x = this.toX(curve.steps[i]);
@@ -155,17 +164,19 @@ function readCurve(raw) {
     const [count, kinds] = bad[i] ?? [0, 0];
     const word = count > 0 ? `${kinds & 1 ? "NaN" : kinds & 2 ? "∞" : "−∞"}${raw.n ? ` at ${count} of ${raw.n[i]} points` : ""}` : "";
     if (Number.isNaN(values[i])) return word || "–";
+    if (raw.isBaseline && (step < raw.first[0] || step > raw.first[raw.first.length - 1])) return "–";
     const band = raw.min ? ` (${shown(lows[i])} to ${shown(highs[i])}, steps ${thousands(raw.first[i])} to ${thousands(until[i])})` : "";
     return (raw.estimated ? "~" : "") + shown(values[i]) + band + (word && `, ${word}`);
   };
-  return { tag: raw.tag, steps: raw.first, values, lows, highs, bad, textAt, isBanded: raw.min !== null, isEstimate: raw.estimated, low: extent(lows)[0] };
+  return { tag: raw.tag, steps: raw.first, values, lows, highs, bad, textAt, isBanded: raw.min !== null, isEstimate: raw.estimated, isBaseline: raw.isBaseline === true, low: extent(lows)[0] };
 }
 
 /** Indices of neighbours that are drawn as one line: it breaks where nothing finite was logged for long. */
 function unbroken(curve) {
   const steps = curve.steps;
   const gaps = steps.slice(1).map((it, i) => it - steps[i]).sort((a, b) => a - b);
-  const widest = 4 * (gaps[gaps.length >> 1] ?? 1);
+  // The steps of a baseline are an uneven choice of those that it logged.
+  const widest = curve.isBaseline ? Infinity : 4 * (gaps[gaps.length >> 1] ?? 1);
   const runs = [];
   let run = [];
   curve.values.forEach((value, i) => {

@@ -1,9 +1,11 @@
 //! The report as one page that opens from disk: every run with its curves, its layers over steps and its profiles.
 //!
-//! In: an [`AuditReport`] and the recordings of its runs. Out: one HTML document without any outside part. Invariants:
-//! text from logs is data, never markup; the page has a bound on its size that does not depend on the length of the
-//! logs; the same report gives the same bytes.
+//! In: an [`AuditReport`] and the recordings of its runs. Out: one HTML document without any outside part; or, for a
+//! server, the same page empty ([`live_page`]) and the data that it asks for one by one. Invariants: text from logs is
+//! data, never markup; the page has a bound on its size that does not depend on the length of the logs; the same report
+//! gives the same bytes.
 
+mod baseline;
 mod fit;
 mod overview;
 mod owned;
@@ -17,6 +19,9 @@ mod tests;
 use std::io::{self, Write};
 
 use super::run::{AuditReport, RunReport};
+use super::summary::RunSummary;
+use crate::model::Problem;
+use crate::series::Baseline;
 
 pub(crate) use fit::depth_line;
 pub use payload::RankRecording;
@@ -51,17 +56,71 @@ impl Detail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPage(String);
 
-/// Prepares one run; the recordings are those of its streams.
+/// Prepares one run; the recordings are those of its streams. A run that `is_compared` is shown beside the baseline of
+/// the page.
 #[must_use]
-pub fn run_page(report: &RunReport, recordings: Vec<RankRecording>, detail: Detail) -> RunPage {
-    RunPage(payload::run(report, recordings, detail.cells, detail.spans))
+pub fn run_page(
+    report: &RunReport,
+    recordings: Vec<RankRecording>,
+    detail: Detail,
+    is_compared: bool,
+) -> RunPage {
+    RunPage(payload::run(
+        report,
+        recordings,
+        (detail.cells, detail.spans),
+        is_compared,
+    ))
 }
 
 /// Writes the page; `runs` are parallel to the runs of the report.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_page(report: &AuditReport, runs: &[RunPage], out: &mut dyn Write) -> io::Result<()> {
-    let texts: Vec<&str> = runs.iter().map(|it| it.0.as_str()).collect();
-    page::write(&overview::overview(report), &texts, out)
+pub fn write_page(
+    report: &AuditReport,
+    runs: &[RunPage],
+    baseline: Option<&Baseline>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let lines: Vec<RunSummary> = report.runs.iter().map(RunSummary::of).collect();
+    let mut parts = vec![(
+        "overview".to_owned(),
+        overview::overview(lines.iter(), &report.problems).to_string(),
+    )];
+    parts.extend(baseline.map(|it| ("baseline".to_owned(), baseline::baseline(it).to_string())));
+    let runs = runs.iter().enumerate();
+    let runs = runs.map(|(index, it)| (format!("run-{index}"), it.0.as_str()));
+    let parts = parts.iter().map(|(id, json)| (id.clone(), json.as_str()));
+    page::write(parts.chain(runs), out)
+}
+
+impl RunPage {
+    /// The data of the run as the page reads it: JSON.
+    #[must_use]
+    pub fn into_json(self) -> String {
+        self.0
+    }
+}
+
+/// The table of all runs as the page reads it: JSON.
+pub fn overview_json<'a>(runs: impl Iterator<Item = &'a RunSummary>, problems: &[Problem]) -> String {
+    overview::overview(runs, problems).to_string()
+}
+
+/// The page without data, for a server: it asks for `data/overview` and `data/run?run=KEY` beside itself, again and
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivePage {
+    /// The document.
+    pub html: String,
+    /// The Content-Security-Policy that it is to be sent with.
+    pub policy: String,
+}
+
+/// The page for a server.
+#[must_use]
+pub fn live_page() -> LivePage {
+    let (html, policy) = page::live();
+    LivePage { html, policy }
 }

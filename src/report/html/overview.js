@@ -54,7 +54,7 @@ function overviewRow(run) {
   const link = make("a", { href: hashOf({ run: run.key }), textContent: run.key });
   const worst = run.worst;
   const since = worst && worst.step !== null ? ` since step ${thousands(worst.step)}` : "";
-  const finding = worst === null ? make("span", { className: "dim", textContent: "nothing to say" })
+  const finding = worst === null ? make("span", { className: "dim", textContent: run.reading ? "reading …" : "nothing to say" })
     : make("span", { title: worst.message }, make("b", { textContent: worst.rule }), since);
   const more = run.findings > 1 ? make("span", { className: "dim", textContent: ` and ${run.findings - 1} more` }) : null;
   const row = make("tr", {},
@@ -76,26 +76,47 @@ const byName = new Intl.Collator("en", { numeric: true }).compare;
 
 const overviewState = { sort: "verdict", isReversed: false, text: "", verdict: "all" };
 
-function overviewPage(data) {
-  const body = make("tbody");
-  const rows = new Map(data.runs.map((run) => [run, overviewRow(run)]));
-  const count = make("span", { className: "dim", role: "status" });
-  const fill = () => {
+/** The table of all runs. */
+class OverviewPage {
+  constructor(data) {
+    this.body = make("tbody");
+    this.count = make("span", { className: "dim", role: "status" });
+    this.title = make("h1", {});
+    this.chips = make("div", { className: "chips", role: "group", "aria-label": "Show only one verdict" });
+    this.problems = make("div", {});
+    this.rows = new Map();
+    const search = make("input", { type: "search", placeholder: "filter by name or rule", value: overviewState.text, "aria-label": "Filter runs by name or rule" });
+    search.addEventListener("input", () => { overviewState.text = search.value; this.fill(); });
+    const headers = [["verdict", "verdict"], ["run", "run"], [null, "loss curve"], ["loss", "loss", "wide"], ["steps", "steps", "wide"], ["layers", "layers", "wide"], [null, "worst finding"]];
+    const head = make("tr", {}, ...headers.map(([key, text, name]) => headerCell(key, text, name ?? "", () => this.fill())));
+    this.element = make("div", {}, this.title, this.chips, make("div", { className: "tools" }, search, this.count),
+      make("table", { className: "runs" }, make("thead", {}, head), this.body), this.problems);
+    this.update(data);
+  }
+
+  /** The same runs, later: only the rows that changed are made anew. */
+  update(data) {
+    this.data = data;
+    const before = this.rows;
+    this.rows = new Map(data.runs.map((run) => {
+      const text = JSON.stringify(run), known = before.get(run.key);
+      return [run.key, known?.text === text ? known : { text, element: overviewRow(run) }];
+    }));
+    this.title.textContent = `${data.runs.length} ${data.runs.length === 1 ? "run" : "runs"}`;
+    const chips = verdictChips(data, () => this.fill());
+    this.chips.replaceChildren(...chips);
+    this.problems.replaceChildren(...(data.problems.length === 0 ? [] : [problemList("Not read", data.problems)]));
+    this.fill();
+  }
+
+  fill() {
     const wanted = overviewState.text.toLowerCase();
-    const list = data.runs.filter((run) => (overviewState.verdict === "all" || run.verdict === overviewState.verdict)
+    const list = this.data.runs.filter((run) => (overviewState.verdict === "all" || run.verdict === overviewState.verdict)
       && (run.key.toLowerCase().includes(wanted) || (run.worst?.rule ?? "").includes(wanted)));
     list.sort((a, b) => SORTS[overviewState.sort](a, b) * (overviewState.isReversed ? -1 : 1));
-    body.replaceChildren(...list.map((run) => rows.get(run)));
-    count.textContent = list.length === data.runs.length ? `${list.length} runs` : `${list.length} of ${data.runs.length} runs`;
-  };
-  const search = make("input", { type: "search", placeholder: "filter by name or rule", value: overviewState.text, "aria-label": "Filter runs by name or rule" });
-  search.addEventListener("input", () => { overviewState.text = search.value; fill(); });
-  const headers = [["verdict", "verdict"], ["run", "run"], [null, "loss curve"], ["loss", "loss", "wide"], ["steps", "steps", "wide"], ["layers", "layers", "wide"], [null, "worst finding"]];
-  const head = make("tr", {}, ...headers.map(([key, text, name]) => headerCell(key, text, name ?? "", fill)));
-  const problems = data.problems.length === 0 ? null : problemList("Not read", data.problems);
-  return make("div", {}, make("h1", { textContent: `${data.runs.length} ${data.runs.length === 1 ? "run" : "runs"}` }), verdictChips(data, fill),
-    make("div", { className: "tools" }, search, count),
-    make("table", { className: "runs" }, make("thead", {}, head), (fill(), body)), problems);
+    this.body.replaceChildren(...list.map((run) => this.rows.get(run.key).element));
+    this.count.textContent = list.length === this.data.runs.length ? `${list.length} runs` : `${list.length} of ${this.data.runs.length} runs`;
+  }
 }
 
 function headerCell(key, text, name, fill) {
@@ -116,17 +137,17 @@ function headerCell(key, text, name, fill) {
 
 /** How many runs of each verdict; a press shows only these. */
 function verdictChips(data, fill) {
-  const chips = make("div", { className: "chips", role: "group", "aria-label": "Show only one verdict" });
+  const chips = [];
   for (const verdict of ["all", "critical", "warning", "healthy", "no-data"]) {
     const n = verdict === "all" ? data.runs.length : data.runs.filter((it) => it.verdict === verdict).length;
     if (n === 0 && verdict !== "all") continue;
     const chip = make("button", { type: "button", className: `chip ${verdict}`, textContent: `${VERDICT_NAMES[verdict] ?? "all"} ${n}`, "aria-pressed": String(overviewState.verdict === verdict) });
     chip.addEventListener("click", () => {
       overviewState.verdict = verdict;
-      for (const other of chips.children) other.setAttribute("aria-pressed", String(other === chip));
+      for (const other of chips) other.setAttribute("aria-pressed", String(other === chip));
       fill();
     });
-    chips.append(chip);
+    chips.push(chip);
   }
   return chips;
 }

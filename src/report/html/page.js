@@ -1,8 +1,14 @@
-// From the address to what is shown, and back.
+// From the address to what is shown, and back; and again when a daemon has something new.
 
-const data = readData("overview");
+const isLive = readData("live") === true;
+const source = isLive ? new ServerSource() : new EmbeddedSource();
 const main = document.getElementById("main");
+const summary = document.getElementById("summary"), status = document.getElementById("status");
+const baseline = readBaseline(source.baseline());
+let data = null;
+/** What is shown: an overview, or a run with its key. */
 let current = null;
+let turn = 0;
 document.body.append(tooltip);
 
 function summaryText() {
@@ -10,25 +16,33 @@ function summaryText() {
   return ["critical", "warning", "healthy", "no-data"].filter((it) => count(it) > 0).map((it) => `${count(it)} ${VERDICT_NAMES[it]}`).join(" · ");
 }
 
-function show() {
+/** Shows what the address names. Reading may take a moment: an address that came later wins. */
+async function show() {
   hideTooltip();
-  const parameters = readHash();
+  turn += 1;
+  const own = turn, parameters = readHash();
   const index = data.runs.findIndex((it) => it.key === parameters.get("run"));
   if (index < 0) {
-    current = null;
+    current = new OverviewPage(data);
     document.title = "gradwatch";
-    main.replaceChildren(overviewPage(data));
+    main.replaceChildren(current.element);
     window.scrollTo(0, 0);
     return;
   }
-  const key = data.runs[index].key;
+  const { key } = data.runs[index];
+  const run = await source.run(index, key);
+  if (own !== turn) return;
   const isSame = current?.key === key;
-  const page = runPage(readData(`run-${index}`), key, parameters);
-  current = { ...page, key };
   document.title = `${key} – gradwatch`;
-  main.replaceChildren(page.element);
-  page.view.drawAll();
-  if (page.isChosen) scrollToFinding(page.view.finding);
+  if (run === null) {
+    current = { key, isWaiting: true };
+    main.replaceChildren(make("p", { className: "calm", textContent: `${key}: still being read …` }));
+    return;
+  }
+  current = new RunPage(run, key, parameters);
+  main.replaceChildren(current.element);
+  current.draw();
+  if (current.isChosen) scrollToFinding(current.view.finding);
   else if (!isSame) { window.scrollTo(0, 0); main.focus({ preventScroll: true }); }
 }
 
@@ -39,12 +53,80 @@ function scrollToFinding(finding) {
   target?.querySelector("canvas")?.focus({ preventScroll: true });
 }
 
-const redraw = () => current?.view.drawAll();
+/** Asks the daemon for what is new. */
+async function look() {
+  const news = await source.overview();
+  if (news !== null) {
+    data = news;
+    summary.textContent = summaryText();
+    if (current instanceof OverviewPage) current.update(data);
+  }
+  const shown = current;
+  if (shown?.isWaiting) await show();
+  else if (shown instanceof RunPage) {
+    const run = await source.runAgain(shown.key);
+    if (run !== null && current === shown) shown.update(run);
+  }
+}
+
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+/** A page that nobody sees asks nothing. */
+const isSeen = () => new Promise((done) => {
+  if (!document.hidden) done();
+  else document.addEventListener("visibilitychange", done, { once: true });
+});
+
+/** Follows the daemon for as long as the page is open. */
+async function follow() {
+  let heardAt = new Date();
+  for (;;) {
+    const begun = performance.now();
+    try {
+      if (data === null) {
+        data = await source.overview();
+        summary.textContent = summaryText();
+        await show();
+      } else {
+        await look();
+      }
+      heardAt = new Date();
+      say("live", "live");
+    } catch (error) {
+      say("lost", `no answer since ${heardAt.toLocaleTimeString()}: ${error.message}`);
+    }
+    await pause(Math.min(LOOK_EVERY_MAX_MS, Math.max(LOOK_EVERY_MS, (performance.now() - begun) / BUSY_SHARE)));
+    await isSeen();
+  }
+}
+
+function say(name, words) {
+  if (status.textContent === words) return;
+  status.className = name;
+  status.textContent = words;
+}
+
+const redraw = () => { if (current instanceof RunPage) current.draw(); };
 let resizing = 0;
 window.addEventListener("resize", () => { cancelAnimationFrame(resizing); resizing = requestAnimationFrame(redraw); });
-window.addEventListener("hashchange", show);
+window.addEventListener("hashchange", () => { if (data !== null) show().catch((error) => say("lost", error.message)); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-window.addEventListener("beforeprint", () => { isPrinting = true; redraw(); });
-window.addEventListener("afterprint", () => { isPrinting = false; redraw(); });
-document.getElementById("summary").textContent = summaryText();
-show();
+/** What was closed before everything was opened for the paper. */
+let closed = [];
+window.addEventListener("beforeprint", () => {
+  if (!isPrinting) closed = [...main.querySelectorAll("details:not([open])")];
+  isPrinting = true;
+  closed.forEach((it) => { it.open = true; it.fill?.(); });
+  redraw();
+});
+window.addEventListener("afterprint", () => {
+  isPrinting = false;
+  closed.forEach((it) => { it.open = false; });
+  redraw();
+});
+if (isLive) {
+  follow();
+} else {
+  data = source.overview();
+  summary.textContent = summaryText();
+  show();
+}

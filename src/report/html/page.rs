@@ -1,13 +1,12 @@
 //! The parts of the page put together: data that stays data, a policy that lets nothing else run.
 //!
-//! In: the overview and one JSON text per run. Out: one HTML document. Invariants: nothing from a log can end its
-//! element or become markup; the page asks nothing of a network: its policy allows this script and this style, by
-//! their SHA-256, and nothing else.
+//! In: JSON texts and their names. Out: one HTML document. Invariants: nothing from a log can end its
+//! element or become markup; the page asks nothing of a network, and the live one nothing but its own server: its
+//! policy allows this script and this style, by their SHA-256, and nothing else.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::quads::base64;
@@ -17,7 +16,9 @@ const STYLE: &str = include_str!("page.css");
 /// In the order in which they are run.
 const SCRIPTS: &[&str] = &[
     include_str!("data.js"),
+    include_str!("source.js"),
     include_str!("draw.js"),
+    include_str!("baseline.js"),
     include_str!("line.js"),
     include_str!("heat.js"),
     include_str!("profile.js"),
@@ -27,29 +28,57 @@ const SCRIPTS: &[&str] = &[
     include_str!("page.js"),
 ];
 
-/// Writes the page.
+/// Writes the page with its data in it: elements by their ids.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub(super) fn write(overview: &Value, runs: &[&str], out: &mut dyn Write) -> io::Result<()> {
-    let script = format!("\"use strict\";\n(() => {{\n{}\n}})();\n", SCRIPTS.concat());
-    let style = format!("\n{STYLE}");
-    let policy = format!(
-        "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
-        source_hash(&script),
-        source_hash(&style)
-    );
+pub(super) fn write<'a>(
+    mut parts: impl Iterator<Item = (String, &'a str)>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    fill(&policy(""), out, &mut |out| {
+        parts.try_for_each(|(id, json)| write_data(&id, json, out))
+    })
+}
+
+/// The page that asks its server for data, and its policy.
+pub(super) fn live() -> (String, String) {
+    let policy = policy("; connect-src 'self'");
+    let mut out = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = fill(&policy, &mut out, &mut |out| write_data("live", "true", out));
+    let html = String::from_utf8_lossy(&out).into_owned();
+    // What only a header may say.
+    (html, format!("{policy}; frame-ancestors 'none'"))
+}
+
+fn script() -> String {
+    format!("\"use strict\";\n(() => {{\n{}\n}})();\n", SCRIPTS.concat())
+}
+
+fn style() -> String {
+    format!("\n{STYLE}")
+}
+
+fn policy(more: &str) -> String {
+    format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'{more}",
+        source_hash(&script()),
+        source_hash(&style())
+    )
+}
+
+fn fill(
+    policy: &str,
+    out: &mut dyn Write,
+    data: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     for part in TEMPLATE.split("%%") {
         match part {
             "POLICY" => out.write_all(policy.as_bytes())?,
-            "STYLE" => out.write_all(style.as_bytes())?,
-            "SCRIPT" => out.write_all(script.as_bytes())?,
-            "DATA" => {
-                write_data("overview", &overview.to_string(), out)?;
-                for (index, run) in runs.iter().enumerate() {
-                    write_data(&format!("run-{index}"), run, out)?;
-                }
-            }
+            "STYLE" => out.write_all(style().as_bytes())?,
+            "SCRIPT" => out.write_all(script().as_bytes())?,
+            "DATA" => data(out)?,
             text => out.write_all(text.as_bytes())?,
         }
     }
@@ -86,6 +115,8 @@ pub(super) fn inert(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

@@ -19,7 +19,12 @@ use crate::series::record::{Cell, Grid, Line, Recording, Row};
 pub type RankRecording = (Option<u32>, Recording);
 
 /// One run as JSON.
-pub(super) fn run(report: &RunReport, recordings: Vec<RankRecording>, cells: usize, spans: usize) -> String {
+pub(super) fn run(
+    report: &RunReport,
+    recordings: Vec<RankRecording>,
+    (cells, spans): (usize, usize),
+    is_compared: bool,
+) -> String {
     let mut owned = Owned::new(&report.series);
     let share = cells / recordings.len().max(1);
     let sources: Vec<Value> = recordings
@@ -45,6 +50,7 @@ pub(super) fn run(report: &RunReport, recordings: Vec<RankRecording>, cells: usi
         "findings": findings,
         "problems": report.problems.iter().map(json::problem).collect::<Vec<_>>(),
         "rules_without_data": report.unmatched,
+        "compared": is_compared,
         "sources": sources,
     })
     .to_string()

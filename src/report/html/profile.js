@@ -5,9 +5,7 @@ const PROFILE_HEIGHT = 260, PROFILE = { left: 58, right: 12, top: 14, bottom: 34
 class ProfilePicture extends Picture {
   constructor(view, grid) {
     super(view, `${grid.name} over depth at one step, from the input to the output. Arrow keys move through the steps.`);
-    this.grid = grid;
-    this.choices = grid.groups.filter((it) => it.role !== "" || grid.groups.length === 1);
-    if (this.choices.length === 0) this.choices = grid.groups;
+    this.readGroups(grid);
     this.group = this.choices.reduce((best, it) => (it.end - it.begin > best.end - best.begin ? it : best));
     this.select = make("select", { "aria-label": "Layers of one role" },
       ...this.choices.map((it, i) => make("option", { value: i, textContent: `${it.name} · ${it.end - it.begin} layers` })));
@@ -15,8 +13,22 @@ class ProfilePicture extends Picture {
     this.select.value = this.choices.indexOf(this.group);
     this.title = make("p", { className: "fit" });
     this.element = make("div", { className: "profile" }, make("div", { className: "profile-head" }, this.select), this.title, this.box,
-      make("p", { className: "hint", textContent: "dashed: the fitted geometric line · grey: the first profile of the run" }), this.readout);
+      (this.hint = make("p", { className: "hint" })), this.readout);
     this.rank = 0;
+  }
+
+  readGroups(grid) {
+    this.grid = grid;
+    this.baseline = baselineOf(grid, this.view.baseline);
+    this.choices = grid.groups.filter((it) => it.role !== "" || grid.groups.length === 1);
+    if (this.choices.length === 0) this.choices = grid.groups;
+  }
+
+  /** Other numbers of the same layers. */
+  take(grid) {
+    const chosen = this.choices.indexOf(this.group);
+    this.readGroups(grid);
+    this.group = this.choices[chosen] ?? this.choices[0];
   }
 
   setGroup(group) {
@@ -27,7 +39,16 @@ class ProfilePicture extends Picture {
     this.draw();
   }
 
-  get column() { return indexAt(this.grid.first, this.view.step); }
+  /** The column of the step, or the last one before it that has any of these layers. */
+  get column() {
+    const { grid, group } = this, here = indexAt(grid.first, this.view.step);
+    let latest = -1;
+    for (let row = group.begin; row < group.end; row++) {
+      const column = standingColumn(grid, row, here);
+      if (grid.cells.kinds[row * grid.nColumns + column] !== MISSING) latest = Math.max(latest, column);
+    }
+    return latest < 0 ? here : latest;
+  }
 
   bounds() {
     const { grid, group } = this;
@@ -35,10 +56,25 @@ class ProfilePicture extends Picture {
     for (let i = group.begin * grid.nColumns; i < group.end * grid.nColumns; i++) {
       if (grid.cells.kinds[i] === IS_FINITE && grid.cells.values[i] > 0) cells.push(grid.cells.logs[i] / Math.LN10);
     }
+    cells.push(...this.baselineLogs());
     if (cells.length === 0) return [-1, 1];
     const [low, high] = extent(cells);
     const room = Math.max(0.1, (high - low) * 0.06);
     return [low - room, high + room];
+  }
+
+  /** log10 of all that the baseline has of these layers. */
+  baselineLogs() {
+    const { baseline, group } = this;
+    if (baseline === null) return [];
+    const logs = [];
+    for (let row = group.begin; row < group.end; row++) {
+      for (let column = 0; column < baseline.steps.length; column++) {
+        const cell = baseline.at(row, column);
+        if (baseline.kind(cell) === IS_FINITE && baseline.cells.values[cell] > 0) logs.push(baseline.cells.logs[cell] / Math.LN10);
+      }
+    }
+    return logs;
   }
 
   draw() {
@@ -54,7 +90,9 @@ class ProfilePicture extends Picture {
     // The first profile, to see how far the present one has moved.
     this.drawPoints(context, colors, 0, true);
     this.drawFit(context, colors);
+    this.drawBaseline(context, colors);
     this.drawPoints(context, colors, this.column, false);
+    this.hint.textContent = `dashed: the fitted geometric line · grey: the first profile of the run${this.baselineText()}`;
     this.title.textContent = this.fitText();
   }
 
@@ -122,6 +160,37 @@ class ProfilePicture extends Picture {
     if (isCurrent) { context.strokeStyle = colors.text; context.stroke(); }
   }
 
+  /** The same layers of the baseline, at the step of it that is nearest: open squares. */
+  drawBaseline(context, colors) {
+    const { baseline, group } = this;
+    if (baseline === null) return;
+    const column = baseline.columnAt(this.view.step);
+    context.strokeStyle = colors.lines[2];
+    let previous = null;
+    for (let row = group.begin; row < group.end; row++) {
+      const cell = baseline.at(row, column);
+      const isShown = baseline.kind(cell) === IS_FINITE && baseline.cells.values[cell] > 0;
+      if (baseline.kind(cell) === IS_ZERO) context.strokeRect(this.toX(row - group.begin) - 3, PROFILE_HEIGHT - PROFILE.bottom - 7, 6, 6);
+      if (!isShown) { previous = null; continue; }
+      const at = [this.toX(row - group.begin), this.toY(baseline.cells.logs[cell] / Math.LN10)];
+      if (previous) line(context, ...previous, ...at);
+      context.strokeRect(at[0] - 3, at[1] - 3, 6, 6);
+      previous = at;
+    }
+  }
+
+  baselineText() {
+    const { baseline } = this;
+    return baseline === null ? "" : ` · squares: baseline ${baseline.name} at step ${thousands(baseline.steps[baseline.columnAt(this.view.step)])}`;
+  }
+
+  /** What the baseline has at a layer. */
+  baselineValue(row) {
+    const { baseline } = this;
+    const cell = baseline === null ? -1 : baseline.at(row, baseline.columnAt(this.view.step));
+    return cell < 0 || baseline.kind(cell) === MISSING ? "" : `; baseline ${shown(baseline.cells.values[cell])}`;
+  }
+
   drawFit(context, colors) {
     const fit = this.group.lines[this.column];
     if (!fit) return;
@@ -154,7 +223,7 @@ class ProfilePicture extends Picture {
 
   at(x) {
     const row = this.group.begin + this.rankAt(x);
-    return [this.grid.rows[row].layer, columnText(this.grid, this.column), cellText(this.grid, row, this.column)];
+    return [this.grid.rows[row].layer, columnText(this.grid, this.column), cellText(this.grid, row, this.column) + this.baselineValue(row)];
   }
 
   moveRow(by) {
@@ -164,7 +233,7 @@ class ProfilePicture extends Picture {
 
   describe() {
     const row = this.group.begin + this.rank;
-    return `${this.grid.rows[row].layer}, ${columnText(this.grid, this.column)}: ${cellText(this.grid, row, this.column)}`;
+    return `${this.grid.rows[row].layer}, ${columnText(this.grid, this.column)}: ${cellText(this.grid, row, this.column)}${this.baselineValue(row)}`;
   }
 }
 

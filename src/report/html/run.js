@@ -5,8 +5,18 @@ const GRID_ORDER = ["grad_norm", "weight_norm", "activation_norm", "update_norm"
 
 /** What all pictures of a run share. */
 class View {
-  constructor(sources, finding) {
+  constructor(sources, finding, baseline) {
     this.pictures = [];
+    this.baseline = baseline;
+    this.take(sources, finding);
+    const start = finding?.first_step ?? this.steps[this.steps.length - 1];
+    this.step = this.steps[indexAt(this.steps, start)];
+    this.isQueued = false;
+  }
+
+  /** Takes other numbers of the same run. Who looks at the newest step goes on to do so. */
+  take(sources, finding) {
+    const wasNewest = this.steps !== undefined && this.step === this.steps[this.steps.length - 1];
     this.finding = finding;
     this.restarts = sources.flatMap((it) => it.restarts);
     const grids = sources.flatMap((it) => it.grids), lines = sources.flatMap((it) => it.lines);
@@ -16,9 +26,7 @@ class View {
     const all = (grids.length > 0 ? grids : lines).flatMap((it) => it.first);
     this.steps = [...new Set(all)].sort((a, b) => a - b);
     if (this.steps.length === 0) this.steps = [0];
-    const start = finding?.first_step ?? this.steps[this.steps.length - 1];
-    this.step = this.steps[indexAt(this.steps, start)];
-    this.isQueued = false;
+    this.step = this.steps[wasNewest ? this.steps.length - 1 : indexAt(this.steps, this.step ?? 0)];
   }
 
   get index() { return indexAt(this.steps, this.step); }
@@ -49,20 +57,78 @@ class View {
   drawAll() { this.pictures.forEach((it) => it.draw()); }
 }
 
-/** Builds the page of a run; `draw` of the view is to be called once it is in the document. */
-function runPage(run, key, parameters) {
-  const chosen = parameters.has("finding") ? Number(parameters.get("finding")) : -1;
-  // Without a choice the worst finding is marked, so that the sick step is what is seen first.
-  const finding = run.findings[chosen] ?? run.findings.find((it) => it.severity !== "info") ?? null;
-  const ranks = [...new Set(run.sources.map((it) => it.rank))];
-  const asked = parameters.has("rank") ? Number(parameters.get("rank")) : finding?.rank ?? null;
-  const rank = ranks.includes(asked) ? asked : ranks[0] ?? null;
-  const sources = run.sources.filter((it) => it.rank === rank);
-  const view = new View(sources, finding);
-  if (parameters.has("step")) view.step = view.steps[indexAt(view.steps, Number(parameters.get("step")))];
-  const element = make("div", { className: "run" }, runHead(run, key), findingsSection(run, key, chosen),
-    stepBar(view, key, chosen, ranks, rank), ...curves(view, sources), ...layers(view, sources), about(run, sources));
-  return { element, view, isChosen: chosen in run.findings };
+/** The page of a run; `draw` is to be called once it is in the document. */
+class RunPage {
+  constructor(run, key, parameters) {
+    this.key = key;
+    this.chosen = parameters.has("finding") ? Number(parameters.get("finding")) : -1;
+    this.isChosen = this.chosen in run.findings;
+    this.asked = parameters.has("rank") ? Number(parameters.get("rank")) : null;
+    this.read(run);
+    this.view = new View(this.sources, this.finding, run.compared ? baseline : null);
+    if (parameters.has("step")) this.view.step = this.view.steps[indexAt(this.view.steps, Number(parameters.get("step")))];
+    this.bar = new StepBar(this);
+    this.head = runHead(run, key);
+    this.findings = findingsSection(run, key, this.chosen);
+    this.body = make("div", {});
+    this.build();
+    this.about = about(run, this.sources);
+    this.element = make("div", { className: "run" }, this.head, this.findings, this.bar.element, this.body, this.about);
+  }
+
+  read(run) {
+    this.run = run;
+    // Without a choice the worst finding is marked, so that the sick step is what is seen first.
+    this.finding = run.findings[this.chosen] ?? run.findings.find((it) => it.severity !== "info") ?? null;
+    this.ranks = [...new Set(run.sources.map((it) => it.rank))];
+    const asked = this.asked ?? this.finding?.rank ?? null;
+    this.rank = this.ranks.includes(asked) ? asked : this.ranks[0] ?? null;
+    this.sources = run.sources.filter((it) => it.rank === this.rank);
+    this.shape = shapeOf(this);
+  }
+
+  build() {
+    this.view.pictures = [];
+    this.body.replaceChildren(...curves(this.view, this.sources), ...layers(this.view, this.sources));
+  }
+
+  draw() { this.view.drawAll(); }
+
+  /** The same run, later: what a person has opened, chosen or is looking at stays as it is. */
+  update(run) {
+    const { shape } = this, said = JSON.stringify(this.run.findings);
+    this.read(run);
+    this.view.take(this.sources, this.finding);
+    this.swap("head", runHead(run, this.key));
+    if (JSON.stringify(run.findings) !== said) this.swap("findings", findingsSection(run, this.key, this.chosen));
+    if (this.shape === shape) this.feed();
+    else this.build();
+    this.swap("about", about(run, this.sources));
+    this.bar.update();
+    this.draw();
+  }
+
+  feed() {
+    const lists = new Map(lineLists(this.sources, this.view.baseline)), grids = readGrids(this.sources);
+    this.view.lists = lists;
+    for (const picture of this.view.pictures) {
+      if (picture instanceof LinePicture) picture.take(lists.get(picture.part));
+      else picture.take(grids[picture.part]);
+    }
+  }
+
+  swap(part, fresh) {
+    const open = new Set([...this[part].querySelectorAll("details")].flatMap((it, i) => (it.open ? [i] : [])));
+    [...fresh.querySelectorAll("details")].forEach((it, i) => { it.open ||= open.has(i); });
+    this[part].replaceWith(fresh);
+    this[part] = fresh;
+  }
+}
+
+/** Two states of a run with the same shape have the same pictures, with other numbers. */
+function shapeOf({ ranks, sources }) {
+  return JSON.stringify([ranks, sources.map((source) => [source.lines.map((it) => it.tag), source.grids.map((grid) => [grid.quantity, grid.split,
+    grid.groups.map((it) => [it.section, it.role, it.parameter, it.rows.map((row) => row.tag)])])])]);
 }
 
 function runHead(run, key) {
@@ -77,64 +143,88 @@ function runHead(run, key) {
 }
 
 /** The step that all pictures show; it stays in sight. */
-function stepBar(view, key, chosen, ranks, rank) {
-  const slider = make("input", { type: "range", min: 0, max: view.steps.length - 1, value: view.index, "aria-label": "Step" });
-  const text = make("output", { className: "step-now" });
-  const say = () => {
-    slider.value = view.index;
-    slider.setAttribute("aria-valuetext", `step ${view.step}`);
-    text.textContent = `step ${thousands(view.step)}`;
-  };
-  slider.addEventListener("input", () => { view.step = view.steps[slider.value]; view.queue(); });
-  view.onMove = say;
-  say();
-  let choice = null;
-  if (ranks.length > 1) {
-    choice = make("select", { "aria-label": "Rank" }, ...ranks.map((it) => make("option", { value: it ?? "", textContent: it === null ? "all ranks' log" : `rank ${it}`, selected: it === rank })));
-    choice.addEventListener("change", () => { location.hash = hashOf({ run: key, finding: chosen < 0 ? null : chosen, rank: choice.value, step: view.step }); });
+class StepBar {
+  constructor(page) {
+    this.page = page;
+    const { view, key, chosen } = page;
+    this.slider = make("input", { type: "range", min: 0, "aria-label": "Step" });
+    this.text = make("output", { className: "step-now" });
+    this.slider.addEventListener("input", () => { view.step = view.steps[this.slider.value]; view.queue(); });
+    view.onMove = () => this.update();
+    this.jump = make("button", { type: "button", className: "small", textContent: "to the alarm" });
+    this.jump.addEventListener("click", () => view.moveTo(view.finding.first_step));
+    this.choice = make("select", { "aria-label": "Rank" });
+    this.choice.addEventListener("change", () => { location.hash = hashOf({ run: key, finding: chosen < 0 ? null : chosen, rank: this.choice.value, step: view.step }); });
+    this.element = make("div", { className: "step-bar" }, this.text, this.slider, this.jump, this.choice);
+    this.update();
   }
-  const jump = view.finding && view.finding.first_step !== null ? make("button", { type: "button", className: "small", textContent: "to the alarm" }) : null;
-  jump?.addEventListener("click", () => view.moveTo(view.finding.first_step));
-  return make("div", { className: "step-bar" }, text, slider, jump, choice);
+
+  update() {
+    const { view, ranks, rank } = this.page;
+    this.slider.max = view.steps.length - 1;
+    this.slider.value = view.index;
+    this.slider.setAttribute("aria-valuetext", `step ${view.step}`);
+    this.text.textContent = `step ${thousands(view.step)}`;
+    this.jump.hidden = (view.finding?.first_step ?? null) === null;
+    this.choice.hidden = ranks.length < 2;
+    if (this.choice.childElementCount !== ranks.length) {
+      this.choice.replaceChildren(...ranks.map((it) => make("option", { value: it ?? "", textContent: it === null ? "all ranks' log" : `rank ${it}`, selected: it === rank })));
+    }
+  }
+}
+
+/** The curves of each picture: those that belong together by their quantity, the usual ones first. */
+function lineLists(sources, baseline) {
+  const lines = sources.flatMap((it) => it.lines);
+  const loss = lines.findIndex((it) => it.quantity === "loss");
+  if (loss >= 0 && baseline?.loss) lines.splice(loss + 1, 0, baselineCurve(baseline));
+  const known = new Set(LINE_ORDER.flat());
+  const others = [...new Set(lines.map((it) => it.quantity))].filter((it) => !known.has(it));
+  return [...LINE_ORDER, ...others.map((it) => [it])].map((names) => [names[0], lines.filter((it) => names.includes(it.quantity))])
+    .filter(([, list]) => list.length > 0);
 }
 
 function curves(view, sources) {
-  const lines = sources.flatMap((it) => it.lines);
-  const known = new Set(LINE_ORDER.flat());
-  const first = LINE_ORDER.map((it) => lines.filter((line) => it.includes(line.quantity)));
-  const others = [...new Set(lines.map((it) => it.quantity))].filter((it) => !known.has(it))
-    .map((quantity) => lines.filter((it) => it.quantity === quantity));
-  const picture = (list) => {
+  const lists = lineLists(sources, view.baseline);
+  view.lists = new Map(lists);
+  const picture = ([key]) => {
+    const list = view.lists.get(key);
     const made = new LinePicture(view, QUANTITY_NAMES[list[0].quantity] ?? list[0].quantity, list);
+    made.part = key;
     view.pictures.push(made);
     return made.element;
   };
-  const shownOnes = first.filter((it) => it.length > 0).map(picture);
-  const more = others.filter((it) => it.length > 0);
+  const usual = new Set(LINE_ORDER.map((it) => it[0]));
+  const first = lists.filter(([key]) => usual.has(key)), more = lists.filter(([key]) => !usual.has(key));
   const elements = [];
-  if (shownOnes.length > 0) elements.push(make("div", { className: "curves" }, ...shownOnes));
+  if (first.length > 0) elements.push(make("div", { className: "curves" }, ...first.map(picture)));
   if (more.length > 0) {
     const details = make("details", { className: "more" }, make("summary", { textContent: `More curves (${more.length})` }));
-    details.addEventListener("toggle", () => {
+    details.fill = () => {
       if (details.childElementCount > 1) return;
       details.append(make("div", { className: "curves" }, ...more.map(picture)));
       view.drawAll();
-    });
+    };
+    details.addEventListener("toggle", details.fill);
     elements.push(details);
   }
   return elements;
 }
 
-function layers(view, sources) {
-  const raws = sources.flatMap((it) => it.grids);
+/** The layers of a run, gradients first. */
+function readGrids(sources) {
   const place = (it) => { const at = GRID_ORDER.indexOf(it.quantity); return at < 0 ? GRID_ORDER.length : at; };
-  return raws.sort((a, b) => place(a) - place(b)).map((raw) => {
-    const grid = readGrid(raw);
+  return sources.flatMap((it) => it.grids).sort((a, b) => place(a) - place(b)).map(readGrid);
+}
+
+function layers(view, sources) {
+  return readGrids(sources).map((grid, key) => {
     const profile = new ProfilePicture(view, grid);
-    const heat = new HeatPicture(view, grid, (row) => profile.setGroup(grid.groups.find((it) => row >= it.begin && row < it.end)));
+    const heat = new HeatPicture(view, grid, (row) => profile.setGroup(heat.grid.groups.find((it) => row >= it.begin && row < it.end)));
+    heat.part = profile.part = key;
     view.pictures.push(heat, profile);
     if (view.finding?.quantity === grid.quantity) showFinding(view.finding, grid, heat, profile);
-    return make("section", { className: "layers-section", id: `grid-${raw.quantity}` },
+    return make("section", { className: "layers-section", id: `grid-${grid.quantity}` },
       make("h2", { textContent: grid.name }), make("div", { className: "pair" }, heat.element, profile.element));
   });
 }

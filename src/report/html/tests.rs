@@ -45,13 +45,13 @@ fn recorded(n_steps: i64, points: &Points<'_>) -> (RunReport, Vec<RankRecording>
 }
 
 fn page(report: RunReport, recordings: Vec<RankRecording>) -> String {
-    let run = run_page(&report, recordings, Detail::of_runs(1));
+    let run = run_page(&report, recordings, Detail::of_runs(1), false);
     let report = AuditReport {
         runs: vec![report],
         problems: Vec::new(),
     };
     let mut out = Vec::new();
-    write_page(&report, &[run], &mut out).unwrap();
+    write_page(&report, &[run], None, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -216,8 +216,8 @@ fn a_report_without_data_is_still_a_page() {
         runs: vec![RunReport::new("empty")],
         problems: Vec::new(),
     };
-    let run = run_page(&report.runs[0], Vec::new(), Detail::of_runs(1));
-    write_page(&report, &[run], &mut out).unwrap();
+    let run = run_page(&report.runs[0], Vec::new(), Detail::of_runs(1), false);
+    write_page(&report, &[run], None, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert_eq!(
         data(&text, "overview")["runs"][0]["verdict"],

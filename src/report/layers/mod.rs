@@ -64,6 +64,35 @@ pub struct PictureLine {
 }
 
 impl LayerPicture {
+    /// A linear chain of twelve layers with a gain of 0.6, whose gradients vanish toward the input, for those who want
+    /// to see what a picture looks like.
+    #[must_use]
+    pub fn sample() -> Self {
+        const N: usize = 12;
+        const GAIN: f64 = 0.6;
+        // dy/db_k = w^(n-k): the gradient of a bias carries one gain for each layer above it.
+        let row = |rank: usize| PictureRow {
+            name: format!("sample.layers.{rank}.bias"),
+            rank,
+            is_named: rank < 4,
+            cells: (0..40).map(|_| Some(GAIN.powi((N - 1 - rank) as i32))).collect(),
+        };
+        Self {
+            quantity: Quantity::GradNorm,
+            role: "a sample, not your run".to_owned(),
+            rows: (0..N).map(row).collect(),
+            n_layers: N,
+            columns: (0..40).map(|it| (it * 10, it * 10 + 9)).collect(),
+            at: 39,
+            alarm_step: Some(100),
+            line: Some(PictureLine {
+                intercept: (N - 1) as f64 * GAIN.ln(),
+                slope: -GAIN.ln(),
+                ends: (0, N - 1),
+            }),
+        }
+    }
+
     /// What the picture shows, in words, for those who do not see it.
     #[must_use]
     pub fn alt(&self) -> String {

@@ -10,12 +10,14 @@ use super::{LayerPicture, PictureRow, quantity_words};
 use crate::report::escape::printable;
 use crate::rules::words::{number, thousands};
 
-/// Width of the picture, in its units.
-const WIDTH: f64 = 680.0;
-const MARGIN: f64 = 12.0;
-const NAMES: f64 = 186.0;
-const HEAT: f64 = 264.0;
-const GAP: f64 = 14.0;
+/// Width of the picture, in its units: small enough that the letters can be read on a phone, which scales it to its width.
+const WIDTH: f64 = 540.0;
+const MARGIN: f64 = 10.0;
+const PROFILE: f64 = 150.0;
+const GAP: f64 = 12.0;
+/// Mean width of a letter of a name, and the least and most that names get.
+const LETTER: f64 = 6.1;
+const NAMES: (f64, f64) = (40.0, 186.0);
 const HEAD: f64 = 60.0;
 const FOOT: f64 = 74.0;
 const ROW_HEIGHT: f64 = 14.0;
@@ -39,7 +41,7 @@ const RAMP: [(u8, u8, u8); 5] = [
 ];
 
 impl LayerPicture {
-    /// The picture as SVG, [`WIDTH`] units wide.
+    /// The picture as SVG, 540 units wide.
     #[must_use]
     pub fn svg(&self) -> String {
         let canvas = Canvas::of(self);
@@ -73,6 +75,10 @@ struct Canvas<'a> {
     high: f64,
     /// Bytes that all names have in common at their beginning, up to a dot.
     common: usize,
+    /// Width of the names.
+    names: f64,
+    /// ln of the ends of the profile's scale, which has room for the line.
+    profile: (f64, f64),
 }
 
 impl<'a> Canvas<'a> {
@@ -84,12 +90,21 @@ impl<'a> Canvas<'a> {
         });
         let (low, high) = if low > high { (0.0, 0.0) } else { (low, high) };
         let common = common_beginning(&picture.rows);
-        Self {
+        let mut canvas = Self {
             picture,
             low,
             high,
             common,
-        }
+            names: NAMES.0,
+            profile: profile_scale(picture, low, high),
+        };
+        let longest = picture
+            .rows
+            .iter()
+            .map(|it| canvas.name_of(it).chars().count())
+            .max();
+        canvas.names = (longest.unwrap_or(0) as f64 * LETTER).clamp(NAMES.0, NAMES.1);
+        canvas
     }
 
     fn height(&self) -> f64 {
@@ -100,12 +115,16 @@ impl<'a> Canvas<'a> {
         self.picture.rows.len() as f64 * ROW_HEIGHT
     }
 
-    fn heat_left() -> f64 {
-        MARGIN + NAMES + 6.0
+    fn heat_left(&self) -> f64 {
+        MARGIN + self.names + 6.0
+    }
+
+    fn heat_width(&self) -> f64 {
+        Self::profile_left() - GAP - self.heat_left()
     }
 
     fn profile_left() -> f64 {
-        Self::heat_left() + HEAT + GAP
+        WIDTH - MARGIN - PROFILE
     }
 
     /// From 0 to 1 on the log scale.
@@ -118,8 +137,13 @@ impl<'a> Canvas<'a> {
     }
 
     fn profile_x(&self, value: f64) -> f64 {
-        let left = Self::profile_left() + 6.0;
-        left + self.share(value) * (WIDTH - MARGIN - 6.0 - left)
+        let (low, high) = self.profile;
+        let share = if high > low {
+            ((value.ln() - low) / (high - low)).clamp(0.0, 1.0)
+        } else {
+            0.5
+        };
+        Self::profile_left() + 6.0 + share * (PROFILE - 12.0)
     }
 
     fn row_middle(index: usize) -> f64 {
@@ -156,7 +180,7 @@ impl<'a> Canvas<'a> {
         text(out, MARGIN, 37.0, 11.0, MUTED, "start", &picture.role);
         text(
             out,
-            Self::heat_left(),
+            self.heat_left(),
             HEAD - 6.0,
             10.5,
             MUTED,
@@ -172,14 +196,16 @@ impl<'a> Canvas<'a> {
         let middle = Self::row_middle(index);
         let color = if row.is_named { ALARM } else { INK };
         let name = self.name_of(row);
-        text(out, MARGIN + NAMES, middle + 3.6, 10.5, color, "end", &name);
-        let width = HEAT / self.picture.columns.len().max(1) as f64;
+        text(out, MARGIN + self.names, middle + 3.6, 10.5, color, "end", &name);
+        let width = self.heat_width() / self.picture.columns.len().max(1) as f64;
         // Equal neighbours are one rectangle: most pictures are runs of "not logged".
         let mut column = 0;
         for run in row.cells.chunk_by(|a, b| self.color(*a) == self.color(*b)) {
-            let x = Self::heat_left() + column as f64 * width;
+            // On whole pixels, so that neighbours meet without a seam.
+            let x = to_pixel(self.heat_left() + column as f64 * width);
             let value = run.first().copied().flatten();
-            let wide = width * run.len() as f64;
+            let end = self.heat_left() + (column + run.len()) as f64 * width;
+            let wide = to_pixel(end) - x;
             rect(
                 out,
                 x,
@@ -211,7 +237,7 @@ impl<'a> Canvas<'a> {
             return;
         };
         let (top, bottom) = (HEAD - 2.0, HEAD + self.bottom_rows());
-        let left = Self::heat_left();
+        let left = self.heat_left();
         text(
             out,
             left,
@@ -223,14 +249,14 @@ impl<'a> Canvas<'a> {
         );
         text(
             out,
-            left + HEAT,
+            left + self.heat_width(),
             bottom + 13.0,
             10.0,
             MUTED,
             "end",
             &thousands(last.1),
         );
-        let width = HEAT / columns.len() as f64;
+        let width = self.heat_width() / columns.len() as f64;
         let x = left + self.picture.at as f64 * width;
         put(
             out,
@@ -288,24 +314,10 @@ impl<'a> Canvas<'a> {
                 ),
             );
         }
-        text(
-            out,
-            left,
-            bottom + 13.0,
-            10.0,
-            MUTED,
-            "start",
-            &number(self.low.exp()),
-        );
-        text(
-            out,
-            right,
-            bottom + 13.0,
-            10.0,
-            MUTED,
-            "end",
-            &number(self.high.exp()),
-        );
+        let y = bottom + 13.0;
+        let (low, high) = self.profile;
+        text(out, left, y, 10.0, MUTED, "start", &number(low.exp()));
+        text(out, right, y, 10.0, MUTED, "end", &number(high.exp()));
     }
 
     /// The fitted line, through the rows whose layers are in the fit.
@@ -337,7 +349,7 @@ impl<'a> Canvas<'a> {
 
     fn write_legend(&self, out: &mut String) {
         let y = HEAD + self.bottom_rows() + 40.0;
-        let left = Self::heat_left();
+        let left = self.heat_left();
         for index in 0..40 {
             let share = f64::from(index) / 39.0;
             rect(out, left + f64::from(index) * 3.0, y, 3.2, 9.0, &ramp(share));
@@ -374,6 +386,17 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// The ends of all values, and of the line where it leaves them by less than their own span.
+fn profile_scale(picture: &LayerPicture, low: f64, high: f64) -> (f64, f64) {
+    let Some(line) = picture.line else {
+        return (low, high);
+    };
+    let span = high - low;
+    let at = |rank: usize| line.intercept + line.slope * rank as f64;
+    let ends = [at(line.ends.0), at(line.ends.1)].map(|it| it.clamp(low - span, high + span));
+    (low.min(ends[0]).min(ends[1]), high.max(ends[0]).max(ends[1]))
+}
+
 fn common_beginning(rows: &[PictureRow]) -> usize {
     let Some((first, others)) = rows.split_first() else {
         return 0;
@@ -405,6 +428,11 @@ fn ramp(share: f64) -> String {
         mix(from.1, to.1),
         mix(from.2, to.2)
     )
+}
+
+/// A pixel is half a unit in a mail.
+fn to_pixel(x: f64) -> f64 {
+    (x * 2.0).round() / 2.0
 }
 
 fn rect(out: &mut String, x: f64, y: f64, width: f64, height: f64, fill: &str) {

@@ -15,7 +15,7 @@ use crate::series::{Portrait, SeriesInfo};
 pub static INFO: CheckInfo = CheckInfo {
     name: "baseline",
     family: Family::Baseline,
-    kinds: &["not-training", "worse", "trouble-too"],
+    kinds: &["not-training", "worse", "trouble-too", "undecided"],
     params: &[ParamInfo {
         name: "points_min",
         default: 25.0,
@@ -27,7 +27,9 @@ pub static INFO: CheckInfo = CheckInfo {
     }],
     doc: "The late difference of the loss to the baseline's, step by step where both logged it, with a standard error \
           that knows autocorrelation (at least 1 % of the baseline's loss and p < 0.005 count); beside it whether the \
-          weights of any layer moved. Speaks at the end of a log, and only when a baseline was named.",
+          weights of any layer moved. `not-training` needs a baseline that does not train either: learning rate 0 in its \
+          log, weights that do not move, or a loss that is flat over at least 50 points; a run like any other baseline is \
+          `undecided`. Speaks at the end of a log, and only when a baseline was named.",
     build: Build::Stream(|rule| Box::new(BaselineCheck::new(rule))),
 };
 
@@ -94,7 +96,8 @@ impl StreamCheck for BaselineCheck {
 fn judgement(comparison: &Comparison, name: &str) -> Judgement {
     let severity = match comparison.standing {
         Standing::Training => return Judgement::Good,
-        Standing::Undecided => return Judgement::Abstain,
+        Standing::Undecided if comparison.loss.is_none() => return Judgement::Abstain,
+        Standing::Undecided => Severity::Info,
         Standing::NotTraining | Standing::TroubleToo => Severity::Warning,
         // Another network or other data may well have another loss.
         Standing::Worse if comparison.starts_alike == Some(false) => Severity::Warning,

@@ -91,12 +91,7 @@ impl Bench {
 
     /// The next point, one step on.
     pub(crate) fn push(&mut self, value: f64) -> Judgement {
-        let point = Point {
-            step: self.step,
-            wall_time: None,
-            value,
-            resolution: 0.0,
-        };
+        let point = Point::new(self.step, None, value, 0.0);
         if self.is_loss {
             self.facts.loss.add(value);
         }

@@ -7,11 +7,11 @@
 //! Invariant: the decision is by effect size. Residuals of healthy nets are a random walk over depth, and a
 //! t-test on the slope rejects 46 to 90 % of them.
 
-use super::depth_view::{DepthView, Subjects, is_bias_group, median_width, section_of};
+use super::depth_view::{DepthView, Subjects, is_bias_group, median_width, sibling_of};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{DepthOrder, Family, Group, Profile, Quantity, Severity};
 use crate::rules::Rule;
-use crate::stats::{PairFit, depth_shape, pair_fit, thin_evenly};
+use crate::stats::{FIT_LAYERS_MAX, PairFit, depth_shape, pair_fit, thin_evenly};
 
 /// Declaration for rule files.
 pub static INFO: CheckInfo = CheckInfo {
@@ -106,8 +106,6 @@ const PARAMS: &[ParamInfo] = &[
     },
 ];
 
-/// Above this many layers the quadratic fit works on evenly thinned layers: 4560 pairs, about 40 microseconds.
-const FIT_LAYERS_MAX: usize = 96;
 /// Layers from which the geometric and the power-law shape can be told apart: right in .99 of linear and `ReLU`
 /// chains and .92 of tanh chains at 32, but in .07 of tanh chains at 16, where the input's transient bends them.
 const SHAPE_LAYERS_MIN: usize = 32;
@@ -351,13 +349,7 @@ impl DepthTrend {
         if profile.quantity != Quantity::GradNorm || !is_bias_group(profile, group) {
             return false;
         }
-        let section = section_of(profile, group);
-        let is_weight = |other: &&Group| {
-            other.role == group.role
-                && section_of(profile, other) == section
-                && !is_bias_group(profile, other)
-        };
-        let Some(weights) = profile.groups.iter().find(is_weight) else {
+        let Some(weights) = sibling_of(profile, group, false) else {
             return false;
         };
         self.sibling.read(profile, weights);
@@ -381,10 +373,7 @@ impl DepthTrend {
         if profile.quantity != Quantity::GradNorm || is_bias_group(profile, group) {
             return false;
         }
-        let section = section_of(profile, group);
-        let Some(biases) = profile.groups.iter().find(|other| {
-            other.role == group.role && section_of(profile, other) == section && is_bias_group(profile, other)
-        }) else {
+        let Some(biases) = sibling_of(profile, group, true) else {
             return false;
         };
         self.sibling.read(profile, biases);

@@ -140,7 +140,7 @@ pub(super) fn median_width(profile: &Profile<'_>, group: &Group, scratch: &mut V
 }
 
 /// Section of a group: that of its first layer.
-pub(super) fn section_of(profile: &Profile<'_>, group: &Group) -> Section {
+fn section_of(profile: &Profile<'_>, group: &Group) -> Section {
     group
         .members
         .first()
@@ -155,6 +155,22 @@ pub(super) fn is_bias_group(profile: &Profile<'_>, group: &Group) -> bool {
         .first()
         .and_then(|member| profile.slots.get(*member as usize))
         .is_some_and(|slot| slot.layer.is_bias())
+}
+
+/// The group of the same role and section that holds bias gradients, or the one that does not.
+pub(super) fn sibling_of<'a>(profile: &Profile<'a>, group: &Group, wants_biases: bool) -> Option<&'a Group> {
+    let section = section_of(profile, group);
+    profile.groups.iter().find(|other| {
+        other.role == group.role
+            && section_of(profile, other) == section
+            && is_bias_group(profile, other) == wants_biases
+    })
+}
+
+/// The slots of all groups: what a judgement on the net as a whole is about.
+pub(super) fn all_slots(profile: &Profile<'_>) -> Vec<u32> {
+    let members = profile.groups.iter().flat_map(|group| &group.members);
+    members.copied().collect()
 }
 
 /// Experts are width, not depth, and idle ones have no gradient.

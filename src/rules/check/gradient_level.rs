@@ -16,7 +16,7 @@
 //!   items leaves sqrt N, but a chain whose output explodes has J of about its output. Measured at the start:
 //!   at most 6 in healthy runs (sum reduction included), 2e3 to 6e15 in exploding chains.
 
-use super::depth_view::is_expert;
+use super::depth_view::{all_slots, is_expert};
 use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ParamInfo, ProfileCheck};
 use crate::model::{Family, Profile, Quantity, Severity, Slot};
@@ -251,6 +251,11 @@ impl GradientLevel {
         if loss.n < needed || need_not_fall || loss_state(loss) != LossState::Unwell {
             return false;
         }
+        // Nearly all profiles hold no zero at all, and names need not be looked at.
+        let n_zeros = profile.values.iter().filter(|it| **it == Some(0.0)).count();
+        if n_zeros * 2 <= self.bounds.layers {
+            return false;
+        }
         let (mut n_layers, mut n_zero) = (0_usize, 0_usize);
         for group in profile.groups.iter().filter(|group| !is_expert(group)) {
             for member in &group.members {
@@ -278,13 +283,9 @@ impl GradientLevel {
         if logs < self.bounds.logs {
             return Judgement::Abstain;
         }
-        let slots = profile
-            .groups
-            .iter()
-            .flat_map(|group| group.members.iter().copied());
         Judgement::Bad(
             Observation::new("vanishing", 0.0, self.bounds.tiny.exp())
-                .slots(slots.collect())
+                .slots(all_slots(profile))
                 .word("how", "exactly zero in most layers"),
         )
     }
@@ -404,12 +405,7 @@ impl GradientLevel {
         self.learn(profile.step, level, unscaled);
         self.observation(level, drift, context)
             .map_or(Judgement::Good, |observation| {
-                let slots = profile
-                    .groups
-                    .iter()
-                    .flat_map(|group| group.members.iter().copied())
-                    .collect();
-                Judgement::Bad(observation.slots(slots))
+                Judgement::Bad(observation.slots(all_slots(profile)))
             })
     }
 }

@@ -170,9 +170,12 @@ impl Growth {
     }
 
     fn shift(&self, point: &Point) -> Option<Judgement> {
+        if self.cusum.sum() < CUSUM_BOUND {
+            return None;
+        }
         let (since, level) = self.cusum.onset()?;
         let excess = self.last_values.median()? - level;
-        if self.cusum.sum() < CUSUM_BOUND || excess < self.shift_ratio.ln() {
+        if excess < self.shift_ratio.ln() {
             return None;
         }
         Some(Judgement::Bad(
@@ -203,7 +206,7 @@ fn forecast(rise: &Rise, point: &Point, limit: f64) -> Option<Forecast> {
         return None;
     }
     let at = |slope: f64| {
-        let steps = (limit.ln() - point.value.ln()) / slope;
+        let steps = (limit.ln() - point.ln) / slope;
         (steps < 1e15).then(|| point.step.saturating_add(steps as i64))
     };
     Some(Forecast {
@@ -265,7 +268,7 @@ impl SeriesCheck for Growth {
         if !point.value.is_finite() || point.value <= 0.0 || self.starts_at_zero && !self.needs_loss_unwell {
             return Judgement::Abstain;
         }
-        let y = point.value.ln();
+        let y = point.ln;
         if self.shift_ratio > 0.0 {
             self.cusum.push(point.step, y);
             self.last_values.push(y);

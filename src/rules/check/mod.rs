@@ -18,12 +18,14 @@ pub mod layer_outlier;
 pub mod learning_rate;
 pub mod log_integrity;
 pub mod log_pattern;
+pub mod loss_scale;
 pub mod masked;
 pub mod no_progress;
 pub mod non_finite;
 #[cfg(test)]
 mod profile_fixture;
 pub mod registry;
+pub mod skipped_steps;
 pub mod spike;
 pub mod stall;
 #[cfg(test)]
@@ -92,8 +94,24 @@ pub struct Point {
     pub wall_time: Option<f64>,
     /// The value; NaN and infinity are data.
     pub value: f64,
+    /// Its natural logarithm, which several checks of a series need: NaN below zero, -infinity at zero.
+    pub ln: f64,
     /// Smallest step of the printed decimals, 0 when not limited.
     pub resolution: f64,
+}
+
+impl Point {
+    /// A point; its logarithm is taken once.
+    #[must_use]
+    pub fn new(step: i64, wall_time: Option<f64>, value: f64, resolution: f64) -> Self {
+        Self {
+            step,
+            wall_time,
+            value,
+            ln: value.ln(),
+            resolution,
+        }
+    }
 }
 
 /// What a check says of one point or profile.

@@ -5,8 +5,8 @@
 
 use super::{
     CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
-    layer_outlier, learning_rate, log_integrity, log_pattern, masked, no_progress, non_finite, spike, stall,
-    threshold,
+    layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked, no_progress, non_finite,
+    skipped_steps, spike, stall, threshold,
 };
 
 /// Every check that a rule can name.
@@ -24,6 +24,8 @@ pub static CHECKS: &[&CheckInfo] = &[
     &growth::INFO,
     &decay::INFO,
     &learning_rate::INFO,
+    &loss_scale::INFO,
+    &skipped_steps::INFO,
     &baseline::INFO,
     &stall::INFO,
     &log_pattern::INFO,

@@ -316,14 +316,14 @@ impl State {
     }
 
     /// `ln x`, or x when the series can be zero or negative.
-    fn scaled(&mut self, value: f64) -> f64 {
-        if value <= 0.0 && !self.is_linear {
+    fn scaled(&mut self, point: &Point) -> f64 {
+        if point.value <= 0.0 && !self.is_linear {
             self.is_linear = true;
             self.start.clear();
             self.start_median = None;
             self.restart_level();
         }
-        if self.is_linear { value } else { value.ln() }
+        if self.is_linear { point.value } else { point.ln }
     }
 
     fn note_start(&mut self, y: f64) {
@@ -360,7 +360,7 @@ impl SeriesCheck for Spike {
         if point.value == 0.0 && !self.state.is_linear && self.setback == 0.0 {
             return Judgement::Abstain;
         }
-        let y = self.state.scaled(point.value);
+        let y = self.state.scaled(point);
         self.state.note_start(y);
         if self.state.level.n_deviations() < HISTORY_MIN {
             self.state.level.learn(y);

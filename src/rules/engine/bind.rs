@@ -55,6 +55,7 @@ impl Engine<'_> {
             slot,
             heard_by,
             role,
+            is_interleaved: false,
             attempt: self.n_restarts,
         });
     }

@@ -4,7 +4,7 @@
 //! lasted as long as its rule asks, counted per subject.
 
 use super::{Engine, HashMap, Latest, ProfileBinding, StreamState};
-use crate::model::{Profile, Quantity};
+use crate::model::{Profile, Quantity, Sample};
 use crate::rules::book::{Book, Subject};
 use crate::rules::check::{Context, Judged, Judgement, Observation, Point, StreamCheck};
 use crate::rules::persistence::Persistence;
@@ -12,10 +12,19 @@ use crate::rules::rule::Rule;
 use crate::series::evidence;
 
 impl Engine<'_> {
-    pub(super) fn judge_point(&mut self, id: u32, point: &Point) {
+    pub(super) fn judge_point(&mut self, id: u32, sample: &Sample<'_>) {
         let Some(state) = self.series.get_mut(id as usize) else {
             return;
         };
+        if state.checks.is_empty() && state.heard_by.is_empty() {
+            return;
+        }
+        let point = &Point::new(
+            sample.step,
+            sample.wall_time,
+            sample.value,
+            sample.form.resolution(),
+        );
         let mut checks = std::mem::take(&mut state.checks);
         let heard_by = std::mem::take(&mut state.heard_by);
         for binding in &mut checks {
@@ -80,19 +89,19 @@ impl Engine<'_> {
             .alarm(rule, self.rules[rule].severity, step, &subject, seen);
     }
 
-    pub(super) fn collect(&mut self, id: u32, point: &Point) {
+    pub(super) fn collect(&mut self, id: u32, sample: &Sample<'_>) {
         if self.rules.is_empty() {
             return;
         }
         let Some((index, slot)) = self.series[id as usize].slot else {
             return;
         };
-        if self.assemblers[index].assembler.would_close(point.step) {
+        if self.assemblers[index].assembler.would_close(sample.step) {
             self.close_profile(index);
         }
         self.assemblers[index]
             .assembler
-            .put(slot, point.step, point.wall_time, point.value);
+            .put(slot, sample.step, sample.wall_time, sample.value);
     }
 
     pub(super) fn close_profile(&mut self, index: usize) {
@@ -168,6 +177,9 @@ impl Engine<'_> {
     }
 
     pub(super) fn take_stream_judgements(&mut self, index: usize, judged: &mut Vec<Judged>) {
+        if judged.is_empty() {
+            return;
+        }
         let state = &mut self.stream_checks[index];
         let rule = &self.rules[state.rule];
         for Judged {

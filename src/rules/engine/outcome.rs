@@ -29,6 +29,10 @@ pub struct Outcome {
     pub depth_order: DepthOrder,
     /// Per-layer groups and layers in depth order, for `inspect`.
     pub layers: Vec<String>,
+    /// The rank of all this, when several ranks wrote into one file.
+    pub home_rank: Option<u32>,
+    /// What was found of the other ranks that wrote into the file.
+    pub others: Vec<(u32, Outcome)>,
 }
 
 impl Engine<'_> {
@@ -88,6 +92,8 @@ impl Engine<'_> {
             unmatched,
             depth_order,
             layers,
+            home_rank: None,
+            others: Vec::new(),
         }
     }
 

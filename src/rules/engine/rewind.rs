@@ -6,10 +6,18 @@
 use super::Engine;
 use super::judge::is_of_assembler;
 
+/// A series that went back so often, with so few points in between, has two writers that do not wait for each other:
+/// no job is restarted eight times after three lines each. (If one is, its NaN is not to be forgotten either.)
+const INTERLEAVED_MIN: u32 = 8;
+const INTERLEAVED_POINTS: u64 = 3;
+
 impl Engine<'_> {
     /// Whether a point at `step` replaces earlier ones of its series. One at the very step of the last one does
     /// when another series went back in between: a restart from just before it.
     pub(super) fn is_superseding(&self, id: u32, step: i64) -> bool {
+        if self.series.get(id as usize).is_some_and(|it| it.is_interleaved) {
+            return false;
+        }
         let info = self.store.get(id);
         let is_of_older_attempt = || {
             self.facts.restart.is_some_and(|(to, _)| to <= step)
@@ -31,6 +39,11 @@ impl Engine<'_> {
             self.loss_history.rewind(step);
         }
         self.restarts.went_back(info.last_step, step);
+        let goes_back_and_forth =
+            info.restarts >= INTERLEAVED_MIN && info.points <= INTERLEAVED_POINTS * u64::from(info.restarts);
+        if goes_back_and_forth {
+            self.restarts.are_several_writers();
+        }
         self.facts.restart = Some((step, 0));
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
             self.facts.nonfinite_since = None;
@@ -38,6 +51,7 @@ impl Engine<'_> {
         let Some(state) = self.series.get_mut(id as usize) else {
             return;
         };
+        state.is_interleaved |= goes_back_and_forth;
         for binding in &mut state.checks {
             binding.check.rewind(step);
             binding.persistence.clear();

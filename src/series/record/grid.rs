@@ -34,7 +34,7 @@ pub struct Row {
 }
 
 /// One quantity over depth and steps.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Grid {
     assembler: Assembler,
     rows: Vec<Row>,

@@ -6,6 +6,7 @@
 mod cell;
 mod grid;
 mod recorder;
+mod shared;
 mod trace;
 
 #[cfg(test)]
@@ -13,5 +14,6 @@ mod tests;
 
 pub use cell::{Cell, HAS_NAN, HAS_NEGATIVE_INFINITY, HAS_POSITIVE_INFINITY};
 pub use grid::{Column, Grid, ROWS_MAX, Row};
-pub use recorder::{COLUMNS_MAX, LINES_MAX, Line, Recorder, Recording, RecordingSlot, SPANS_MAX};
+pub use recorder::{COLUMNS_MAX, LINES_MAX, Limits, Line, Recorder, Recording, RecordingSlot, SPANS_MAX};
+pub use shared::SharedRecorder;
 pub use trace::{Span, Trace};

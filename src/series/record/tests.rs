@@ -1,6 +1,6 @@
 //! Grids and recorders at their limits.
 
-use super::{COLUMNS_MAX, Grid, LINES_MAX, ROWS_MAX, Recorder};
+use super::{COLUMNS_MAX, Grid, LINES_MAX, Limits, ROWS_MAX, Recorder, SharedRecorder};
 use crate::extract::understand;
 use crate::model::{Quantity, Slot, Split};
 use crate::series::{SeriesInfo, Tap};
@@ -141,6 +141,34 @@ fn a_restart_is_one_mark_for_all_series() {
 }
 
 #[test]
+fn a_series_that_is_logged_rarely_is_late_for_its_restart() {
+    let (mut recorder, slot) = Recorder::new();
+    let (loss, norm) = (series("train/loss"), series("grad_norm/blocks.0.weight"));
+    let mut attempt = |steps: std::ops::Range<i64>| {
+        let begin = steps.start;
+        for step in steps {
+            if step == begin {
+                recorder.rewind(0, step);
+            }
+            recorder.point(0, &loss, step, None, 1.0);
+            if step % 4 == 0 {
+                if step - begin < 4 {
+                    recorder.rewind(1, step);
+                }
+                recorder.point(1, &norm, step, None, 1.0);
+            }
+        }
+    };
+    attempt(0..140);
+    attempt(110..121);
+    attempt(115..150);
+    drop(recorder);
+    let recording = slot.take().unwrap();
+    assert_eq!(recording.restarts, [(139, 110), (120, 115)]);
+    assert_eq!(recording.lines[0].trace.spans().len(), 150);
+}
+
+#[test]
 fn shrinking_bounds_the_cells_of_all_grids() {
     let (mut recorder, slot) = Recorder::new();
     let tags: Vec<SeriesInfo> = (0..20)
@@ -162,4 +190,50 @@ fn shrinking_bounds_the_cells_of_all_grids() {
         .map(|it| u64::from(it.n))
         .sum();
     assert_eq!(points, 1_000);
+}
+
+#[test]
+fn a_shared_recorder_is_copied_while_it_listens_and_begins_anew() {
+    let shared = SharedRecorder::new(Limits::default());
+    let mut tap = shared.listen_anew();
+    let loss = series("train/loss");
+    (0..10).for_each(|step| tap.point(0, &loss, step, None, 1.0));
+    let early = shared.copy();
+    (10..20).for_each(|step| tap.point(0, &loss, step, None, 1.0));
+    assert_eq!((early.lines[0].points, shared.copy().lines[0].points), (10, 20));
+    let mut again = shared.listen_anew();
+    assert!(shared.copy().lines.is_empty());
+    again.point(0, &loss, 0, None, 2.0);
+    assert_eq!(shared.copy().lines[0].points, 1);
+}
+
+#[test]
+fn limits_bound_the_cells_while_rows_are_added() {
+    let limits = Limits {
+        cells: 2_000,
+        spans: 16,
+    };
+    let shared = SharedRecorder::new(limits);
+    let mut tap = shared.listen_anew();
+    let tags: Vec<SeriesInfo> = (0..100)
+        .map(|id| series(&format!("grad_norm/blocks.{id}.weight")))
+        .collect();
+    let loss = series("train/loss");
+    for step in 0..400 {
+        // The last layers appear late.
+        for (id, info) in (0..).zip(&tags).take(if step < 200 { 40 } else { 100 }) {
+            tap.point(id, info, step, None, 1.0);
+        }
+        tap.point(1_000, &loss, step, None, 1.0);
+    }
+    let recording = shared.copy();
+    let cells: usize = recording.grids[0].rows().iter().map(|it| it.cells.len()).sum();
+    assert!((1_000..=2_000).contains(&cells), "{cells}");
+    assert!(recording.lines[0].trace.spans().len() <= 16);
+    let points: u64 = recording.grids[0].rows()[0]
+        .cells
+        .iter()
+        .map(|it| u64::from(it.n))
+        .sum();
+    assert_eq!(points, 400, "joined, not lost");
 }

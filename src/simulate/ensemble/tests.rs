@@ -8,7 +8,7 @@
 use super::{Channel, simulate_ensemble};
 use crate::simulate::{Activation, Block, ChainSpec, Init};
 
-fn spec_of(ensemble: &str, depth: usize, width: usize) -> Option<ChainSpec> {
+pub(super) fn spec_of(ensemble: &str, depth: usize, width: usize) -> Option<ChainSpec> {
     let base = ChainSpec::uniform(depth, width);
     match ensemble {
         "gauss g=1" => Some(base),
@@ -33,6 +33,14 @@ fn spec_of(ensemble: &str, depth: usize, width: usize) -> Option<ChainSpec> {
         }),
         _ => None,
     }
+}
+
+/// Place of a channel among the trends of a network.
+pub(super) fn channel_of(name: &str) -> usize {
+    Channel::ALL
+        .iter()
+        .position(|channel| channel.name() == name)
+        .unwrap()
 }
 
 struct Moments {
@@ -72,7 +80,7 @@ fn check_cells(repetitions: impl Fn(usize, usize) -> Option<u32>) -> usize {
         };
         let networks = simulate_ensemble(&spec, count, 1).unwrap();
         for row in cell {
-            let channel = Channel::ALL.iter().position(|c| c.name() == row[3]).unwrap();
+            let channel = channel_of(row[3]);
             let slopes: Vec<f64> = networks
                 .iter()
                 .filter_map(|n| n.trends[channel].map(|t| t.slope))

@@ -1,8 +1,10 @@
 //! A new file in an empty or new directory, all or nothing.
 //!
-//! In: a directory and a name. Out: a buffered writer, and the file under its name once finished. Invariant:
-//! dropped before it is finished, it removes its temporary file and the directories it made.
+//! In: a directory and a name. Out: a buffered writer, and the directory with the file once finished. Invariants:
+//! dropped before it is finished, it removes its temporary files and the directories it made; killed, it leaves at
+//! most a hidden directory or file with `gradwatch-partial` in its name, which no reader of logs takes for a run.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,10 @@ use crate::simulate::SimulateError;
 pub(super) struct NewFile {
     writer: BufWriter<File>,
     temporary: PathBuf,
+    /// The file under its own name, in the directory where it is written.
+    named: PathBuf,
+    /// That directory, where it is a temporary one, and what it becomes.
+    rename: Option<(PathBuf, PathBuf)>,
     path: PathBuf,
     made: MadeDirectories,
     finished: bool,
@@ -35,17 +41,25 @@ impl Drop for MadeDirectories {
 }
 
 impl NewFile {
-    /// Makes the directory where needed and starts a temporary file in it.
+    /// Starts a temporary file: in a temporary directory beside a new one, or in the empty directory that is there.
     pub(super) fn create(dir: &Path, name: &str) -> Result<Self, SimulateError> {
         let failed = |source| SimulateError::Write {
             path: dir.to_path_buf(),
             source,
         };
-        let made = make_directory(dir).map_err(failed)?;
-        if fs::read_dir(dir).map_err(failed)?.next().is_some() {
-            return Err(SimulateError::NotEmpty(dir.to_path_buf()));
-        }
-        let temporary = dir.join(format!(".{name}.partial"));
+        let path = dir.join(name);
+        let mut made = MadeDirectories::default();
+        let (place, rename) = if exists(dir) {
+            if fs::read_dir(dir).map_err(failed)?.next().is_some() {
+                return Err(SimulateError::NotEmpty(dir.to_path_buf()));
+            }
+            (dir.to_path_buf(), None)
+        } else {
+            let partial = dir.with_file_name(partial_name(dir.file_name().unwrap_or(name.as_ref())));
+            make_directories(&partial, &mut made).map_err(failed)?;
+            (partial.clone(), Some((partial, dir.to_path_buf())))
+        };
+        let temporary = place.join(partial_name(name.as_ref()));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -54,7 +68,9 @@ impl NewFile {
         Ok(Self {
             writer: BufWriter::new(file),
             temporary,
-            path: dir.join(name),
+            named: place.join(name),
+            rename,
+            path,
             made,
             finished: false,
         })
@@ -85,7 +101,12 @@ impl NewFile {
             .writer
             .flush()
             .and_then(|()| self.writer.get_ref().sync_all())
-            .and_then(|()| fs::rename(&self.temporary, &self.path));
+            .and_then(|()| fs::rename(&self.temporary, &self.named))
+            .and_then(|()| {
+                self.rename
+                    .as_ref()
+                    .map_or(Ok(()), |(from, to)| fs::rename(from, to))
+            });
         renamed.map_err(|source| self.error(source))?;
         self.finished = true;
         self.made.0.clear();
@@ -98,22 +119,30 @@ impl Drop for NewFile {
         if !self.finished {
             // Best effort: the error that led here is already on its way to the user.
             let _ = fs::remove_file(&self.temporary);
+            if self.rename.is_some() {
+                let _ = fs::remove_file(&self.named);
+            }
         }
     }
 }
 
-fn make_directory(dir: &Path) -> io::Result<MadeDirectories> {
+/// Hidden, and without the words by which TensorBoard and others recognise logs.
+fn partial_name(name: &OsStr) -> OsString {
+    let shown = name.to_string_lossy().replace("tfevents", "events");
+    format!(".{shown}.gradwatch-partial-{}", std::process::id()).into()
+}
+
+fn make_directories(dir: &Path, made: &mut MadeDirectories) -> io::Result<()> {
     let mut missing: Vec<&Path> = dir.ancestors().take_while(|path| !exists(path)).collect();
     missing.reverse();
-    let mut made = MadeDirectories::default();
     for path in missing {
         fs::create_dir(path)?;
         made.0.push(path.to_path_buf());
     }
-    Ok(made)
+    Ok(())
 }
 
-/// The empty path is what lies above a relative one: the working directory.
+/// The empty path is what lies above a relative one: the working directory. A dangling link is something, too.
 fn exists(path: &Path) -> bool {
-    path.as_os_str().is_empty() || path.exists()
+    path.as_os_str().is_empty() || path.symlink_metadata().is_ok()
 }

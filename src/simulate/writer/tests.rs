@@ -143,9 +143,40 @@ fn a_run_that_is_not_finished_leaves_nothing() {
     let target = dir.path().join("made/for/it");
     let mut writer = RunWriter::create(&target, LogFormat::Jsonl, 1).unwrap();
     writer.step(0, &Row::from([("loss".to_owned(), 1.0)])).unwrap();
-    assert_eq!(names(&target), [".metrics.jsonl.partial"]);
+    let pid = std::process::id();
+    assert!(!target.exists());
+    assert_eq!(
+        names(target.parent().unwrap()),
+        [format!(".it.gradwatch-partial-{pid}")]
+    );
     drop(writer);
     assert!(names(dir.path()).is_empty());
+    let writer = RunWriter::create(dir.path(), LogFormat::TensorBoard, 1).unwrap();
+    assert_eq!(
+        names(dir.path()),
+        [format!(
+            ".events.out.events.1700000000.gradwatch.gradwatch-partial-{pid}"
+        )]
+    );
+    drop(writer);
+    assert!(names(dir.path()).is_empty());
+}
+
+/// Somebody else has made the directory meanwhile, and put something there.
+#[test]
+fn a_directory_that_is_filled_meanwhile_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("run");
+    let mut writer = RunWriter::create(&target, LogFormat::Csv, 1).unwrap();
+    writer.step(0, &Row::from([("loss".to_owned(), 1.0)])).unwrap();
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("precious"), "data").unwrap();
+    let sentence = writer.finish().unwrap_err().to_string();
+    assert!(sentence.ends_with("; nothing was left there"), "{sentence}");
+    assert_eq!(
+        (names(dir.path()), names(&target)),
+        (vec!["run".into()], vec!["precious".into()])
+    );
 }
 
 #[test]

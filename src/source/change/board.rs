@@ -83,6 +83,10 @@ impl Board {
         std::mem::take(&mut self.hints)
     }
 
+    pub(super) fn has_dead(&self) -> bool {
+        self.is_lost || !self.dead.is_empty()
+    }
+
     pub(super) fn take_dead(&mut self) -> (HashSet<PathBuf>, bool) {
         (std::mem::take(&mut self.dead), std::mem::take(&mut self.is_lost))
     }
@@ -164,7 +168,10 @@ fn meaning_of(kind: EventKind) -> Meaning {
         EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => Meaning::Name {
             is_folder: Some(false),
         },
-        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+        // With its rights a directory can be entered that could not.
+        EventKind::Create(_)
+        | EventKind::Remove(_)
+        | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_)) => {
             Meaning::Name { is_folder: None }
         }
         EventKind::Modify(_) | EventKind::Any | EventKind::Other => Meaning::Content,

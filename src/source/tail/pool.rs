@@ -20,6 +20,7 @@ pub struct TailPool {
     count: Arc<()>,
     held_max: usize,
     poll_bytes_max: u64,
+    replay_max: Option<u64>,
 }
 
 /// An open file and its place in the count.
@@ -54,7 +55,19 @@ impl TailPool {
             count: Arc::new(()),
             held_max,
             poll_bytes_max,
+            replay_max: None,
         }
+    }
+
+    /// Of a larger file only about so many last bytes are to be read.
+    pub fn set_replay_max(&mut self, bytes: u64) {
+        self.replay_max = Some(bytes);
+    }
+
+    /// Bytes beyond which a file is to be begun in its middle.
+    #[must_use]
+    pub fn replay_max(&self) -> Option<u64> {
+        self.replay_max
     }
 
     pub(super) fn poll_bytes_max(&self) -> u64 {

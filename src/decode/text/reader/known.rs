@@ -124,6 +124,7 @@ impl Reader {
             prefix: entry.prefix,
             rename: entry.rename,
             skip: entry.skip,
+            smoothed: entry.smoothed,
         };
         let taken = self
             .emitter
@@ -140,6 +141,7 @@ impl Reader {
             let rest = Message {
                 text: glued.trim_start_matches([' ', '|']),
                 wall_time: place.wall_time,
+                rank: None,
                 is_indented: false,
             };
             if let Some(head) = entry.matches(rest.text) {

@@ -43,12 +43,7 @@ impl Stream {
             layer: None,
             pattern: "",
         };
-        let point = Point {
-            step: self.step,
-            wall_time: None,
-            value,
-            resolution: self.resolution,
-        };
+        let point = Point::new(self.step, None, value, self.resolution);
         let context = Context {
             facts: &self.facts,
             profiles: &NoProfiles,
