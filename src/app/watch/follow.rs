@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Voice;
@@ -72,20 +72,11 @@ pub(super) fn follow(
     let (sender, receiver) = channel();
     let is_over = Arc::new(AtomicBool::new(false));
     listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
-    let knock = sender.clone();
-    let answered = move || {
-        let _ = knock.send(LoopInput::Rest);
-    };
-    let courier = telling.map(|it| it.courier(&answered)).transpose()?;
-    let asked = sender.clone();
-    let publisher = Publisher::start(settings, move || {
-        // The loop may have ended.
-        let _ = asked.send(LoopInput::Rest);
-    })?;
-    let wake = move || {
-        // The loop may have ended.
-        let _ = sender.send(LoopInput::Changed);
-    };
+    let courier = telling
+        .map(|it| it.courier(&knocker(&sender, LoopInput::Rest)))
+        .transpose()?;
+    let publisher = Publisher::start(settings, knocker(&sender, LoopInput::Rest))?;
+    let wake = knocker(&sender, LoopInput::Changed);
     let service = Service::new();
     let paths = &settings.watch.paths;
     let rest_max = courier
@@ -132,6 +123,15 @@ pub(super) fn follow(
                 (rules, patterns) = new;
             }
         }
+    }
+}
+
+/// What makes the loop turn, for other threads.
+fn knocker(sender: &Sender<LoopInput>, input: LoopInput) -> impl Fn() + Clone + Send + Sync + 'static {
+    let sender = sender.clone();
+    move || {
+        // The loop may have ended.
+        let _ = sender.send(input);
     }
 }
 
