@@ -1,6 +1,6 @@
 //! What people hear: grouping, repetition, ends, flapping, silences, the cap, clocks that jump, restarts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
