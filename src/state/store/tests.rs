@@ -347,7 +347,7 @@ fn others_acknowledge_and_silence_beside_the_daemon_and_without_it() {
         before,
         "the daemon sees that something changed"
     );
-    assert_eq!(store.wishes().unwrap().unwrap().0, [ack.clone()]);
+    assert_eq!(store.wishes().unwrap().unwrap().0, std::slice::from_ref(&ack));
     assert!(beside.set_ack(&ack, false).unwrap() && !beside.set_ack(&ack, false).unwrap());
     assert!(beside.remove_silence(id).unwrap() && !beside.remove_silence(id).unwrap());
 }
