@@ -129,8 +129,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn pid(&self) -> u32 {
-        self.child.id()
+    fn pid(&self) -> String {
+        self.child.id().to_string()
     }
 
     fn said(&self) -> String {
@@ -155,7 +155,7 @@ impl Daemon {
     }
 
     fn stop(mut self) {
-        let sent = Command::new("kill").arg(self.pid().to_string()).status().unwrap();
+        let sent = Command::new("kill").arg(self.pid()).status().unwrap();
         assert!(sent.success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0), "{}", self.said());
     }
@@ -189,9 +189,10 @@ fn rows(steps: std::ops::Range<i64>) -> String {
 }
 
 fn bad_rows(steps: std::ops::Range<i64>) -> String {
-    steps
+    let rows: Vec<String> = steps
         .map(|step| format!("{{\"step\": {step}, \"loss\": NaN}}\n"))
-        .collect()
+        .collect();
+    rows.concat()
 }
 
 fn fingerprints(message: &Value) -> BTreeSet<String> {
@@ -221,7 +222,7 @@ fn an_alarm_is_told_once_over_restarts_and_its_end_in_the_same_thread() {
     bench.status_until(|it| it["outbox"]["open"] == 0 && it["runs"][0]["last_step"] == 69);
     daemon.stop();
     let daemon = bench.start();
-    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid().to_string());
+    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid());
     assert_eq!(bench.told_within(Duration::from_secs(1)), [] as [String; 0]);
     append(&run, &rows(50..55));
     let over = bench.next_message();

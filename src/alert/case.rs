@@ -256,7 +256,9 @@ impl Case {
             .collect();
         let has_root = told.iter().any(|(_, is_consequence)| !is_consequence);
         if !has_root {
-            told.iter_mut().for_each(|it| it.1 = false);
+            for (_, is_consequence) in &mut told {
+                *is_consequence = false;
+            }
         }
         let first = told.first()?.0;
         let incident = self.incident.get_or_insert_with(|| Incident {
@@ -297,6 +299,39 @@ impl Case {
             self.settle_all_told();
         }
         Some(bulletin)
+    }
+
+    /// What was told and stands, for receivers that have to hear of it again and again.
+    pub(super) fn as_it_stands(&self, key: &RunKey, around: &Circumstances<'_>) -> Option<Bulletin> {
+        let incident = self.incident.as_ref()?;
+        let is_heard = |it: &Life| it.stands() && !around.is_silenced(&key.run, it);
+        let standing = self.told().filter(|(_, it)| is_heard(it));
+        let (consequences, roots): (Vec<_>, Vec<_>) = standing.partition(|(_, it)| it.is_consequence);
+        let alarms = |list: Vec<(&Fingerprint, &Life)>| -> Vec<Alarm> {
+            let alarm = |(fingerprint, it): (&Fingerprint, &Life)| Alarm {
+                fingerprint: *fingerprint,
+                finding: it.finding.clone(),
+                since: it.since,
+                standing: Standing::Firing,
+            };
+            list.into_iter().map(alarm).collect()
+        };
+        let (roots, consequences) = if roots.is_empty() {
+            (consequences, roots)
+        } else {
+            (roots, consequences)
+        };
+        let bulletin = Bulletin {
+            occasion: Occasion::Reminder,
+            run: key.run.clone(),
+            root: key.root.clone(),
+            incident: incident.name.clone(),
+            sequence: incident.sequence,
+            at: around.now,
+            roots: alarms(roots),
+            consequences: alarms(consequences),
+        };
+        Some(bulletin).filter(|it| !it.roots.is_empty())
     }
 
     fn tell_one(&mut self, fingerprint: Fingerprint) -> Option<Alarm> {

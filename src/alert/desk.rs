@@ -91,7 +91,7 @@ impl Desk {
     #[must_use]
     pub fn new(
         policy: Policy,
-        ledger: Ledger,
+        ledger: &Ledger,
         cases: BTreeMap<RunKey, Case>,
         receptions: Vec<Reception>,
         now: Timestamp,
@@ -341,6 +341,23 @@ impl Desk {
             })
         });
         receivers.collect()
+    }
+
+    /// What was told of each run and stands, for receivers that have to hear of it again and again. These bulletins
+    /// are no messages: they change nothing, and their names are not used.
+    #[must_use]
+    pub fn standing(&self) -> Vec<Bulletin> {
+        let around = Circumstances {
+            policy: &self.policy,
+            wishes: &self.wishes,
+            now: self.now,
+            is_last: false,
+        };
+        let standing = self
+            .cases
+            .iter()
+            .map(|(key, case)| case.as_it_stands(key, &around));
+        standing.flatten().collect()
     }
 
     /// Whether time alone can lead to a message.

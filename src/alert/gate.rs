@@ -123,7 +123,9 @@ impl Gate {
             self.cap.take(now);
             return Passing::Together(gathered, passing);
         }
-        passing.iter().for_each(|_| self.cap.take(now));
+        for _ in &passing {
+            self.cap.take(now);
+        }
         Passing::Alone(passing)
     }
 

@@ -14,6 +14,7 @@ use super::watch::words;
 use crate::alert::{Fingerprint, Life, RunKey, Stage};
 use crate::cli::{Format, StatusArgs};
 use crate::exit::ExitStatus;
+use crate::model::Severity;
 use crate::report::printable;
 use crate::state::{Beside, Memory, Mood, StateError, StoredAck, StoredParcel, daemon_of};
 
@@ -54,6 +55,19 @@ struct Standing<'s> {
     life: &'s Life,
     ack: Option<&'s StoredAck>,
     is_silenced: bool,
+}
+
+impl Standing<'_> {
+    /// How it is with it, behind commas.
+    fn marks(&self) -> String {
+        let ending = matches!(self.life.stage, Stage::Ending { .. }).then(|| ", ending".to_owned());
+        let ack = self.ack.map(|it| match it.comment.as_str() {
+            "" => ", acknowledged".to_owned(),
+            comment => format!(", acknowledged ({comment})"),
+        });
+        let silence = self.is_silenced.then(|| ", silenced".to_owned());
+        [ending, ack, silence].into_iter().flatten().collect()
+    }
 }
 
 impl Status {
@@ -215,26 +229,14 @@ impl Status {
         writeln!(out, "{} alarms stand", standing.len())?;
         for it in standing {
             let finding = &it.life.finding;
-            let mut marks = String::new();
-            if matches!(it.life.stage, Stage::Ending { .. }) {
-                marks.push_str(", ending");
-            }
-            if let Some(ack) = it.ack {
-                marks.push_str(", acknowledged");
-                if !ack.comment.is_empty() {
-                    marks.push_str(&format!(" ({})", ack.comment));
-                }
-            }
-            if it.is_silenced {
-                marks.push_str(", silenced");
-            }
             let line = format!(
-                "  {} {} {}: {} for {}{marks}",
+                "  {} {} {}: {} for {}{}",
                 it.fingerprint,
                 finding.severity,
                 it.key.run,
                 finding.rule,
-                rough(self.age(it.life.since))
+                rough(self.age(it.life.since)),
+                it.marks()
             );
             writeln!(out, "{}", printable(&line))?;
         }
@@ -284,7 +286,7 @@ fn alert_json(it: &Standing<'_>) -> Value {
         "first_step": finding.first_step,
         "message": finding.message,
         "consequence": it.life.is_consequence,
-        "told": it.life.told.map(|it| it.as_str()),
+        "told": it.life.told.map(Severity::as_str),
         "acked": it.ack.map(|it| json!({ "at": it.at.to_string(), "comment": it.comment })),
         "silenced": it.is_silenced,
     })

@@ -64,9 +64,10 @@ pub(super) enum Way {
 impl From<rusqlite::Error> for StateError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
-            // A column or a table that is not there, a value of another type.
-            Some(ErrorCode::Unknown) | None => Self::Damaged(error.to_string()),
+            // Unknown or none: a column or a table that is not there, a value of another type.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) | None => {
+                Self::Damaged(error.to_string())
+            }
             _ => Self::Unavailable(error.to_string()),
         }
     }

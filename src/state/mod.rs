@@ -17,4 +17,4 @@ pub use batch::{
 pub use error::StateError;
 pub use place::{daemon_of, default_dir};
 pub use record::{RecordError, Words};
-pub use store::{Beside, Opening, Store};
+pub use store::{Beside, Opening, Store, Wishes};

@@ -29,6 +29,9 @@ pub struct Opening {
     pub losses: Vec<String>,
 }
 
+/// What people acknowledged and silenced.
+pub type Wishes = (Vec<StoredAck>, Vec<Silence>);
+
 /// The state directory of a daemon.
 #[derive(Debug)]
 pub struct Store {
@@ -129,7 +132,7 @@ impl Store {
 
     /// Keeps what is of no use as it is out of the way; what happened, in words.
     fn set_aside(&self, error: &StateError) -> String {
-        let number = (1..)
+        let number = (1..u32::MAX)
             .find(|it| !self.path(&format!("{NAME}.corrupt-{it}")).exists())
             .unwrap_or(u32::MAX);
         let kept = format!("{NAME}.corrupt-{number}");
@@ -224,7 +227,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn wishes(&self) -> Result<Option<(Vec<StoredAck>, Vec<Silence>)>, StateError> {
+    pub fn wishes(&self) -> Result<Option<Wishes>, StateError> {
         match &self.database {
             Some(database) => Ok(Some((database.acks()?, database.silences()?))),
             None => Ok(None),

@@ -145,7 +145,7 @@ fn a_full_disk_stops_neither_watching_nor_telling_and_is_made_up_for() {
     assert_eq!(bench.told_within(Duration::from_secs(1)), [] as [String; 0]);
     daemon.kill();
     let daemon = bench.start();
-    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid().to_string());
+    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid());
     assert_eq!(bench.told_within(Duration::from_secs(1)), [] as [String; 0]);
     daemon.stop();
 }
@@ -177,7 +177,7 @@ fn a_secret_is_in_no_argument_log_or_database() {
     let status = bench.status_until(|it| it["outbox"]["messages"][0]["state"] == "stuck");
     assert!(status.to_string().contains("535"), "{status:#}");
     assert_eq!(bench.ask(&["status"]).status.code(), Some(1));
-    let about = Path::new("/proc").join(daemon.pid().to_string());
+    let about = Path::new("/proc").join(daemon.pid());
     let mut places = vec![
         about.join("cmdline"),
         about.join("environ"),

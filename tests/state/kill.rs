@@ -126,7 +126,7 @@ fn a_daemon_that_is_killed_at_any_moment_loses_no_alarm_and_names_none_twice() {
     let bad = &written.bad;
     assert!(bad.len() > 3, "{bad:?}");
     let daemon = bench.start();
-    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid().to_string());
+    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid());
     let begun = Instant::now();
     loop {
         let status = bench.status_until(|it| it["outbox"]["open"] == 0);

@@ -16,9 +16,9 @@ use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::post::{Answered, Post};
 use super::steady::SteadyClock;
-use crate::alert::{Desk, Journal, Notice, Outgoing, Policy, Reception, RunKey, Sending};
+use crate::alert::{Bulletin, Desk, Journal, Notice, Outgoing, Policy, Reception, RunKey, Sending};
 use crate::config::AlertSettings;
-use crate::deliver::{Parcel, Receiver};
+use crate::deliver::{Answer, Parcel, Receiver};
 use crate::report::html::RankRecording;
 use crate::rules::check::registry::CHECKS;
 use crate::state::{RunRow, Store};
@@ -30,7 +30,20 @@ pub(super) type Recorded<'a> = &'a dyn Fn(&str) -> Vec<RankRecording>;
 pub(super) trait Compose {
     /// The parcels of a message, of all receivers or at least of this one.
     fn compose(&self, receiver: &str, message: &Outgoing, recorded: Recorded<'_>) -> Vec<Parcel>;
+
+    /// How often what stands has to be said again to receivers that forget.
+    fn renew_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The parcels that say again what stands. The next ones replace them, so that they are not kept.
+    fn renewals(&self, _standing: &[Bulletin], _now: Timestamp) -> Vec<Parcel> {
+        Vec::new()
+    }
 }
+
+/// The number of parcels that are not kept.
+const RENEWAL: i64 = 0;
 
 /// Time between two looks at what needs no hurry: runs for `status`, whether the database is still there.
 const CHORES_EVERY: Duration = Duration::from_secs(10);
@@ -49,6 +62,7 @@ pub(super) struct Courier<'c> {
     under_way: BTreeMap<&'static str, Instant>,
     seen_version: Option<i64>,
     next_chores: Instant,
+    next_renewal: Option<Instant>,
     is_caught_up: bool,
 }
 
@@ -110,7 +124,7 @@ impl<'c> Courier<'c> {
         });
         let desk = Desk::new(
             parts.policy,
-            memory.ledger,
+            &memory.ledger,
             memory.cases,
             receptions.collect(),
             now,
@@ -131,6 +145,7 @@ impl<'c> Courier<'c> {
             under_way: BTreeMap::new(),
             seen_version: None,
             next_chores: Instant::now(),
+            next_renewal: None,
             is_caught_up: false,
         })
     }
@@ -220,6 +235,7 @@ impl<'c> Courier<'c> {
         }
         self.keeper.store(&mut self.desk, &mut self.outbox, now);
         self.dispatch(now);
+        self.renew(now);
         self.keeper.keep_copy();
     }
 
@@ -232,8 +248,34 @@ impl<'c> Courier<'c> {
         now
     }
 
+    /// Says again what stands to receivers that forget.
+    fn renew(&mut self, now: Timestamp) {
+        let Some(every) = self.composer.renew_every() else {
+            return;
+        };
+        if self.next_renewal.is_some_and(|it| Instant::now() < it) {
+            return;
+        }
+        self.next_renewal = Some(Instant::now() + every);
+        let standing = self.desk.standing();
+        if standing.is_empty() {
+            return;
+        }
+        for parcel in self.composer.renewals(&standing, now) {
+            self.post.send(RENEWAL, parcel);
+        }
+    }
+
     fn take_answer(&mut self, answered: Answered, now: Timestamp) {
         let Answered { receiver, id, answer } = answered;
+        if id == RENEWAL {
+            let trouble = match answer {
+                Answer::Taken(_) => None,
+                Answer::Later(why) | Answer::Refused(why) | Answer::Misconfigured(why) => Some(why),
+            };
+            self.keeper.degrade(&format!("{receiver} (renewal)"), trouble);
+            return;
+        }
         self.under_way.remove(receiver);
         let attempt = self.outbox.answered(receiver, id, answer, now);
         self.keeper.attempted(attempt);

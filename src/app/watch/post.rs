@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver as Inbox, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -70,10 +70,7 @@ impl Post {
 
     /// Waits for an answer.
     pub(super) fn wait(&self, time: Duration) -> Option<Answered> {
-        match self.answers.recv_timeout(time) {
-            Ok(answered) => Some(answered),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.answers.recv_timeout(time).ok()
     }
 }
 

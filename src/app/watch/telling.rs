@@ -5,9 +5,12 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::courier::{Compose, Courier, Parts, Recorded, policy};
-use crate::alert::Outgoing;
+use crate::alert::{Bulletin, Outgoing};
 use crate::app::settings::{own_name, state_dir};
 use crate::cli::WatchArgs;
 use crate::config::Settings;
@@ -65,5 +68,13 @@ impl Compose for Composer {
             }
             Outgoing::Many(digest) => self.digest(receiver, digest),
         }
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        Composer::renew_every(self)
+    }
+
+    fn renewals(&self, standing: &[Bulletin], now: Timestamp) -> Vec<Parcel> {
+        Composer::renewals(self, standing, now)
     }
 }

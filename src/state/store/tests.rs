@@ -224,6 +224,9 @@ fn a_message_is_stored_once_under_its_name() {
     assert_eq!(store.body(5).unwrap(), None);
 }
 
+/// A way to damage a file.
+type Spoil<'f> = &'f dyn Fn(&mut Vec<u8>);
+
 /// A closed state directory with a database and its copy.
 fn closed() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -237,7 +240,7 @@ fn closed() -> tempfile::TempDir {
 #[test]
 fn a_database_that_is_cut_zeroed_newer_or_gone_is_kept_aside_and_its_copy_stands_in() {
     let newer = |bytes: &mut Vec<u8>| bytes[60..64].copy_from_slice(&2_u32.to_be_bytes());
-    let spoil: [&dyn Fn(&mut Vec<u8>); 5] = [
+    let spoil: [Spoil<'_>; 5] = [
         &|bytes| bytes.truncate(bytes.len() / 2),
         &|bytes| bytes.truncate(0),
         &|bytes| bytes.fill(0),
@@ -344,7 +347,7 @@ fn others_acknowledge_and_silence_beside_the_daemon_and_without_it() {
         before,
         "the daemon sees that something changed"
     );
-    assert_eq!(store.wishes().unwrap().unwrap().0, [ack.clone()]);
+    assert_eq!(store.wishes().unwrap().unwrap().0, std::slice::from_ref(&ack));
     assert!(beside.set_ack(&ack, false).unwrap() && !beside.set_ack(&ack, false).unwrap());
     assert!(beside.remove_silence(id).unwrap() && !beside.remove_silence(id).unwrap());
 }
