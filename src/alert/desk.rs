@@ -235,8 +235,10 @@ impl Desk {
 
     fn open_gates(&mut self, is_reachable: &dyn Fn(&str) -> bool) -> Vec<Sending> {
         let mut sendings = Vec::new();
+        let cases = &self.cases;
+        let end_of = |key: &RunKey, it: Fingerprint| cases.get(key)?.lives.get(&it)?.end();
         for (receiver, gate) in &mut self.gates {
-            let messages: Vec<Outgoing> = match gate.open(self.now, is_reachable(receiver)) {
+            let messages: Vec<Outgoing> = match gate.open(self.now, is_reachable(receiver), &end_of) {
                 Passing::Nothing => Vec::new(),
                 Passing::Alone(bulletins) => bulletins.into_iter().map(Outgoing::One).collect(),
                 Passing::Together(gathered, bulletins) => {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::policy::Cap;
-use super::{Alarm, Bulletin, Fingerprint, Gathered, RunKey};
+use super::{Alarm, Bulletin, Fingerprint, Gathered, Occasion, Over, RunKey, Standing};
 
 /// One receiver's door.
 #[derive(Debug, Clone, Default)]
@@ -93,8 +93,13 @@ impl Gate {
         self.per_hour.map_or(usize::MAX, |it| self.cap.free(it, now))
     }
 
-    /// What may go now.
-    pub(super) fn open(&mut self, now: Timestamp, is_reachable: bool) -> Passing {
+    /// What may go now. `end_of` says whether an alarm of a run is over, and why.
+    pub(super) fn open(
+        &mut self,
+        now: Timestamp,
+        is_reachable: bool,
+        end_of: &dyn Fn(&RunKey, Fingerprint) -> Option<Over>,
+    ) -> Passing {
         if self.held.is_empty() {
             self.was_unreachable = false;
             return Passing::Nothing;
@@ -115,7 +120,13 @@ impl Gate {
         } else {
             Gathered::Capped
         };
-        let mut passing: Vec<Bulletin> = std::mem::take(&mut self.held).into_values().collect();
+        let held = std::mem::take(&mut self.held).into_iter();
+        let mut passing: Vec<Bulletin> = held
+            .map(|(key, mut bulletin)| {
+                bring_up_to_date(&mut bulletin, &|it| end_of(&key, it));
+                bulletin
+            })
+            .collect();
         passing.sort_by_key(|it| it.at);
         self.was_unreachable = false;
         self.is_changed = true;
@@ -151,4 +162,21 @@ fn take_over(later: &mut Bulletin, before: Bulletin) {
     later
         .consequences
         .extend(before.consequences.into_iter().filter(is_unknown));
+}
+
+/// What ended without a message of its own while the bulletin was held (somebody had silenced it) is over in it too,
+/// and an end is said to be one only when nothing of it stands.
+fn bring_up_to_date(bulletin: &mut Bulletin, end_of: &dyn Fn(Fingerprint) -> Option<Over>) {
+    let mut stands = false;
+    for alarm in bulletin.roots.iter_mut().chain(&mut bulletin.consequences) {
+        if alarm.standing == Standing::Firing {
+            alarm.standing = end_of(alarm.fingerprint).map_or(Standing::Firing, Standing::Resolved);
+        }
+        stands |= alarm.standing == Standing::Firing;
+    }
+    bulletin.occasion = match bulletin.occasion {
+        Occasion::Resolved if stands => Occasion::Firing,
+        _ if !stands => Occasion::Resolved,
+        it => it,
+    };
 }

@@ -68,6 +68,14 @@ impl Life {
         !matches!(self.stage, Stage::Over { .. })
     }
 
+    /// Why it is over, if it is.
+    pub(super) fn end(&self) -> Option<Over> {
+        match self.stage {
+            Stage::Over { over, .. } => Some(over),
+            Stage::Firing | Stage::Ending { .. } => None,
+        }
+    }
+
     /// It is heard of again.
     pub(super) fn hear(
         &mut self,

@@ -466,6 +466,30 @@ fn a_held_bulletin_says_what_the_one_before_it_would_have_said() {
 }
 
 #[test]
+fn what_ended_in_silence_is_over_in_the_bulletin_that_was_held() {
+    let mut bench = Bench::new(policy());
+    bench.is_reachable = false;
+    bench.alarm("a", "first");
+    bench.during(40);
+    let until = bench.now + SignedDuration::from_hours(1);
+    let silence = Silence {
+        id: 0,
+        run: NamePattern::new("a").unwrap(),
+        rule: None,
+        until,
+        comment: String::new(),
+    };
+    bench.desk.set_wishes(BTreeMap::new(), vec![silence]);
+    bench.over("a", "first");
+    bench.during(4000);
+    bench.is_reachable = true;
+    let out = bench.after(10);
+    let bulletin = bulletins(&out)[0];
+    assert_eq!(bulletin.occasion, Occasion::Resolved);
+    assert_eq!(bulletin.roots[0].standing, Standing::Resolved(Over::Healed));
+}
+
+#[test]
 fn clocks_that_jump_lead_to_no_storm_and_no_loss() {
     for jump in [-3600, 3600] {
         let mut bench = Bench::new(policy());

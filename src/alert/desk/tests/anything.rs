@@ -198,7 +198,7 @@ fn play(acts: &[Act]) {
 fn whatever_happens_nothing_is_lost_named_twice_or_beyond_the_cap() {
     for has_wishes in [false, true] {
         let mut runner = TestRunner::new(Config {
-            cases: 400,
+            cases: 600,
             failure_persistence: None,
             ..Config::default()
         });
