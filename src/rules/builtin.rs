@@ -27,10 +27,10 @@ const RULE_FILES: Embedded = embedded![
     "rules/liveness.toml",
     "rules/loss.toml",
     "rules/lr.toml",
-    "rules/precision.toml",
     "rules/nonfinite.toml",
     "rules/outlier.toml",
     "rules/plateau.toml",
+    "rules/precision.toml",
     "rules/sentences.toml",
 ];
 
@@ -44,10 +44,10 @@ const TEST_FILES: Embedded = embedded![
     "rules/tests/liveness.toml",
     "rules/tests/loss.toml",
     "rules/tests/lr.toml",
-    "rules/tests/precision.toml",
     "rules/tests/nonfinite.toml",
     "rules/tests/outlier.toml",
     "rules/tests/plateau.toml",
+    "rules/tests/precision.toml",
     "rules/tests/sentences.toml",
 ];
 

@@ -4,7 +4,7 @@
 //! one thread owns all state, so nothing is locked; a rule set that cannot be loaded leaves the old one in force;
 //! between two signs of life to the service manager some work was done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,7 +72,7 @@ pub(super) fn follow(
     let mut daemon = Daemon::start(args, settings, reload, voice, telling)?;
     let mut journals = match &daemon.courier {
         Some(courier) => courier.journals(daemon.paths),
-        None => Default::default(),
+        None => BTreeMap::default(),
     };
     loop {
         let in_force = InForce::new(&rules.rules, &patterns);

@@ -94,7 +94,7 @@ impl<'r> Ranks<'r> {
     }
 }
 
-impl<'r> Engine<'r> {
+impl Engine<'_> {
     /// Who hears the next point.
     pub(super) fn hearer(&mut self) -> Hearer {
         let (rules, run, facts) = (self.rules, &self.run, &self.facts);
