@@ -4,10 +4,11 @@
 //! Invariant: a test states every number that it judges; nothing here depends on a clock or a global state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ProfileCheck, Profiles};
 use crate::model::{DepthOrder, Group, Layer, Position, Profile, Quantity, Section, Severity, Slot, Split};
-use crate::rules::{Params, Rule};
+use crate::rules::{Params, Rule, SharedBounds};
 use crate::series::Facts;
 
 /// The rule with a check's default bounds, some of them replaced.
@@ -30,7 +31,7 @@ pub(super) fn rule(info: &'static CheckInfo, bounds: &[(&'static str, f64)]) -> 
         parameter: Vec::new(),
         tag: None,
         run: None,
-        patterns: Vec::new(),
+        patterns: Arc::default(),
         params: Params(
             info.params
                 .iter()
@@ -45,6 +46,7 @@ pub(super) fn rule(info: &'static CheckInfo, bounds: &[(&'static str, f64)]) -> 
         remedy: Vec::new(),
         false_positives: String::new(),
         origin: String::new(),
+        bounds: SharedBounds::default(),
     }
 }
 
