@@ -83,14 +83,14 @@ impl Net {
         let first = self.slots.len() as u32;
         for (depth, norm) in (0..).zip(norms) {
             self.slots.push(Slot {
-                layer: Layer {
+                layer: Arc::new(Layer {
                     path: format!("{}.{parameter}", role.replace('#', &format!("{depth}"))),
                     section: Section::None,
                     position: Position::Body,
                     depth: vec![depth],
                     role: role.to_owned(),
                     parameter: Some(parameter.to_owned()),
-                },
+                }),
                 n_elements: None,
                 resolution: 0.0,
                 is_estimate: false,
