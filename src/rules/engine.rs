@@ -276,6 +276,16 @@ impl<'r> Engine<'r> {
         self.ask_stream_checks(|check, context, out| check.mark(&mark, context, out));
     }
 
+    /// Nothing more comes for now: gives room back that was kept for further series.
+    pub fn rest(&mut self) {
+        if self.series.len() < self.series.capacity() {
+            self.series.shrink_to_fit();
+            self.store.trim();
+            self.assemblers.iter_mut().for_each(|it| it.assembler.trim());
+        }
+        self.ranks.rest();
+    }
+
     /// Time has passed, in a run that is followed.
     pub fn tick(&mut self, pulse: &Pulse) {
         self.ask_some_stream_checks(
