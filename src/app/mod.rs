@@ -16,6 +16,7 @@ pub mod mail_test;
 mod order;
 pub mod own_patterns;
 pub mod pipeline;
+mod progress;
 pub mod record;
 pub mod rule_harness;
 pub mod rule_set;
