@@ -12,6 +12,7 @@ pub mod compare;
 pub mod feed;
 pub mod follow;
 mod in_force;
+mod interrupt;
 pub mod mail_test;
 mod order;
 pub mod own_patterns;
