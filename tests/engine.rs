@@ -284,7 +284,7 @@ fn the_same_number_in_three_files_is_one_series_and_one_finding() {
         report
             .series
             .iter()
-            .map(|(_, it)| it.tag.as_str())
+            .map(|(_, it)| &*it.tag)
             .collect::<Vec<_>>(),
         ["train/loss"]
     );

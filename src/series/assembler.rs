@@ -236,6 +236,8 @@ fn order_of_names(members: &[u32], slots: &[Slot]) -> DepthOrder {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::Layer;
 
@@ -249,7 +251,7 @@ mod tests {
             parameter: Some("weight".to_owned()),
         };
         Slot {
-            layer,
+            layer: Arc::new(layer),
             n_elements: None,
             resolution: 0.0,
             is_estimate: false,

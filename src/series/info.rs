@@ -2,6 +2,8 @@
 //!
 //! In: points. Out: the totals that `inspect` shows. Invariant: constant size whatever the length of the log.
 
+use std::sync::Arc;
+
 use crate::model::{Form, Meaning, Quantity, Smoothing};
 
 /// How near to the largest value a value is at the ceiling, relative: a clipped norm is the ceiling up to the rounding of
@@ -15,7 +17,7 @@ const PINNED_POINTS_MIN: u64 = 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesInfo {
     /// The tag as logged.
-    pub tag: String,
+    pub tag: Arc<str>,
     /// What it means.
     pub meaning: Meaning,
     /// Whether any value was an estimate.
@@ -49,9 +51,9 @@ pub struct SeriesInfo {
 impl SeriesInfo {
     /// A series without points.
     #[must_use]
-    pub fn new(tag: &str, meaning: Meaning) -> Self {
+    pub fn new(tag: impl Into<Arc<str>>, meaning: Meaning) -> Self {
         Self {
-            tag: tag.to_owned(),
+            tag: tag.into(),
             meaning,
             is_estimate: false,
             smoothing: None,

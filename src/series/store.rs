@@ -4,12 +4,13 @@
 //! [`SERIES_MAX`] series; tags beyond are counted, never stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::SeriesInfo;
-use crate::extract;
-use crate::model::{Form, Meaning, Split};
+use crate::extract::{self, Known};
+use crate::model::{Form, Split};
 
 /// Series of one stream beyond which new tags are only counted. A 1,000-layer model that logs weight,
 /// gradient, update and activation norms of weight and bias needs 8,000.
@@ -19,7 +20,7 @@ pub const SERIES_MAX: usize = 65_536;
 #[derive(Debug)]
 pub struct Store {
     series: Vec<SeriesInfo>,
-    by_tag: HashMap<Box<str>, u32, FixedState>,
+    by_tag: HashMap<Arc<str>, u32, FixedState>,
     /// `next[i]` is the series that last followed series `i`: writers repeat their tags in one order, so the
     /// next tag can nearly always be found by one comparison.
     next: Vec<u32>,
@@ -56,7 +57,7 @@ impl Store {
     /// The id of the series with this tag, and whether it is new; `None` beyond [`SERIES_MAX`].
     pub fn id(&mut self, tag: &str, form: &Form) -> Option<(u32, bool)> {
         if let Some(&guess) = self.next.get(self.last as usize)
-            && self.series.get(guess as usize).is_some_and(|it| it.tag == tag)
+            && self.series.get(guess as usize).is_some_and(|it| *it.tag == *tag)
         {
             self.last = guess;
             return Some((guess, false));
@@ -70,22 +71,23 @@ impl Store {
             return None;
         }
         let id = self.series.len() as u32;
-        self.series.push(SeriesInfo::new(tag, self.meaning_of(tag, form)));
-        self.by_tag.insert(tag.into(), id);
+        let (tag, meaning) = self.known(tag, form);
+        self.by_tag.insert(Arc::clone(&tag), id);
+        self.series.push(SeriesInfo::new(tag, meaning));
         self.next.push(0);
         self.follow(id);
         Some((id, true))
     }
 
-    fn meaning_of(&self, tag: &str, form: &Form) -> Meaning {
-        let meaning = match form {
-            Form::Number { .. } => extract::understand(tag),
-            Form::Tensor { .. } | Form::Buckets { .. } => extract::understand_histogram(tag),
+    fn known(&self, tag: &str, form: &Form) -> Known {
+        let (tag, meaning) = match form {
+            Form::Number { .. } => extract::known(tag),
+            Form::Tensor { .. } | Form::Buckets { .. } => extract::known_histogram(tag),
         };
         if meaning.split == Split::Unknown && self.split != Split::Unknown {
-            return extract::on_split(meaning, self.split);
+            return (tag, extract::on_split(meaning, self.split));
         }
-        meaning
+        (tag, meaning)
     }
 
     fn follow(&mut self, id: u32) {

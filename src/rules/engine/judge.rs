@@ -72,11 +72,7 @@ impl Engine<'_> {
         }
         let info = self.store.get(id);
         let layer = info.meaning.layer.as_ref();
-        let tag = if layer.is_none() {
-            Some(info.tag.as_str())
-        } else {
-            None
-        };
+        let tag = if layer.is_none() { Some(&*info.tag) } else { None };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
         let subject = Subject {
             id: u64::from(id),

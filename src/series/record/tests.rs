@@ -20,7 +20,7 @@ fn grid(n_layers: usize, limit: usize) -> Grid {
             resolution: 0.0,
             is_estimate: false,
         };
-        grid.add_row(&tag, slot).unwrap();
+        grid.add_row(tag.into(), slot).unwrap();
     }
     grid
 }
