@@ -22,6 +22,7 @@ pub mod loss_scale;
 pub mod masked;
 pub mod no_progress;
 pub mod non_finite;
+pub mod overfit;
 #[cfg(test)]
 mod profile_fixture;
 pub mod registry;

@@ -6,7 +6,7 @@
 use super::{
     CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
     layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked, no_progress, non_finite,
-    silence, skipped_steps, spike, stall, threshold,
+    overfit, silence, skipped_steps, spike, stall, threshold,
 };
 
 /// Every check that a rule can name.
@@ -21,6 +21,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &divergence::INFO,
     &spike::INFO,
     &no_progress::INFO,
+    &overfit::INFO,
     &growth::INFO,
     &decay::INFO,
     &learning_rate::INFO,
