@@ -33,6 +33,7 @@ const RULE_FILES: Embedded = embedded![
     "rules/plateau.toml",
     "rules/precision.toml",
     "rules/sentences.toml",
+    "rules/throughput.toml",
 ];
 
 /// The tests of the shipped rules.
@@ -51,6 +52,7 @@ const TEST_FILES: Embedded = embedded![
     "rules/tests/plateau.toml",
     "rules/tests/precision.toml",
     "rules/tests/sentences.toml",
+    "rules/tests/throughput.toml",
 ];
 
 /// The shipped rules.

@@ -33,6 +33,7 @@ pub mod stall;
 #[cfg(test)]
 mod stream_fixture;
 pub mod threshold;
+pub mod throughput;
 
 #[cfg(test)]
 pub(crate) mod bench;

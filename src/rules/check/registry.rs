@@ -6,7 +6,7 @@
 use super::{
     CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
     layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked, no_progress, non_finite,
-    overfit, silence, skipped_steps, spike, stall, threshold,
+    overfit, silence, skipped_steps, spike, stall, threshold, throughput,
 };
 
 /// Every check that a rule can name.
@@ -32,6 +32,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &stall::INFO,
     &log_pattern::INFO,
     &log_integrity::INFO,
+    &throughput::INFO,
     &threshold::INFO,
 ];
 
