@@ -6,6 +6,7 @@
 //! measured table at the place where it is declared.
 
 pub mod baseline;
+pub mod clip_saturation;
 pub mod dead_layer;
 pub mod decay;
 pub mod depth_trend;
