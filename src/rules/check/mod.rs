@@ -35,6 +35,7 @@ pub mod stall;
 mod stream_fixture;
 pub mod threshold;
 pub mod throughput;
+pub mod update_ratio;
 
 #[cfg(test)]
 pub(crate) mod bench;

@@ -4,9 +4,10 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, baseline, clip_saturation, dead_layer, decay, depth_trend, divergence, gain, gradient_level,
-    growth, layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked, no_progress,
-    non_finite, overfit, silence, skipped_steps, spike, stall, threshold, throughput,
+    CheckInfo, baseline, clip_saturation, dead_layer, decay, depth_trend, divergence, gain,
+    gradient_level, growth, layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked,
+    no_progress, non_finite, overfit, silence, skipped_steps, spike, stall, threshold, throughput,
+    update_ratio,
 };
 
 /// Every check that a rule can name.
@@ -25,6 +26,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &growth::INFO,
     &decay::INFO,
     &learning_rate::INFO,
+    &update_ratio::INFO,
     &clip_saturation::INFO,
     &loss_scale::INFO,
     &skipped_steps::INFO,
