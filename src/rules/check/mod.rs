@@ -36,6 +36,7 @@ mod stream_fixture;
 pub mod threshold;
 pub mod throughput;
 pub mod update_ratio;
+pub mod weight_drift;
 
 #[cfg(test)]
 pub(crate) mod bench;

@@ -7,7 +7,7 @@ use super::{
     CheckInfo, baseline, clip_saturation, dead_layer, decay, depth_trend, divergence, gain,
     gradient_level, growth, layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked,
     no_progress, non_finite, overfit, silence, skipped_steps, spike, stall, threshold, throughput,
-    update_ratio,
+    update_ratio, weight_drift,
 };
 
 /// Every check that a rule can name.
@@ -24,6 +24,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &no_progress::INFO,
     &overfit::INFO,
     &growth::INFO,
+    &weight_drift::INFO,
     &decay::INFO,
     &learning_rate::INFO,
     &update_ratio::INFO,
