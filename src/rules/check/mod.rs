@@ -12,6 +12,7 @@ pub mod decay;
 pub mod depth_trend;
 mod depth_view;
 pub mod divergence;
+pub mod frozen_layer;
 pub mod gain;
 pub mod gradient_level;
 pub mod growth;

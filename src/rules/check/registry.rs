@@ -4,7 +4,7 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, baseline, clip_saturation, dead_layer, decay, depth_trend, divergence, gain,
+    CheckInfo, baseline, clip_saturation, dead_layer, decay, depth_trend, divergence, frozen_layer, gain,
     gradient_level, growth, layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked,
     no_progress, non_finite, overfit, silence, skipped_steps, spike, stall, threshold, throughput,
     update_ratio, weight_drift,
@@ -18,6 +18,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &gain::INFO,
     &gradient_level::INFO,
     &dead_layer::INFO,
+    &frozen_layer::INFO,
     &layer_outlier::INFO,
     &divergence::INFO,
     &spike::INFO,
