@@ -19,7 +19,7 @@ pub struct SeriesInfo {
     /// The tag as logged.
     pub tag: Arc<str>,
     /// What it means.
-    pub meaning: Meaning,
+    pub meaning: Arc<Meaning>,
     /// Whether any value was an estimate.
     pub is_estimate: bool,
     /// What the values are of those of single steps, where the format smooths them.
@@ -51,10 +51,10 @@ pub struct SeriesInfo {
 impl SeriesInfo {
     /// A series without points.
     #[must_use]
-    pub fn new(tag: impl Into<Arc<str>>, meaning: Meaning) -> Self {
+    pub fn new(tag: impl Into<Arc<str>>, meaning: impl Into<Arc<Meaning>>) -> Self {
         Self {
             tag: tag.into(),
-            meaning,
+            meaning: meaning.into(),
             is_estimate: false,
             smoothing: None,
             n_elements: None,

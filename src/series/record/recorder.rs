@@ -27,7 +27,7 @@ pub struct Line {
     /// The tag as logged.
     pub tag: Arc<str>,
     /// What it means.
-    pub meaning: Meaning,
+    pub meaning: Arc<Meaning>,
     /// Points of all attempts.
     pub points: u64,
     /// Its course.
