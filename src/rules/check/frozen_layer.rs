@@ -58,6 +58,7 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
         moved_share: rule.params.get("moved_share"),
         last: Vec::new(),
         same: Vec::new(),
+        longest: 0,
         scratch: Vec::new(),
     })
 }
@@ -68,6 +69,8 @@ struct FrozenLayer {
     /// The last norm of each slot, and for how many profiles before it was the same.
     last: Vec<f64>,
     same: Vec<u8>,
+    /// The largest of these.
+    longest: u8,
     scratch: Vec<f64>,
 }
 
@@ -87,8 +90,10 @@ impl FrozenLayer {
     }
 
     fn is_about_to_tell(&self, profile: &Profile<'_>) -> bool {
+        let is_last = |norm: &Option<f64>, last: f64| norm.as_ref().is_some_and(|it| *it == last);
         let mut slots = profile.values.iter().zip(&self.last).zip(&self.same);
-        slots.any(|((norm, last), same)| norm.as_ref() == Some(last) && same.saturating_add(1) >= self.logs)
+        self.longest.saturating_add(1) >= self.logs
+            && slots.any(|((norm, last), same)| same.saturating_add(1) >= self.logs && is_last(norm, *last))
     }
 
     /// Counts a profile; gives how many slots have stood still long enough, and how many norms were logged.
@@ -96,11 +101,13 @@ impl FrozenLayer {
         self.last.resize(profile.slots.len(), f64::NAN);
         self.same.resize(profile.slots.len(), 0);
         let (mut n_still, mut n_logged) = (0, 0);
+        self.longest = 0;
         for ((norm, last), same) in profile.values.iter().zip(&mut self.last).zip(&mut self.same) {
             let Some(norm) = norm else { continue };
             // A NaN is never the same.
             *same = if norm == last { same.saturating_add(1) } else { 0 };
             *last = *norm;
+            self.longest = self.longest.max(*same);
             n_logged += 1;
             n_still += usize::from(*same >= self.logs);
         }
@@ -176,6 +183,7 @@ impl ProfileCheck for FrozenLayer {
         // The first steps after a restart repeat norms that were logged before.
         self.last.fill(f64::NAN);
         self.same.fill(0);
+        self.longest = 0;
     }
 }
 

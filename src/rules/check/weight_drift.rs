@@ -90,6 +90,15 @@ impl WeightDrift {
         }
     }
 
+    /// Whether any norm is out of bounds: hardly ever, and without a division.
+    fn has_drifted(&self, profile: &Profile<'_>) -> bool {
+        let mut norms = profile.values.iter().zip(&self.starts);
+        norms.any(|(norm, start)| {
+            let start = f64::from(*start);
+            norm.is_some_and(|it| start > 0.0 && (it > self.factor * start || it * self.factor < start))
+        })
+    }
+
     /// Slots whose norm over its start is out of bounds, and the ratio furthest out.
     fn drifted(&self, profile: &Profile<'_>, is_out: impl Fn(f64) -> bool) -> (Vec<u32>, f64) {
         let (mut slots, mut furthest) = (Vec::new(), 1.0_f64);
@@ -110,6 +119,14 @@ impl ProfileCheck for WeightDrift {
     fn observe(&mut self, profile: &Profile<'_>, context: &Context<'_>, out: &mut Vec<Judged>) {
         if self.starts.len() < profile.slots.len() {
             self.begin(profile);
+        }
+        if !self.has_drifted(profile) {
+            out.extend((0..2).map(|subject| Judged {
+                subject,
+                step: profile.step,
+                judgement: Judgement::Good,
+            }));
+            return;
         }
         let facts = context.facts;
         let is_unwell = loss_state(&facts.loss) == LossState::Unwell && !facts.is_game;
