@@ -200,24 +200,20 @@ impl SeriesCheck for Overfit {
         let Some(now) = self.state.add(point.ln) else {
             return Judgement::Abstain;
         };
-        match self.state.best.filter(|best| now >= best.ln) {
-            Some(best) => {
-                let judgement = self.judge(point, now, best, train);
-                self.state.has_said |= matches!(judgement, Judgement::Bad(_));
-                judgement
-            }
-            None => {
-                self.state.best = Some(Best {
-                    ln: now,
-                    train,
-                    step: point.step,
-                });
-                if std::mem::take(&mut self.state.has_said) {
-                    Judgement::Healed(Severity::Info)
-                } else {
-                    Judgement::Good
-                }
-            }
+        if let Some(best) = self.state.best.filter(|best| now >= best.ln) {
+            let judgement = self.judge(point, now, best, train);
+            self.state.has_said |= matches!(judgement, Judgement::Bad(_));
+            return judgement;
+        }
+        self.state.best = Some(Best {
+            ln: now,
+            train,
+            step: point.step,
+        });
+        if std::mem::take(&mut self.state.has_said) {
+            Judgement::Healed(Severity::Info)
+        } else {
+            Judgement::Good
         }
     }
 
