@@ -6,11 +6,13 @@
 //! measured table at the place where it is declared.
 
 pub mod baseline;
+pub mod clip_saturation;
 pub mod dead_layer;
 pub mod decay;
 pub mod depth_trend;
 mod depth_view;
 pub mod divergence;
+pub mod frozen_layer;
 pub mod gain;
 pub mod gradient_level;
 pub mod growth;
@@ -22,6 +24,7 @@ pub mod loss_scale;
 pub mod masked;
 pub mod no_progress;
 pub mod non_finite;
+pub mod overfit;
 #[cfg(test)]
 mod profile_fixture;
 pub mod registry;
@@ -32,6 +35,9 @@ pub mod stall;
 #[cfg(test)]
 mod stream_fixture;
 pub mod threshold;
+pub mod throughput;
+pub mod update_ratio;
+pub mod weight_drift;
 
 #[cfg(test)]
 pub(crate) mod bench;
