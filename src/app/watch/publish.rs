@@ -25,8 +25,8 @@ use crate::config::Settings;
 use crate::deliver::secret_path;
 use crate::model::{Finding, Severity, Verdict};
 use crate::report::{LossSpan, RunSummary, serious, spark};
-use crate::series::Facts;
 use crate::series::record::{Limits, SPANS_MAX};
+use crate::series::{Baseline, Facts};
 use crate::serve::{self, Board, Guard, Health, RunRow, RunView, Said, Server, Snapshot, Totals};
 
 /// Cells of the pictures of all runs.
@@ -170,6 +170,11 @@ impl Publisher {
         self.board.set_health(health);
     }
 
+    /// Shows what runs are compared with.
+    pub(super) fn show_baseline(&self, baseline: &Baseline) {
+        self.board.put_baseline(baseline);
+    }
+
     /// Counts what was said.
     pub(super) fn count(&mut self, heard: &Heard) {
         for notice in &heard.notices {
@@ -227,7 +232,7 @@ impl Publisher {
                 continue;
             }
             let recordings = run.streams.iter().filter_map(|(_, it)| it.recording()).collect();
-            let view = RunView::new(run.change, run.report_now(), recordings);
+            let view = RunView::new(run.change, run.report_now(), recordings, run.baseline.is_some());
             self.board.put_view(&name, view);
             self.viewed_at.insert(name, Instant::now());
         }

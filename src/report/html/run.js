@@ -101,6 +101,7 @@ class RunPage {
   update(run) {
     const { shape } = this, said = JSON.stringify(this.run.findings);
     this.read(run);
+    this.view.baseline = run.compared ? baseline : null;
     this.view.take(this.sources, this.finding);
     this.swap("head", runHead(run, this.key));
     if (JSON.stringify(run.findings) !== said) this.swap("findings", findingsSection(run, this.key, this.chosen));
