@@ -3,6 +3,7 @@
 //! In: paths. Out: a report on standard output, progress on standard error when that is a terminal. Invariant:
 //! the output does not depend on the number of threads.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::model::Severity;
 use crate::report::html::{Detail, RankRecording, RunPage, run_page, write_page};
 use crate::report::plot::{Plot, write_plots};
 use crate::report::{
-    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json,
+    AuditReport, RunReport, TextStyle, printable, write_audit_json, write_audit_text, write_inspect_json,
     write_inspect_text,
 };
 use crate::series::Baseline;
@@ -63,6 +64,7 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
     })?;
+    say_unread(&args.input, &report);
     Ok(status(&report, args.input.strict, Some(args.fail_on.into())))
 }
 
@@ -96,7 +98,33 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
         (None, Format::Text) => write_inspect_text(&report, style, out),
         (None, Format::Json) => write_inspect_json(&report, out),
     })?;
+    say_unread(&args.input, &report);
     Ok(status(&report, args.input.strict, None))
+}
+
+/// A path that was given and is not there must not be overseen: beside others that are, the exit status is silent of it.
+fn say_unread(input: &InputArgs, report: &AuditReport) {
+    let lost = report.problems.iter().filter(|it| !it.is_note);
+    let given: BTreeSet<String> = input.paths.iter().map(|it| it.display().to_string()).collect();
+    let unread: Vec<String> = lost
+        .filter(|it| given.contains(&it.path))
+        .map(|it| printable(&it.to_string()).into_owned())
+        .collect();
+    if unread.is_empty() {
+        return;
+    }
+    let advice = if input.strict || report.is_empty() {
+        ""
+    } else {
+        "; the exit status tells it with --strict alone"
+    };
+    let (n, of) = (unread.len(), given.len());
+    // Nobody may be listening any more; the report says it too.
+    let _ = writeln!(
+        io::stderr(),
+        "gradwatch: {n} of {of} paths could not be read: {}{advice}",
+        unread.join("; ")
+    );
 }
 
 pub(super) fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> ExitStatus {

@@ -1,13 +1,13 @@
 //! The runs that are followed, as lines that fit a terminal.
 //!
 //! In: one summary per run with its age, and the size of the terminal. Out: lines without line ends. Invariants: no more
-//! lines than asked for, none wider than the terminal (a character is taken to be one column wide); the worst run comes
-//! first, then the one that changed last; nothing from a log reaches the terminal unescaped.
+//! lines than asked for, none wider than the terminal; the worst run comes first, then the one that changed last; nothing from a log reaches the terminal unescaped.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::columns::{columns as columns_of, cut, padded};
 use super::escape::printable;
 use super::spark::sparkline;
 use super::summary::RunSummary;
@@ -46,7 +46,10 @@ pub fn live_table(mut rows: Vec<LiveRow<'_>>, columns: usize, lines: usize, styl
         n_runs
     };
     let shown = rows.get(..n_shown).unwrap_or_default();
-    let widest = shown.iter().map(|it| it.summary.run.chars().count()).max();
+    let widest = shown
+        .iter()
+        .map(|it| columns_of(&printable(&it.summary.run)))
+        .max();
     let layout = Layout::of(columns, widest.unwrap_or_default());
     let head = layout.line(&Cells {
         verdict: "verdict",
@@ -95,9 +98,9 @@ impl Layout {
     fn line(&self, cells: &Cells<'_>) -> String {
         let name = self.name;
         let mut line = format!(
-            "{:<8} {:<name$} {:>9} {:>6}",
+            "{:<8} {} {:>9} {:>6}",
             cells.verdict,
-            cut(cells.run, name),
+            padded(&cut(cells.run, name), name),
             cells.step,
             cells.age
         );
@@ -162,18 +165,6 @@ fn age_words(age: Duration) -> String {
     }
 }
 
-/// At most this many characters; what is cut ends in `…`.
-fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(columns.saturating_sub(1)).collect();
-    if columns > 0 {
-        cut.push('…');
-    }
-    cut
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,21 +222,36 @@ mod tests {
         let runs: Vec<RunSummary> = (0..30)
             .map(|it| run(&format!("{long}{it}"), Verdict::Critical))
             .chain([run("evil\u{1b}[2J\n", Verdict::Warning)])
+            .chain(
+                ["学習率を下げた実験".repeat(4), "🔥👩\u{200d}🔬".repeat(9)]
+                    .map(|it| run(&it, Verdict::Warning)),
+            )
             .collect();
         for columns in [0, 1, 7, 20, 47, 48, 71, 72, 80, 200] {
             for lines in [0, 1, 2, 3, 5, 31, 32, 60] {
                 let table = table(&runs, columns, lines);
                 assert!(table.len() <= lines, "{columns}x{lines}: {} lines", table.len());
                 for line in &table {
-                    assert!(line.chars().count() <= columns, "{columns}x{lines}: {line}");
+                    assert!(columns_of(line) <= columns, "{columns}x{lines}: {line}");
                     assert!(!line.contains(['\u{1b}', '\n']), "{line:?}");
                 }
             }
         }
         let some = table(&runs, 80, 5);
         assert_eq!(some.len(), 5);
-        assert_eq!(some[4], "and 28 more runs");
+        assert_eq!(some[4], "and 30 more runs");
         assert!(table(&[], 80, 24).is_empty());
+    }
+
+    #[test]
+    fn wide_names_keep_the_columns_straight() {
+        let runs = [
+            run("訓練/基準", Verdict::Healthy),
+            run("plain-name", Verdict::Healthy),
+        ];
+        let table = table(&runs, 80, 10);
+        let step_ends = |line: &String| columns_of(line.split("12,000").next().unwrap());
+        assert_eq!(step_ends(&table[1]), step_ends(&table[2]), "{table:?}");
     }
 
     #[test]

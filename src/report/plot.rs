@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use super::columns::{columns, cut_beginning, padded};
 use super::escape::printable;
 use super::html::RankRecording;
 use super::run::RunReport;
@@ -230,7 +231,7 @@ impl Canvas {
             .iter()
             .filter_map(|it| grid.slots().get(*it as usize));
         let longest = names
-            .map(|it| printable(&it.layer.path).chars().count())
+            .map(|it| columns(&printable(&it.layer.path)))
             .max()
             .unwrap_or(0);
         longest.min(NAME_WIDTH_MAX).min(self.width() / 3)
@@ -251,12 +252,7 @@ fn steps_text((first, last): (i64, i64)) -> String {
 
 /// A name padded to the width, or its end behind an ellipsis: layer names differ at their ends.
 fn fitted(name: &str, width: usize) -> String {
-    let length = name.chars().count();
-    if length <= width {
-        return format!("{name:width$}");
-    }
-    let end: String = name.chars().skip(length - width.saturating_sub(1)).collect();
-    format!("…{end}")
+    padded(&cut_beginning(name, width), width)
 }
 
 /// At most `width` cells; neighbours are joined.

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::escape::printable;
+use super::paragraph::{write_effect, write_explanation, write_paragraph};
 use super::run::{AuditReport, RunReport};
 use super::spark::{sparkline, sparkline_log};
 use crate::model::{Finding, Problem, Severity, Verdict};
@@ -111,7 +112,7 @@ impl TextStyle {
     }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+pub(super) fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Critical => "CRITICAL",
         Verdict::Warning => "WARNING",
@@ -221,60 +222,17 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
         style.severity(finding.severity),
         style.bold(&finding.rule)
     )?;
-    writeln!(out, "    {}", printable(&finding.message))?;
+    write_paragraph("", &finding.message, style, out)?;
     if finding.severity == Severity::Info {
         return Ok(());
     }
     write_profile(run, finding, out)?;
-    // Up to three names stand in the sentence already.
-    if finding.layers.len() > 3 {
-        let names = layer_names(&finding.layers);
-        writeln!(out, "    {} {}", style.dim("layers  "), printable(&names))?;
-    }
-    if !finding.diagnosis.is_empty() {
-        writeln!(out, "    {} {}", style.dim("look at "), finding.diagnosis)?;
-    }
-    for (index, remedy) in finding.remedy.iter().enumerate() {
-        let label = if index == 0 { "do      " } else { "   or   " };
-        writeln!(out, "    {} {remedy}", style.dim(label))?;
-    }
-    for effect in run
-        .findings
-        .iter()
-        .filter(|it| it.caused_by.as_deref() == Some(&finding.rule))
-    {
-        let step = effect
-            .first_step
-            .map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
-        // An effect may be more urgent than its cause.
-        let severity = if effect.severity > finding.severity {
-            format!("{} ", style.severity(effect.severity))
-        } else {
-            String::new()
-        };
-        writeln!(
-            out,
-            "    {} {severity}{}{step}: {}",
-            style.dim("leads to"),
-            effect.rule,
-            printable(&effect.message)
-        )?;
+    write_explanation(finding, style, out)?;
+    let effects = run.findings.iter();
+    for effect in effects.filter(|it| it.caused_by.as_deref() == Some(&finding.rule)) {
+        write_effect(effect, finding.severity, style, out)?;
     }
     Ok(())
-}
-
-/// Enough names to see the pattern: the first ones and the last.
-pub(super) fn layer_names(layers: &[String]) -> String {
-    const SHOWN: usize = 6;
-    match layers {
-        [] => String::new(),
-        [.., last] if layers.len() > SHOWN => format!(
-            "{}, ... {last} ({} layers)",
-            layers[..SHOWN - 1].join(", "),
-            layers.len()
-        ),
-        all => all.join(", "),
-    }
 }
 
 fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
@@ -332,9 +290,13 @@ fn summary(report: &AuditReport, style: TextStyle) -> String {
         1 => "1 run".to_owned(),
         n => format!("{n} runs"),
     };
-    if parts.is_empty() {
+    let found = if parts.is_empty() {
         "no runs found".to_owned()
     } else {
         format!("{runs}: {}", parts.join(", "))
+    };
+    match report.problems.iter().filter(|it| !it.is_note).count() {
+        0 => found,
+        n => format!("{found}, {n} {}", style.verdict_as(Verdict::Critical, "NOT READ")),
     }
 }

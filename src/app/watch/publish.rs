@@ -25,8 +25,8 @@ use crate::config::Settings;
 use crate::deliver::secret_path;
 use crate::model::{Finding, Severity, Verdict};
 use crate::report::{LossSpan, RunSummary, serious, spark};
+use crate::series::Baseline;
 use crate::series::record::{Limits, SPANS_MAX};
-use crate::series::{Baseline, Facts};
 use crate::serve::{self, Board, Guard, Health, RunRow, RunView, Said, Server, Snapshot, Totals};
 
 /// Cells of the pictures of all runs.
@@ -286,7 +286,7 @@ fn summary_of(name: &str, run: &LiveRun<'_>, found: &[Finding]) -> RunSummary {
     let (loss, loss_spark) = streams()
         .find_map(|it| {
             Some((
-                span_of(it.engine().facts())?,
+                LossSpan::of(it.engine().facts(), it.engine().loss_history())?,
                 spark(it.engine().loss_history().bins()),
             ))
         })
@@ -307,14 +307,6 @@ fn summary_of(name: &str, run: &LiveRun<'_>, found: &[Finding]) -> RunSummary {
         spark: loss_spark.unwrap_or_default(),
         is_reading: !streams().all(LiveStream::is_caught_up),
     }
-}
-
-fn span_of(facts: &Facts) -> Option<LossSpan> {
-    Some(LossSpan {
-        initial: facts.loss.initial?,
-        best: facts.loss.best?,
-        last: facts.loss.current?,
-    })
 }
 
 fn verdict_of(found: &[Finding], has_points: bool) -> Verdict {
