@@ -64,14 +64,13 @@ pub(super) fn follow(
     voice: &Voice,
     telling: Option<&Telling>,
 ) -> anyhow::Result<ExitStatus> {
-    let mut daemon = Daemon::start(args, settings, voice, telling)?;
+    let mut daemon = Daemon::start(args, settings, &loaded, voice, telling)?;
     let mut journals = match &daemon.courier {
         Some(courier) => courier.journals(&settings.watch.paths),
         None => BTreeMap::default(),
     };
     loop {
         let mut watch = watch_of(settings, &loaded, daemon.publisher.is_some()).with_journals(journals);
-        daemon.show_baseline(&loaded);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -82,6 +81,7 @@ pub(super) fn follow(
             Ended::Reload(new) => {
                 journals = watch.into_journals();
                 loaded = new;
+                daemon.show_baseline(&loaded);
             }
         }
     }
@@ -108,6 +108,7 @@ impl<'d> Daemon<'d> {
     fn start(
         args: &WatchArgs,
         settings: &'d Settings,
+        loaded: &Loaded,
         voice: &'d Voice,
         telling: Option<&'d Telling>,
     ) -> anyhow::Result<Self> {
@@ -144,7 +145,11 @@ impl<'d> Daemon<'d> {
             is_over,
             begun: Instant::now(),
             courier,
-            publisher: Publisher::start(settings, turn)?,
+            publisher: Publisher::start(
+                settings,
+                loaded.baseline.as_ref().map(|it| it.get().as_ref()),
+                turn,
+            )?,
         })
     }
 

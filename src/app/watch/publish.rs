@@ -128,6 +128,7 @@ impl Publisher {
     /// Begins to answer, when an address was given. `wake` makes the loop turn.
     pub(super) fn start(
         settings: &Settings,
+        baseline: Option<&Baseline>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else {
@@ -137,6 +138,9 @@ impl Publisher {
         let token_file = listen.token.as_ref().map(secret_path).transpose()?;
         let guard = Guard::new(address, token_file.as_deref())?;
         let board = Arc::new(Board::new(Box::new(wake)));
+        if let Some(baseline) = baseline {
+            board.put_baseline(baseline);
+        }
         let set_up = serve::Settings {
             address,
             guard,

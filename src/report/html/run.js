@@ -81,18 +81,19 @@ class RunPage {
     // Without a choice the worst finding is marked, so that the sick step is what is seen first.
     this.finding = run.findings[this.chosen] ?? run.findings.find((it) => it.severity !== "info") ?? null;
     this.ranks = [...new Set(run.sources.map((it) => it.rank))];
-    const asked = this.asked ?? this.finding?.rank ?? null;
+    const asked = this.asked ?? this.finding?.rank ?? rankOf(run, this.finding);
     this.rank = this.ranks.includes(asked) ? asked : this.ranks[0] ?? null;
     this.sources = run.sources.filter((it) => it.rank === this.rank);
     // The loss of the other ranks: one that goes its own way is seen at once.
     this.otherLosses = run.sources.filter((it) => it.rank !== this.rank && it.rank !== null)
-      .flatMap((it) => it.lines.filter((line) => line.quantity === "loss").slice(0, 1).map((line) => ({ ...line, tag: `rank ${it.rank}: ${line.tag}` })));
+      .flatMap((it) => it.lines.filter((line) => line.quantity === "loss").slice(0, 1).map((line) => ({ ...line, tag: `${rankName(it.rank)}: ${line.tag}` })));
+    this.rankGrid = rankGrid(run);
     this.shape = shapeOf(this);
   }
 
   build() {
     this.view.pictures = [];
-    this.body.replaceChildren(...curves(this), ...layers(this.view, this.sources));
+    this.body.replaceChildren(...curves(this), ...rankSection(this), ...layers(this));
   }
 
   draw() { this.view.drawAll(); }
@@ -117,7 +118,7 @@ class RunPage {
     this.view.lists = lists;
     for (const picture of this.view.pictures) {
       if (picture instanceof LinePicture) picture.take(lists.get(picture.part));
-      else picture.take(grids[picture.part]);
+      else picture.take(picture.part === "ranks" ? this.rankGrid : grids[picture.part]);
     }
   }
 
@@ -130,8 +131,8 @@ class RunPage {
 }
 
 /** Two states of a run with the same shape have the same pictures, with other numbers. */
-function shapeOf({ ranks, sources }) {
-  return JSON.stringify([ranks, sources.map((source) => [source.lines.map((it) => it.tag), source.grids.map((grid) => [grid.quantity, grid.split,
+function shapeOf({ ranks, rankGrid, sources }) {
+  return JSON.stringify([ranks, rankGrid?.rows.length ?? 0, sources.map((source) => [source.lines.map((it) => it.tag), source.grids.map((grid) => [grid.quantity, grid.split,
     grid.groups.map((it) => [it.section, it.role, it.parameter, it.rows.map((row) => row.tag)])])])]);
 }
 
@@ -172,14 +173,15 @@ class StepBar {
     this.jump.hidden = (view.finding?.first_step ?? null) === null;
     this.choice.hidden = ranks.length < 2;
     if (this.choice.childElementCount !== ranks.length) {
-      this.choice.replaceChildren(...ranks.map((it) => make("option", { value: it ?? "", textContent: it === null ? "all ranks' log" : `rank ${it}`, selected: it === rank })));
+      this.choice.replaceChildren(...ranks.map((it) => make("option", { value: it ?? "", textContent: rankName(it), selected: it === rank })));
     }
   }
 }
 
 /** The curves of each picture: those that belong together by their quantity, the usual ones first. */
-function lineLists({ sources, otherLosses, view: { baseline } }) {
-  const lines = [...sources.flatMap((it) => it.lines), ...otherLosses];
+function lineLists({ ranks, sources, otherLosses, view: { baseline } }) {
+  const own = sources.flatMap((it) => (ranks.length > 1 ? it.lines.map((line) => ({ ...line, tag: `${rankName(it.rank)}: ${line.tag}` })) : it.lines));
+  const lines = [...own, ...otherLosses];
   const loss = lines.findIndex((it) => it.quantity === "loss");
   if (loss >= 0 && baseline?.loss) lines.splice(loss + 1, 0, baselineCurve(baseline));
   const known = new Set(LINE_ORDER.flat());
@@ -222,7 +224,8 @@ function readGrids(sources) {
   return sources.flatMap((it) => it.grids).sort((a, b) => place(a) - place(b)).map(readGrid);
 }
 
-function layers(view, sources) {
+function layers({ view, ranks, rank, sources }) {
+  const where = ranks.length > 1 ? `, ${rankName(rank)}` : "";
   return readGrids(sources).map((grid, key) => {
     const profile = new ProfilePicture(view, grid);
     const heat = new HeatPicture(view, grid, (row) => profile.setGroup(heat.grid.groups.find((it) => row >= it.begin && row < it.end)));
@@ -230,7 +233,7 @@ function layers(view, sources) {
     view.pictures.push(heat, profile);
     if (view.finding?.quantity === grid.quantity) showFinding(view.finding, grid, heat, profile);
     return make("section", { className: "layers-section", id: `grid-${grid.quantity}` },
-      make("h2", { textContent: grid.name }), make("div", { className: "pair" }, heat.element, profile.element));
+      make("h2", { textContent: grid.name + where }), make("div", { className: "pair" }, heat.element, profile.element));
   });
 }
 
