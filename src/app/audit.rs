@@ -116,7 +116,7 @@ fn say_unread(input: &InputArgs, report: &AuditReport) {
     let advice = if input.strict || report.is_empty() {
         ""
     } else {
-        "; the exit status tells it with --strict alone"
+        "; only --strict turns this into exit status 3"
     };
     let (n, of) = (unread.len(), given.len());
     // Nobody may be listening any more; the report says it too.

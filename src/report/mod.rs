@@ -13,9 +13,11 @@ mod live_table;
 mod notice;
 mod paragraph;
 pub mod plot;
+mod profile_rows;
 mod run;
 mod spark;
 mod summary;
+mod table;
 mod text;
 
 // What is told of numbers is told in the same words everywhere.
