@@ -5,7 +5,7 @@
 // network.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -24,10 +24,11 @@ function check(condition, text) {
 
 function run(args) {
   try {
-    execFileSync(program, args, { cwd: work, stdio: ["ignore", "pipe", "pipe"] });
+    return execFileSync(program, args, { cwd: work, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
   } catch (error) {
     // 1: findings, which sick runs are meant to have.
     if (error.status !== 1) throw error;
+    return error.stdout;
   }
 }
 
@@ -38,13 +39,15 @@ function report(name, ...args) {
 }
 
 const EVIL = "</script><script>alert(1)</script>";
+/** Turns the direction of what follows, if anybody lets it. */
+const TURNED = "loss/a\u202eb\u061cc";
 
 /** A run whose tags and directory would be markup if anybody took them for it. */
 function evilRun() {
   const parent = join(work, "evil");
   const dir = join(parent, "<img src=x onerror=alert(2)>");
   mkdirSync(dir, { recursive: true });
-  const row = (step) => JSON.stringify({ step, "train/loss": step === 30 ? "NaN" : 1 / (step + 1), [`loss/${EVIL}`]: 2 });
+  const row = (step) => JSON.stringify({ step, "train/loss": step === 30 ? "NaN" : 1 / (step + 1), [`loss/${EVIL}`]: 2, [TURNED]: 3 });
   writeFileSync(join(dir, "metrics.jsonl"), Array.from({ length: 60 }, (_, step) => row(step)).join("\n"));
   return parent;
 }
@@ -180,14 +183,94 @@ async function stepsCanBeMoved(browser, url) {
   await page.context().close();
 }
 
+/** What the page reads out at a step, layer by layer, from the profile. */
+async function profileOf(page, quantity, nLayers) {
+  const canvas = page.locator(`#grid-${quantity} .profile canvas`), readout = page.locator(`#grid-${quantity} .profile .readout`);
+  await canvas.focus();
+  for (let i = 1; i < nLayers; i++) await page.keyboard.press("ArrowDown");
+  const values = new Map();
+  for (let i = 0; i < nLayers; i++) {
+    const [, layer, step, value] = /^(.*), step (\d+): (\S+)$/.exec(await readout.innerText()) ?? [];
+    values.set(layer, [Number(step), Number(value)]);
+    await page.keyboard.press("ArrowUp");
+  }
+  return values;
+}
+
+const isNear = (a, b) => Math.abs(a - b) <= 6e-3 * Math.abs(b);
+
+/** The profile at the last step has the numbers of `inspect`, at another step those of the log, and its line says what `--plot` says. */
+async function profilesAreThoseOfTheLog(browser, url) {
+  const dir = join(root, "fixtures/runs/exploding-tanh");
+  const series = JSON.parse(run(["inspect", dir, "--format", "json"])).runs[0].series.filter((it) => it.quantity === "grad_norm");
+  const log = readFileSync(join(dir, "metrics.jsonl"), "utf8").trim().split("\n").map((it) => JSON.parse(it));
+  const page = await fresh(browser, "profile", `${url}#run=exploding-tanh`);
+  const at12 = await profileOf(page, "grad_norm", series.length);
+  const row = log.find((it) => JSON.stringify(it).includes('"step":12,') || it.step === 12);
+  check(at12.size === series.length && at12.size === 20, `profile: ${at12.size} layers are read out`);
+  for (const { tag, layer } of series) check(at12.get(layer)?.[0] === 12 && isNear(at12.get(layer)[1], row[tag]), `profile: ${layer} at step 12 is ${at12.get(layer)}, in the log ${row[tag]}`);
+  const [, perLayer, total] = /×(\S+) per layer, ×(\S+) in total/.exec(await page.locator("#grid-grad_norm .fit").innerText()) ?? [];
+  const [, plotted, factor] = /, x(\S+) toward the input; a factor of (\S+) over/.exec(run(["inspect", dir, "--plot", "grad_norm", "--at", "12"])) ?? [];
+  check(isNear(Number(perLayer), Number(plotted)) && isNear(Number(total), Number(factor)), `profile: ×${perLayer}, ×${total} on the page, x${plotted}, ${factor} in the terminal`);
+  await page.locator("input[type=range]").focus();
+  await page.keyboard.press("End");
+  await page.waitForFunction(() => document.querySelector(".step-now").textContent === "step 117");
+  const last = await profileOf(page, "grad_norm", series.length);
+  for (const it of series) check(last.get(it.layer)?.[0] === it.last_step && isNear(last.get(it.layer)[1], it.last), `profile: ${it.layer} ends at ${last.get(it.layer)}, by inspect at ${it.last}`);
+  await page.context().close();
+}
+
+/** The least contrast of any text that is seen, by WCAG 2.2, with what it is. */
+const leastContrast = (page) => page.evaluate(() => {
+  const numbers = (text) => text.match(/[\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = color.map((it) => it / 255).map((it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let it = element; it !== null; it = it.parentElement) {
+      const color = numbers(getComputedStyle(it).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  let least = [Infinity, ""];
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].filter((it) => it.nodeType === Node.TEXT_NODE).map((it) => it.data.trim()).join("");
+    if (text === "" || !element.checkVisibility() || ["SCRIPT", "STYLE", "OPTION"].includes(element.tagName)) continue;
+    const [a, b] = [light(numbers(getComputedStyle(element).color)), light(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < least[0]) least = [contrast, text.slice(0, 40)];
+  }
+  return least;
+});
+
+/** Pixels of a picture that are like the theme's text, and like its panel where it is dark. */
+const labelsOf = (page) => page.evaluate(() => {
+  const dim = getComputedStyle(document.body).getPropertyValue("--dim").trim();
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(dim.slice(at, at + 2), 16));
+  return [...document.querySelectorAll("canvas")].map((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let n = 0;
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 24) n++;
+    return n;
+  });
+});
+
 async function fitsThePhoneAndTheDark(browser, url) {
-  for (const [name, options] of [["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 380, height: 800 } }]]) {
-    for (const [part, hash] of [["overview", ""], ["run", "#run=vanishing-sigmoid&finding=0"]]) {
+  for (const [name, options] of [["light", {}], ["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 380, height: 800 } }]]) {
+    for (const [part, hash] of [["overview", ""], ["run", "#run=vanishing-sigmoid&finding=0"], ["ranks", "#run=one-rank-nan"]]) {
       const page = await fresh(browser, name, url + hash, options);
       const width = options.viewport?.width ?? 1280;
       check(await widthOf(page) <= width, `${name} ${part}: ${await widthOf(page)} px wide in a window of ${width}`);
       const page_color = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
       check((page_color[0] < 60) === (name === "dark"), `${name} ${part}: the background is ${page_color}`);
+      const [contrast, text] = await leastContrast(page);
+      check(contrast >= 4.5, `${name} ${part}: "${text}" has a contrast of ${contrast.toFixed(2)}`);
+      if (part !== "overview") {
+        const labels = await labelsOf(page);
+        check(labels.length >= 3 && labels.every((it) => it > 30), `${name} ${part}: labels of pictures in other colours (${labels})`);
+      }
       await page.screenshot({ path: join(shots, `${part}-${name}.png`), fullPage: name === "phone" });
       await page.context().close();
     }
@@ -202,6 +285,8 @@ async function textStaysText(browser, url) {
   await page.locator("canvas").first().waitFor();
   check((await page.locator("main").innerText()).includes(EVIL), "escape: the tag is not shown as it is");
   check(await page.locator("img").count() === 0, "escape: a name became an element");
+  const seen = await page.locator("body").innerText();
+  check(seen.includes("loss/a\\u{202e}b\\u{61c}c") && !/[\u202e\u061c]/.test(seen), "escape: a name may turn the direction of text");
   check(await page.evaluate(() => document.scripts.length) >= 3, "escape: the data elements are not whole");
   const policy = await page.locator("meta[http-equiv=Content-Security-Policy]").getAttribute("content");
   check(policy.startsWith("default-src 'none'; script-src 'sha256-") && !policy.includes("unsafe"), `escape: the policy is ${policy}`);
@@ -234,10 +319,22 @@ async function aLargeRunLoadsQuickly(browser, url) {
 async function ranksAreSideBySide(browser, url) {
   const page = await fresh(browser, "ranks", `${url}#run=one-rank-nan`);
   const legend = await page.locator(".legend").first().innerText();
-  check(["train/loss", "rank 1: train/loss", "rank 3: train/loss"].every((it) => legend.includes(it)), `ranks: the legend is ${legend}`);
-  await page.locator(".step-bar select").selectOption("2");
-  await page.waitForFunction(() => document.querySelector(".legend").textContent.includes("rank 0: train/loss"));
-  check(await page.locator(".step-bar select").inputValue() === "2", "ranks: the choice was lost");
+  check([0, 1, 2, 3].every((it) => legend.includes(`rank ${it}: train/loss`)), `ranks: the legend is ${legend}`);
+  // The run opens at the rank in which it began.
+  const first = run(["inspect", join(root, "fixtures/runs/one-rank-nan"), "--plot", "grad_norm", "--at", "104"]);
+  const sick = /rank (\d)[^]*?at step 104: input !/.exec(first.split(/(?=\n {2}grad_norm)/).find((it) => /at step 104: input .*!/.test(it)) ?? "")?.[1];
+  check(sick !== undefined && await page.locator(".step-bar select").inputValue() === sick, `ranks: it began in rank ${sick}, and opens at ${await page.locator(".step-bar select").inputValue()}`);
+  check((await page.locator("#grid-grad_norm h2").innerText()).endsWith(`, rank ${sick}`), "ranks: the pictures do not say of which rank they are");
+  check(/NaN/.test(await page.locator("#grid-grad_norm .fit").innerText()), `ranks: its profile says ${await page.locator("#grid-grad_norm .fit").innerText()}`);
+  // All ranks side by side: the loss of the sick one is read out as such.
+  const ranks = page.locator("#ranks canvas");
+  await ranks.focus();
+  for (let i = 0; i < Number(sick); i++) await page.keyboard.press("ArrowDown");
+  check(new RegExp(`^rank ${sick}, step`).test(await page.locator("#ranks .readout").innerText()), `ranks: the keyboard reads ${await page.locator("#ranks .readout").innerText()}`);
+  const other = sick === "3" ? "1" : "3";
+  await page.locator(".step-bar select").selectOption(other);
+  await page.waitForFunction((it) => document.querySelector("#grid-grad_norm h2").textContent.endsWith(`rank ${it}`), other);
+  check(await page.locator(".step-bar select").inputValue() === other, "ranks: the choice was lost");
   await page.screenshot({ path: join(shots, "ranks.png") });
   await page.context().close();
 }
@@ -292,6 +389,9 @@ async function itPrints(browser, url) {
   check(look.page === "rgb(255, 255, 255)" && look.text === "rgb(29, 36, 48)", `print: ${look.text} on ${look.page}`);
   check(look.tools === 0, `print: ${look.tools} things to press are on the paper`);
   check(look.closed === 0, `print: ${look.closed} parts are closed`);
+  // Drawn for the paper: twice as sharp as a column of it, whatever the window.
+  const widths = await page.evaluate(() => [...document.querySelectorAll("canvas")].map((it) => it.width));
+  check(widths.length >= 7 && widths.every((it) => [660, 800, 1360].includes(it)), `print: the pictures are ${widths} wide`);
   await page.screenshot({ path: join(shots, "print.png"), fullPage: true });
   await page.pdf({ path: join(shots, "print.pdf"), format: "A4" });
   await page.evaluate(() => window.dispatchEvent(new Event("afterprint")));
@@ -348,6 +448,7 @@ try {
   await runIsShown(browser, fixtures, "one-rank-nan", { findings: true, hasLayers: true });
   await runIsShown(browser, chain, "chain", { findings: true, hasLayers: true });
   await stepsCanBeMoved(browser, fixtures);
+  await profilesAreThoseOfTheLog(browser, fixtures);
   await fitsThePhoneAndTheDark(browser, fixtures);
   await ranksAreSideBySide(browser, fixtures);
   await roughPartsAreVisible(browser, rough);
