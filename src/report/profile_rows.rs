@@ -119,7 +119,7 @@ mod tests {
         run.depth_order = DepthOrder::Named;
         for depth in [2_i32, 0, 3, 1, 10] {
             let tag = format!("grad_norm/blocks.{depth}.weight");
-            let mut info = SeriesInfo::new(&tag, understand(&tag));
+            let mut info = SeriesInfo::new(tag.as_str(), understand(&tag));
             info.last = if depth == 3 { f64::NAN } else { 10_f64.powi(depth) };
             run.series.push((None, info));
         }

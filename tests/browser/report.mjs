@@ -425,6 +425,44 @@ async function theKeyboardIsEnough(browser, url) {
   await page.context().close();
 }
 
+/** The pictures of docs/reading-the-report.md, taken as it says they are seen: copy them to docs/pictures when the page changed. */
+async function theWalkHolds(browser, fixtures, beside) {
+  const options = { viewport: { width: 1100, height: 640 } };
+  const part = async (page, selector, name) => {
+    await page.evaluate(() => { document.activeElement.blur(); document.querySelector(".step-bar").style.position = "static"; });
+    await page.locator(selector).first().screenshot({ path: join(shots, `doc-${name}.png`) });
+  };
+  // 1. Which run.
+  const page = await fresh(browser, "walk", fixtures, { viewport: { width: 1280, height: 660 } });
+  await page.screenshot({ path: join(shots, "doc-overview.png") });
+  await page.setViewportSize(options.viewport);
+  const row = page.locator("tbody tr").filter({ hasText: "vanishing-sigmoid" });
+  check(/critical[^]*vanishing-gradients since step 10/.test(await row.innerText()), "walk: the overview does not say since when");
+  await page.locator("tbody a").filter({ hasText: "vanishing-sigmoid" }).click();
+  // 2. What is wrong with it.
+  const card = page.locator("article.finding").first();
+  const said = await card.innerText();
+  check(["since step 10", "layer_00", "look at", "do", "leads to"].every((it) => said.includes(it)), `walk: the finding says ${said}`);
+  await part(page, "article.finding", "card");
+  // 3. Which layers.
+  await card.locator("a.show").first().click();
+  await page.waitForFunction(() => location.hash.includes("finding=0") && document.querySelector("article.chosen") !== null);
+  check((await page.locator("#grid-grad_norm .fit").innerText()).includes("shrinks toward the input, ×0.1477 per layer"), "walk: the profile does not say the factor");
+  await part(page, "#grid-grad_norm", "finding");
+  for (const [name, hash, selector] of [["nan", "#run=nan-bad-data", "#grid-grad_norm"], ["ranks", "#run=one-rank-nan", "#ranks"]]) {
+    await page.evaluate((it) => { location.hash = it; }, hash);
+    await page.waitForFunction((it) => document.querySelector("h1")?.textContent.startsWith(it), hash.slice(5));
+    await part(page, selector, name);
+  }
+  await page.context().close();
+  const other = await fresh(browser, "walk beside", `${beside}#run=sick`, options);
+  await other.locator("input[type=range]").focus();
+  await other.keyboard.press("End");
+  await other.waitForFunction(() => document.querySelector(".step-now").textContent === "step 199");
+  await part(other, "#grid-grad_norm", "baseline");
+  await other.context().close();
+}
+
 mkdirSync(shots, { recursive: true });
 run(["simulate", "--layers", "60", "--weight", "0.85", "--bias", "0.05", "--steps", "200", "--learning-rate", "0.01", "--out", join(work, "chains", "chain"), "--as", "jsonl"]);
 const fixtures = report("fixtures", join(root, "fixtures/runs"));
@@ -456,6 +494,7 @@ try {
   await itPrints(browser, fixtures);
   await theKeyboardIsEnough(browser, fixtures);
   await aLargeRunLoadsQuickly(browser, large);
+  await theWalkHolds(browser, fixtures, beside);
   await textStaysText(browser, evil);
   await hundredsStayQuick(browser, many);
 } finally {

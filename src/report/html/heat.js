@@ -155,10 +155,6 @@ class HeatPicture extends Picture {
   drawNames(context, colors) {
     context.textBaseline = "middle";
     for (const group of this.grid.groups) {
-      context.font = `600 ${colors.font}`;
-      context.textAlign = "left";
-      context.fillStyle = colors.text;
-      context.fillText(fitText(context, headOf(group), this.width, false), 0, group.top + HEAD_HEIGHT / 2);
       context.font = "10px system-ui, sans-serif";
       context.textAlign = "right";
       context.fillStyle = colors.dim;
@@ -167,6 +163,20 @@ class HeatPicture extends Picture {
         const text = (this.grid.rows[row].estimated ? "~" : "") + this.grid.rows[row].layer;
         context.fillText(fitText(context, text, this.left - 8, true), this.left - 6, this.tops[row] + this.rowHeight / 2 + 0.5);
       }
+    }
+  }
+
+  /** Above the lines that go through all groups. */
+  drawHeads(context, colors) {
+    context.font = `600 ${colors.font}`;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    for (const group of this.grid.groups) {
+      const text = fitText(context, headOf(group), this.width, false);
+      context.fillStyle = colors.panel;
+      context.fillRect(0, group.top, context.measureText(text).width + 3, HEAD_HEIGHT - 2);
+      context.fillStyle = colors.text;
+      context.fillText(text, 0, group.top + HEAD_HEIGHT / 2);
     }
   }
 
@@ -210,6 +220,7 @@ class HeatPicture extends Picture {
     context.restore();
     drawOverlay(context, colors, { step: this.view.step + this.grid.usualGap / 2, restarts: this.view.restarts, finding: null }, this.toX, 0, this.bottom, this.width - MARGIN.right);
     this.drawFinding(context, colors);
+    this.drawHeads(context, colors);
     context.strokeStyle = colors.text;
     context.strokeRect(this.left - 1.5, this.tops[this.row] - 0.5, this.width - MARGIN.right - this.left + 2, this.rowHeight);
   }
