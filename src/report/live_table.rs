@@ -19,8 +19,12 @@ use crate::rules::words::thousands;
 const SPARK_COLUMNS: usize = 16;
 /// Columns that a name gets at least, and at most.
 const NAME_COLUMNS: (usize, usize) = (8, 40);
-/// Terminals narrower than this show no loss; narrower than the second one no finding either.
-const WIDTHS: (usize, usize) = (72, 48);
+/// Columns of verdict, step and age with the blanks between them.
+const FIXED_COLUMNS: usize = 26;
+/// Columns that most findings take, with the step since when; the loss is shown where it leaves so many.
+const FINDING_COLUMNS: usize = 36;
+/// Terminals narrower than this show no finding.
+const FINDING_FROM: usize = 48;
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
@@ -87,11 +91,12 @@ struct Layout {
 impl Layout {
     fn of(columns: usize, widest_name: usize) -> Self {
         let third = columns / 3;
+        let name = widest_name.clamp(NAME_COLUMNS.0, NAME_COLUMNS.1.min(third.max(NAME_COLUMNS.0)));
         Self {
             columns,
-            name: widest_name.clamp(NAME_COLUMNS.0, NAME_COLUMNS.1.min(third.max(NAME_COLUMNS.0))),
-            has_spark: columns >= WIDTHS.0,
-            has_finding: columns >= WIDTHS.1,
+            name,
+            has_spark: columns >= FIXED_COLUMNS + name + 2 + SPARK_COLUMNS + 2 + FINDING_COLUMNS,
+            has_finding: columns >= FINDING_FROM,
         }
     }
 
@@ -252,6 +257,16 @@ mod tests {
         let table = table(&runs, 80, 10);
         let step_ends = |line: &String| columns_of(line.split("12,000").next().unwrap());
         assert_eq!(step_ends(&table[1]), step_ends(&table[2]), "{table:?}");
+    }
+
+    #[test]
+    fn since_when_a_run_is_sick_comes_before_its_loss() {
+        let runs = [run("vanishing-sigmoid", Verdict::Critical)];
+        let since = "non-finite-loss since step 11,000";
+        assert!(table(&runs, 80, 10)[1].contains(since));
+        assert!(!table(&runs, 80, 10)[1].contains('█'));
+        let wide = &table(&runs, 100, 10)[1];
+        assert!(wide.contains(since) && wide.contains('█'), "{wide}");
     }
 
     #[test]
