@@ -145,6 +145,16 @@ fn the_numbers_of_the_page_are_those_of_inspect() {
                 totals.iter().all(|(key, value)| it[key] == *value)
             });
             assert!(known.is_some(), "{} {info}", shown["run"]);
+            // A curve is drawn over the steps of its series, also where a copy of it has rows instead of steps.
+            if let Some(first) = info["first"].as_array() {
+                assert_eq!(
+                    first.first(),
+                    Some(&info["totals"]["first_step"]),
+                    "{} {}",
+                    shown["run"],
+                    info["tag"]
+                );
+            }
             n_series += 1;
         }
     }

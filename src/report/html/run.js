@@ -141,6 +141,7 @@ function runHead(run, key) {
     run.ordinal ? `${stepsText(run)} (the log has no step numbers)` : `steps ${stepsText(run)}`,
     `${thousands(run.points)} points`, run.layers > 0 ? `${run.layers} layers` : "no layers logged",
     run.ranks > 1 ? `${run.ranks} ranks` : null,
+    run.sources.some((it) => it.several_writers) ? "several processes write into one log: bands hold the numbers of all" : null,
     run.layers > 0 && run.depth_order !== "named" ? `depth order ${run.depth_order}` : null,
   ];
   return make("header", { className: "run-head" }, make("a", { href: "#", className: "back", textContent: "← all runs" }),
@@ -248,12 +249,17 @@ function showFinding(finding, grid, heat, profile) {
   heat.row = grid.rows.findIndex((row, i) => i >= best.begin && wanted.has(row.layer));
 }
 
+/** Restarts that are told one by one. */
+const RESTARTS_SHOWN = 8;
+
 function about(run, sources) {
   const files = make("table", { className: "files" }, make("thead", {}, make("tr", {}, ...["file", "format", "bytes", "records", "skipped"].map((it) => make("th", { textContent: it })))),
     make("tbody", {}, ...run.files.map((it) => make("tr", {}, make("td", { textContent: it.path }), make("td", { textContent: it.format }),
       ...[it.bytes, it.records, it.skipped].map((n) => make("td", { className: "number", textContent: thousands(n) }))))));
   const leftOut = sources.reduce((sum, it) => sum + it.left_out, 0);
   const restarts = sources.flatMap((it) => it.restarts).map(([from, to]) => `restart at step ${thousands(to)}: the steps went back from ${thousands(from)}`);
+  const further = restarts.length - RESTARTS_SHOWN;
+  if (further > 0) restarts.splice(RESTARTS_SHOWN, further, `and ${further} more`);
   return make("footer", { className: "about" },
     restarts.length > 0 ? make("p", { className: "dim", textContent: `Dashed lines: ${restarts.join("; ")}.` }) : null,
     leftOut > 0 ? make("p", { className: "dim", textContent: `${leftOut} further series are not drawn.` }) : null,
