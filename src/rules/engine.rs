@@ -80,7 +80,21 @@ enum Role {
 struct SeriesBinding {
     rule: usize,
     check: Box<dyn SeriesCheck>,
-    persistence: Persistence,
+    /// `None`: its rule fires at the first bad point.
+    persistence: Option<Box<Persistence>>,
+}
+
+impl SeriesBinding {
+    /// Takes whether a point was bad; whether the rule fires now.
+    fn note(&mut self, is_bad: bool) -> bool {
+        self.persistence.as_mut().map_or(is_bad, |it| it.push(is_bad))
+    }
+
+    fn forget(&mut self) {
+        if let Some(persistence) = &mut self.persistence {
+            persistence.clear();
+        }
+    }
 }
 
 struct AssemblerState {

@@ -26,6 +26,12 @@ impl Persistence {
         }
     }
 
+    /// `None` where the first bad point fires.
+    #[must_use]
+    pub fn if_any(bounds: (u32, u32)) -> Option<Self> {
+        (bounds != (1, 1)).then(|| Self::new(bounds))
+    }
+
     /// Takes the next point and says whether the rule fires now. A good point never fires.
     pub fn push(&mut self, is_bad: bool) -> bool {
         let mask = if self.window == 64 {

@@ -50,8 +50,13 @@ struct Decay {
     bounds: Arc<Bounds>,
     /// The median of the first points, once they are there, and the step of the last of them.
     start: Option<(f64, i64)>,
-    /// A ring: of the first points, then of the last ones.
-    recent: [f64; POINTS],
+    /// The first points, then the last ones from the first that is below the bound; few series have any.
+    recent: Option<Box<Recent>>,
+}
+
+/// A ring of the last points.
+struct Recent {
+    values: [f64; POINTS],
     n: u8,
     next: u8,
 }
@@ -72,28 +77,55 @@ impl Decay {
                 full: rule.severity,
             }),
             start: None,
-            recent: [0.0; POINTS],
+            recent: None,
+        }
+    }
+
+    /// Takes a value that is not below the bound; the ring goes once none of it is.
+    fn note_large(&mut self, value: f64, bound: f64) {
+        if let Some(recent) = &mut self.recent {
+            recent.add(value);
+            if !recent.is_below(bound) {
+                self.recent = None;
+            }
+        }
+    }
+
+    fn add(&mut self, value: f64) -> &Recent {
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.add(value);
+        recent
+    }
+}
+
+impl Recent {
+    fn new() -> Self {
+        Self {
+            values: [f64::INFINITY; POINTS],
             n: 0,
             next: 0,
         }
     }
 
-    /// Takes a value; whether there are enough for a median.
-    fn add(&mut self, value: f64) -> bool {
-        if let Some(place) = self.recent.get_mut(usize::from(self.next)) {
+    fn add(&mut self, value: f64) {
+        if let Some(place) = self.values.get_mut(usize::from(self.next)) {
             *place = value;
         }
         self.next = (self.next + 1) % POINTS as u8;
         self.n = (self.n + 1).min(POINTS as u8);
+    }
+
+    fn is_full(&self) -> bool {
         usize::from(self.n) == POINTS
     }
 
+    /// What was not kept counts as large.
     fn median(&self) -> Option<f64> {
-        upper_median(&mut self.recent.clone())
+        upper_median(&mut self.values.clone())
     }
 
-    fn forget(&mut self) {
-        (self.n, self.next) = (0, 0);
+    fn is_below(&self, bound: f64) -> bool {
+        self.values.iter().any(|it| *it < bound)
     }
 }
 
@@ -103,20 +135,22 @@ impl SeriesCheck for Decay {
         if !point.value.is_finite() || point.value == 0.0 {
             return Judgement::Abstain;
         }
-        let is_full = self.add(point.value.abs());
+        let value = point.value.abs();
         let Some((start, _)) = self.start else {
-            if is_full {
-                self.start = self.median().map(|it| (it, point.step));
-                self.forget();
+            let first = self.add(value);
+            if first.is_full() {
+                self.start = first.median().map(|it| (it, point.step));
+                self.recent = None;
             }
             return Judgement::Abstain;
         };
         let bound = self.bounds.share * start;
-        // The median of five is below the bound only if this or one of the last four is.
-        if start <= 0.0 || point.value.abs() >= bound || !is_full {
+        // The median of five is below the bound only if three are, this one among them or before it.
+        if start <= 0.0 || value >= bound {
+            self.note_large(value, bound);
             return Judgement::Good;
         }
-        let Some(now) = self.median().filter(|now| *now < bound) else {
+        let Some(now) = self.add(value).median().filter(|now| *now < bound) else {
             return Judgement::Good;
         };
         let loss = &context.facts.loss;
@@ -136,7 +170,7 @@ impl SeriesCheck for Decay {
     }
 
     fn rewind(&mut self, step: i64) {
-        self.forget();
+        self.recent = None;
         self.start = self.start.filter(|(_, at)| *at < step);
     }
 }

@@ -19,10 +19,9 @@ use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
-use crate::stats::bins::{Bin, Bins};
+use crate::stats::bins::{Bin, Bins, Log};
 use crate::stats::change::{Line, line};
 use crate::stats::cusum::Cusum;
-use crate::stats::window::Window;
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {
@@ -96,7 +95,7 @@ struct Growth {
     bounds: Arc<Bounds>,
     has_begun: bool,
     starts_at_zero: bool,
-    bins: Bins,
+    bins: Bins<Log>,
     /// In a place of its own: few series rise, and each of thousands has this check.
     rise: Option<Box<Rise>>,
     /// Where lasting jumps are looked for.
@@ -116,7 +115,10 @@ struct Bounds {
 /// The search for a lasting jump.
 struct Jump {
     cusum: Cusum,
-    last_values: Window,
+    /// A ring of the last values.
+    last: [f32; CONFIRM_POINTS],
+    n: u8,
+    next: u8,
 }
 
 /// A straight rise of `ln x` at the end of a series.
@@ -148,13 +150,29 @@ impl Jump {
     fn new() -> Self {
         Self {
             cusum: Cusum::default(),
-            last_values: Window::new(CONFIRM_POINTS),
+            last: [0.0; CONFIRM_POINTS],
+            n: 0,
+            next: 0,
         }
     }
 
     fn add(&mut self, step: i64, y: f64) {
         self.cusum.push(step, y);
-        self.last_values.push(y);
+        if let Some(place) = self.last.get_mut(usize::from(self.next)) {
+            *place = y as f32;
+        }
+        self.next = (self.next + 1) % CONFIRM_POINTS as u8;
+        self.n = (self.n + 1).min(CONFIRM_POINTS as u8);
+    }
+
+    /// The upper median of the last values.
+    fn level(&self) -> Option<f64> {
+        let mut last = self.last;
+        let filled = last.get_mut(..usize::from(self.n)).filter(|it| !it.is_empty())?;
+        let middle = filled.len() / 2;
+        Some(f64::from(
+            *filled.select_nth_unstable_by(middle, f32::total_cmp).1,
+        ))
     }
 
     fn may_have_come(&self) -> bool {
@@ -213,7 +231,7 @@ impl Growth {
     fn shift(&self, point: &Point) -> Option<Judgement> {
         let jump = self.jump.as_ref().filter(|it| it.may_have_come())?;
         let (since, level) = jump.cusum.onset()?;
-        let excess = jump.last_values.median()? - level;
+        let excess = jump.level()? - level;
         if excess < self.bounds.shift_ratio.ln() {
             return None;
         }

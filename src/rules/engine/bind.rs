@@ -37,7 +37,7 @@ impl Engine<'_> {
                 Build::Series(build) => Some(SeriesBinding {
                     rule: index,
                     check: build(rule),
-                    persistence: Persistence::new(rule.persistence),
+                    persistence: Persistence::if_any(rule.persistence).map(Box::new),
                 }),
                 Build::Profile(_) | Build::Stream(_) => None,
             })

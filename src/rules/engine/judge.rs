@@ -35,14 +35,14 @@ impl Engine<'_> {
             match binding.check.observe(point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
-                    binding.persistence.push(false);
+                    binding.note(false);
                 }
                 Judgement::Healed(severity) => {
-                    binding.persistence.clear();
+                    binding.forget();
                     self.book.heal(binding.rule, u64::from(id), severity);
                 }
                 Judgement::Bad(seen) => {
-                    if binding.persistence.push(true) {
+                    if binding.note(true) {
                         self.series_alarm(binding.rule, id, point.step, seen);
                     }
                 }

@@ -57,7 +57,7 @@ impl Engine<'_> {
         state.is_interleaved |= goes_back_and_forth;
         for binding in &mut *state.checks {
             binding.check.rewind(step);
-            binding.persistence.clear();
+            binding.forget();
         }
         let circle = state.circle as usize;
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
