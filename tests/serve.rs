@@ -377,6 +377,28 @@ fn the_live_page_shows_the_baseline() {
         let shown = daemon.get_until(&format!("/data/run?run={run}"), |it| it.status == 200);
         assert_eq!(shown.json()["compared"], is_compared, "{run}");
     }
+    // A baseline that goes on is read again when the daemon is asked to.
+    let log = fs::read_dir(runs.path().join("twin"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let row = fs::read_to_string(&log)
+        .unwrap()
+        .lines()
+        .last()
+        .unwrap()
+        .replace(":39,", ":40,");
+    append(&log, &format!("{row}\n"));
+    let hung_up = Command::new("kill")
+        .args(["-HUP", &daemon.child.id().to_string()])
+        .status();
+    assert!(hung_up.unwrap().success());
+    let tag = baseline.header("etag").unwrap().to_owned();
+    let again = daemon.get_until("/data/baseline", |it| it.header("etag") != Some(&tag));
+    let last = again.json()["loss"]["steps"].as_array().unwrap().last().cloned();
+    assert_eq!(last, Some(Value::from(40)));
     let alone = Daemon::start(runs.path(), &[]);
     assert_eq!(alone.get("/data/baseline").json(), Value::Null);
 }

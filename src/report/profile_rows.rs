@@ -72,7 +72,7 @@ fn profiles(run: &RunReport) -> Vec<Profile<'_>> {
             meaning.quantity,
             layer.section.as_str(),
             layer.role.as_str(),
-            layer.parameter.as_ref().map(|it| it.as_str()),
+            layer.parameter.as_deref(),
         );
         groups.entry(key).or_default().push((&layer.depth, info));
     }
