@@ -389,7 +389,7 @@ fn the_live_page_shows_the_baseline() {
         .lines()
         .last()
         .unwrap()
-        .replace(":39,", ":40,");
+        .replace("\"step\": 39,", "\"step\": 40,");
     append(&log, &format!("{row}\n"));
     let hung_up = Command::new("kill")
         .args(["-HUP", &daemon.child.id().to_string()])
