@@ -90,6 +90,16 @@ function roughRun() {
   return join(work, "rough");
 }
 
+/** Two processes that write into one log, one five steps behind the other. */
+function twoWriters() {
+  const dir = join(work, "writers", "run");
+  mkdirSync(dir, { recursive: true });
+  const row = (step, offset) => JSON.stringify({ step, "train/loss": 3 / (1 + 0.03 * step) + offset });
+  const rows = Array.from({ length: 120 }, (_, step) => [row(step, 0), ...(step < 5 ? [] : [row(step - 5, 0.5)])]).flat();
+  writeFileSync(join(dir, "metrics.jsonl"), `${rows.join("\n")}\n`);
+  return join(work, "writers");
+}
+
 /** A chain, and the same one without learning. */
 function twins() {
   const simulate = (name, weight, rate) => run(["simulate", "--layers", "40", "--weight", weight, "--bias", "0.05", "--steps", "200", "--learning-rate", rate,
@@ -358,6 +368,19 @@ async function roughPartsAreVisible(browser, url) {
   await page.context().close();
 }
 
+async function severalWritersAreSaid(browser, url) {
+  const page = await fresh(browser, "writers", `${url}#run=run`);
+  check((await page.locator(".run-head").innerText()).includes("several processes write into one log"), "writers: it is not said");
+  check(!(await page.locator("footer").innerText()).includes("restart at step"), "writers: taken for restarts");
+  const canvas = page.locator(".curves canvas").first();
+  await canvas.focus();
+  for (let i = 0; i < 20; i++) await page.keyboard.press("ArrowLeft");
+  const [, low, high] = /\(([\d.]+) to ([\d.]+), steps/.exec(await page.locator(".curves .readout").first().innerText()) ?? [];
+  check(Math.abs(high - low - 0.5) < 0.02, `writers: the band reads ${low} to ${high}`);
+  await page.screenshot({ path: join(shots, "writers.png"), fullPage: true });
+  await page.context().close();
+}
+
 async function theBaselineIsBeside(browser, url) {
   const page = await fresh(browser, "baseline", `${url}#run=sick`);
   check((await page.locator(".legend").first().innerText()).includes("baseline"), "baseline: its loss is not drawn");
@@ -472,6 +495,7 @@ const large = report("large", largeRun());
 const evil = report("evil", evilRun());
 const rough = report("rough", roughRun());
 const beside = report("baseline", ...twins());
+const writers = report("writers", twoWriters());
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
@@ -490,6 +514,7 @@ try {
   await fitsThePhoneAndTheDark(browser, fixtures);
   await ranksAreSideBySide(browser, fixtures);
   await roughPartsAreVisible(browser, rough);
+  await severalWritersAreSaid(browser, writers);
   await theBaselineIsBeside(browser, beside);
   await itPrints(browser, fixtures);
   await theKeyboardIsEnough(browser, fixtures);
