@@ -70,6 +70,7 @@ const VENDORS: &[(&str, &[&str])] = &[
             "state/place.rs",
         ],
     ),
+    ("unicode_width", &["report/columns.rs"]),
     ("secrecy", &["deliver/", "serve/guard.rs"]),
     ("schemars", &["rules/schema.rs"]),
     ("sd_notify", &["app/watch/service.rs"]),
