@@ -28,7 +28,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("flate2", &["decode/unpack/", "deliver/raster/"]),
     ("resvg", &["deliver/raster.rs"]),
     ("ruzstd", &["decode/unpack/"]),
-    ("foldhash", &["decode/", "extract/", "series/", "rules/"]),
+    ("foldhash", &["model/", "decode/", "series/", "rules/"]),
+    ("hashbrown", &["decode/", "series/"]),
     ("indicatif", &["app/"]),
     (
         "jiff",
