@@ -13,13 +13,10 @@ mod system;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Prints a line of the table.
-fn seen(case: &str, promised: &str, seen: &str) {
-    println!("fault {case} | {promised} | {seen}");
-}
+pub(crate) use crate::support::table::{seen, skip};
 
 /// Whether a command can be run and succeeds.
-fn works(program: &str, args: &[&str]) -> bool {
+pub(crate) fn works(program: &str, args: &[&str]) -> bool {
     let status = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -27,11 +24,6 @@ fn works(program: &str, args: &[&str]) -> bool {
         .stderr(Stdio::null())
         .status();
     status.is_ok_and(|it| it.success())
-}
-
-/// Says that a case cannot be shown here.
-pub(crate) fn skip(case: &str, why: &str) {
-    eprintln!("skipped: fault {case}: {why}");
 }
 
 /// A Debian package's program, installed where that is possible.
