@@ -23,6 +23,9 @@ finish() {
 }
 value() { systemctl show "$1" -p "$2" --value; }
 has_value() { [ "$(value "$1" "$2")" = "$3" ]; }
+status() { /opt/gradwatch status --state /var/lib/gradwatch --format json; }
+# What was heard may not have been noted yet: then it is sent again after a restart.
+is_all_sent() { status | grep -q '"open": 0'; }
 rows() { for step in $(seq "$1" "$2"); do echo "{\"step\": $step, \"loss\": $3}"; done; }
 
 for unit in gradwatch.service gradwatch@nobody.service; do
@@ -39,6 +42,7 @@ nsenter -t "$pid" -m stat -c "credential: %a" /run/credentials/gradwatch.service
 rows 0 59 2.5 >/opt/runs/a/metrics.jsonl
 rows 60 69 NaN >>/opt/runs/a/metrics.jsonl
 until_true test -e "$dir/heard-a"
+until_true is_all_sent
 kill -STOP "$pid"
 rows 0 59 2.5 >/opt/runs/b/metrics.jsonl
 rows 60 69 NaN >>/opt/runs/b/metrics.jsonl
