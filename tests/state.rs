@@ -5,6 +5,7 @@
 
 mod faults;
 mod kill;
+mod reload;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};

@@ -21,71 +21,46 @@ mod round;
 mod run;
 mod screen;
 mod service;
+mod set_up;
 mod steady;
 mod stream;
 mod telling;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::{Timestamp, Unit};
 
 use super::audit::text_style;
-use super::{InForce, own_patterns, rule_set, settings};
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
-use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
-use crate::rules::RuleSet;
 
 pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
 pub(crate) use self::courier::words;
 pub use self::rest::Now;
 use self::screen::Screen;
-use self::telling::Telling;
+use self::set_up::SetUp;
 
 /// Follows until it is told to end.
 ///
 /// # Errors
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
-    let settings = settings::of_watch(args)?;
-    let watched = &settings.watch;
-    let (rules, patterns) = loaded(&watched.rules)?;
+    let set_up = SetUp::read(args)?;
     let voice = Voice::new(args);
-    let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        let mut watch = Watch::new(&watched.paths, InForce::new(&rules.rules, &patterns));
-        if settings.mail.is_some() {
-            watch = watch.with_pictures_for_messages();
-        }
-        once::once(watch, args, &settings, &voice, telling.as_ref())
+        once::once(set_up, args, &voice)
     } else {
-        let reload = || loaded(&watched.rules);
-        follow::follow(
-            args,
-            &settings,
-            (rules, patterns),
-            &reload,
-            &voice.with_table(),
-            telling.as_ref(),
-        )
+        follow::follow(args, set_up, &voice.with_table())
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
         ended => ended,
     }
-}
-
-/// The rules in force and the user's own line patterns.
-fn loaded(files: &[PathBuf]) -> anyhow::Result<(RuleSet, OwnPatterns)> {
-    let rules = rule_set::load_files(files)?;
-    let patterns = own_patterns::compiled(&rules)?;
-    Ok((rules, patterns))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -52,12 +52,12 @@ const CHORES_EVERY: Duration = Duration::from_secs(10);
 const HANGS_AFTER: Duration = Duration::from_secs(600);
 
 /// What joins alarms, their state and the receivers.
-pub(super) struct Courier<'c> {
+pub(super) struct Courier {
     desk: Desk,
     outbox: Outbox,
     keeper: Keeper,
     post: Post,
-    composer: &'c dyn Compose,
+    composer: Box<dyn Compose>,
     clock: SteadyClock,
     under_way: BTreeMap<&'static str, Instant>,
     seen_version: Option<i64>,
@@ -94,21 +94,23 @@ fn root_name(path: &Path) -> String {
 }
 
 /// What a courier is made of.
-pub(super) struct Parts<'c> {
-    /// The state directory.
-    pub(super) dir: &'c Path,
+pub(super) struct Parts {
     pub(super) policy: Policy,
     /// The receivers, by the name that their parcels bear.
     pub(super) receivers: Vec<(&'static str, Box<dyn Receiver>)>,
     /// Those that the cap on messages is about.
-    pub(super) capped: &'c [&'static str],
-    pub(super) composer: &'c dyn Compose,
+    pub(super) capped: &'static [&'static str],
+    pub(super) composer: Box<dyn Compose>,
 }
 
-impl<'c> Courier<'c> {
-    /// Takes up what was stored. `wake` is called when there is something to do.
-    pub(super) fn new(parts: Parts<'c>, wake: &(impl Fn() + Clone + Send + 'static)) -> anyhow::Result<Self> {
-        let (store, opening) = Store::open(parts.dir, &words)?;
+impl Courier {
+    /// Takes up what was stored in a state directory. `wake` is called when there is something to do.
+    pub(super) fn new(
+        dir: &Path,
+        parts: Parts,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> anyhow::Result<Self> {
+        let (store, opening) = Store::open(dir, &words)?;
         let post = Post::start(parts.receivers, wake)?;
         let mut clock = SteadyClock::new();
         let (now, _) = clock.now();
@@ -148,6 +150,26 @@ impl<'c> Courier<'c> {
             next_renewal: None,
             is_caught_up: false,
         })
+    }
+
+    /// Goes on with other settings: what is known and what waits stays. Receivers that are not named any more get
+    /// nothing; what was tried in vain is tried now.
+    pub(super) fn change(
+        &mut self,
+        parts: Parts,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> anyhow::Result<()> {
+        let now = self.now();
+        self.post.replace(parts.receivers, wake)?;
+        let receivers: Vec<&'static str> = self.post.receivers().collect();
+        let named = receivers.iter().map(|it| (*it, parts.capped.contains(it)));
+        self.desk.set_policy(parts.policy);
+        self.desk.set_receivers(named);
+        self.composer = parts.composer;
+        self.next_renewal = None;
+        self.outbox.try_now(now);
+        self.keeper.name_receivers(&receivers);
+        Ok(())
     }
 
     /// What the journals of the runs below these paths should know.

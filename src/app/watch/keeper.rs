@@ -72,6 +72,17 @@ impl Keeper {
         self.note("pid", std::process::id().to_string());
         self.note("version", env!("CARGO_PKG_VERSION").to_owned());
         self.note("started", now.to_string());
+        self.name_receivers(receivers);
+        self.note_degraded();
+    }
+
+    /// Says who is told. What did not work with others is no matter any more.
+    pub(super) fn name_receivers(&mut self, receivers: &[&str]) {
+        let before = self.notes.get("receivers").cloned().unwrap_or_default();
+        for gone in before.split(' ').filter(|it| !receivers.contains(it)) {
+            self.degraded.remove(gone);
+            self.degraded.remove(&format!("{gone} (renewal)"));
+        }
         self.note("receivers", receivers.join(" "));
         self.note_degraded();
     }
