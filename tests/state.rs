@@ -5,6 +5,7 @@
 
 mod faults;
 mod kill;
+mod mail_faults;
 mod reload;
 
 use std::collections::BTreeSet;
