@@ -66,16 +66,16 @@ impl Bench {
     }
 
     fn start(&self) -> Daemon {
-        let config = self.dir.path().join("gradwatch.toml");
+        let mut command = self.command(&["watch", "--config"]);
+        command.arg(self.dir.path().join("gradwatch.toml"));
+        self.start_as(command)
+    }
+
+    /// A daemon that is started by this command.
+    fn start_as(&self, mut command: Command) -> Daemon {
         let said = self.dir.path().join("stderr");
         let stderr = OpenOptions::new().create(true).append(true).open(&said).unwrap();
-        let child = self
-            .command(&["watch", "--config"])
-            .arg(config)
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         Daemon { child, said }
     }
 
