@@ -9,6 +9,7 @@ mod content;
 mod daemon;
 mod model;
 mod system;
+mod telling;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -200,6 +200,15 @@ impl Courier {
         root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
     ) {
         let now = self.now();
+        self.hear_at(now, notices, root_of);
+    }
+
+    fn hear_at<'n>(
+        &mut self,
+        now: Timestamp,
+        notices: &'n [Notice],
+        root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
+    ) {
         for notice in notices {
             let root = root_of(&notice.run).map(root_name).unwrap_or_default();
             self.desk.hear(&root, std::slice::from_ref(notice), now);
@@ -239,6 +248,10 @@ impl Courier {
     /// Does what is due.
     pub(super) fn turn(&mut self, watch: Option<&Watch<'_>>) {
         let now = self.now();
+        self.turn_at(now, watch);
+    }
+
+    fn turn_at(&mut self, now: Timestamp, watch: Option<&Watch<'_>>) {
         let answers: Vec<Answered> = self.post.answers().collect();
         for answered in answers {
             self.take_answer(answered, now);
@@ -429,3 +442,6 @@ impl Courier {
         self.keeper.close();
     }
 }
+
+#[cfg(test)]
+mod tests;
