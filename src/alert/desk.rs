@@ -197,6 +197,16 @@ impl Desk {
         }
     }
 
+    /// Nothing more will be heard of a run: what stands is over.
+    pub fn give_up(&mut self, key: &RunKey, now: Timestamp) {
+        self.set_clock(now);
+        let Some(case) = self.cases.get_mut(key) else {
+            return;
+        };
+        case.give_up(&self.policy, now);
+        self.changes.runs.insert(key.clone());
+    }
+
     /// The findings of a run as they are now, so that a repetition says how it stands.
     pub fn refresh<'f>(&mut self, key: &RunKey, findings: impl Iterator<Item = (Fingerprint, &'f Finding)>) {
         let Some(case) = self.cases.get_mut(key) else {

@@ -5,6 +5,7 @@
 //! look, what is true is read from the files, so a lost input costs a delay and nothing else; a signal ends the loop
 //! between two files.
 
+mod absence;
 mod agenda;
 mod core;
 mod courier;

@@ -256,13 +256,36 @@ impl<'r> Watch<'r> {
     /// Looks for runs and files that are new, and forgets those that are gone. New ones are looked at by the next
     /// [`go_on`](Self::go_on).
     pub fn walk(&mut self) -> Heard {
+        // Those that the last walk gave up: whoever was told of them may have asked where they were found.
+        self.forget_empty();
         let found = discover_again(&self.paths, &mut self.listings);
         let problems = found.map_or_else(Vec::new, |it| self.take_in(it));
         self.put_to_rest();
         Heard {
-            notices: Vec::new(),
+            notices: self.give_up_the_gone(),
             problems,
         }
+    }
+
+    /// What is to be said of runs whose logs have been gone for long: nothing more is known of them.
+    fn give_up_the_gone(&mut self) -> Vec<Notice> {
+        let Some(now) = self.now else {
+            return Vec::new();
+        };
+        let is_left = |run: &LiveRun<'_>| run.streams.is_empty() && !run.journal.is_empty();
+        if !self.runs.values().any(is_left) {
+            return Vec::new();
+        }
+        // A run that sleeps is there.
+        let met: BTreeSet<&str> = self.found.iter().map(|it| it.name.as_str()).collect();
+        let mut notices = Vec::new();
+        for (name, run) in self.runs.iter_mut().filter(|(_, it)| is_left(it)) {
+            if !met.contains(name.as_str()) && run.absence.goes_on(now.steady_s, &self.paths, &self.problems)
+            {
+                notices.extend(run.journal.give_up(name));
+            }
+        }
+        notices
     }
 
     /// Takes in what a walk has found; the problems that are new.
@@ -354,6 +377,8 @@ impl<'r> Watch<'r> {
             .entry(found.name.clone())
             .or_insert_with(|| LiveRun::new(&found.name, &found.root));
         run.root.clone_from(&found.root);
+        let first = found.streams.first().and_then(|it| it.files.first());
+        run.absence.end(first.map(PathBuf::as_path));
         for stream in &found.streams {
             let files = stream.files.iter().map(|it| (it.clone(), found.name.clone()));
             self.homes.extend(files);

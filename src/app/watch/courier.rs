@@ -48,6 +48,9 @@ const RENEWAL: i64 = 0;
 /// Time between two looks at what needs no hurry: runs for `status`, whether the database is still there.
 const CHORES_EVERY: Duration = Duration::from_secs(10);
 
+/// Time after which an alarm below a path that is not watched is over, as for a log that is gone.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
 /// A receiver that has not answered for this long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(600);
 
@@ -64,6 +67,10 @@ pub(super) struct Courier {
     next_chores: Instant,
     next_renewal: Option<Instant>,
     is_caught_up: bool,
+    /// The paths that are watched.
+    roots: BTreeSet<String>,
+    /// Runs with alarms below other paths, since when.
+    left: BTreeMap<RunKey, Timestamp>,
 }
 
 /// Names that findings borrow from the program.
@@ -149,6 +156,8 @@ impl Courier {
             next_chores: Instant::now(),
             next_renewal: None,
             is_caught_up: false,
+            roots: BTreeSet::new(),
+            left: BTreeMap::new(),
         })
     }
 
@@ -172,13 +181,18 @@ impl Courier {
         Ok(())
     }
 
-    /// What the journals of the runs below these paths should know.
-    pub(super) fn journals(&self, paths: &[PathBuf]) -> BTreeMap<String, Journal> {
-        let roots: BTreeSet<String> = paths.iter().map(|it| root_name(it)).collect();
+    /// These paths are watched from now on.
+    pub(super) fn set_roots(&mut self, paths: &[PathBuf]) {
+        self.roots = paths.iter().map(|it| root_name(it)).collect();
+        self.left.clear();
+    }
+
+    /// What the journals of the runs below the paths that are watched should know.
+    pub(super) fn journals(&self) -> BTreeMap<String, Journal> {
         let known = self
             .desk
             .remembered()
-            .filter(|(key, _)| roots.contains(&key.root));
+            .filter(|(key, _)| self.roots.contains(&key.root));
         known
             .map(|(key, remembered)| {
                 let mut journal = Journal::default();
@@ -210,8 +224,33 @@ impl Courier {
         root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
     ) {
         for notice in notices {
-            let root = root_of(&notice.run).map(root_name).unwrap_or_default();
+            let root = root_of(&notice.run).filter(|it| !it.as_os_str().is_empty());
+            let root = root.map_or_else(|| self.known_root(notice), root_name);
             self.desk.hear(&root, std::slice::from_ref(notice), now);
+        }
+    }
+
+    /// The path below which a run was found of which this process has seen nothing.
+    fn known_root(&self, notice: &Notice) -> String {
+        let mut keys = self.desk.cases().map(|(key, _)| key);
+        let is_it = |it: &&RunKey| it.run == notice.run && self.roots.contains(&it.root);
+        keys.find(is_it).map(|it| it.root.clone()).unwrap_or_default()
+    }
+
+    /// Alarms below paths that are not watched any more are over after a while: nobody would ever say so else.
+    fn give_up_the_left(&mut self, now: Timestamp) {
+        let is_left = |key: &RunKey| !self.roots.is_empty() && !self.roots.contains(&key.root);
+        let standing = self.desk.cases().filter(|(_, case)| !case.standing().is_empty());
+        let left: Vec<RunKey> = standing
+            .filter(|(key, _)| is_left(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        self.left.retain(|key, _| left.contains(key));
+        for key in left {
+            let since = *self.left.entry(key.clone()).or_insert(now);
+            if now.duration_since(since) >= GIVEN_UP_AFTER {
+                self.desk.give_up(&key, now);
+            }
         }
     }
 
@@ -352,6 +391,7 @@ impl Courier {
             self.keeper.degrade(receiver, Some("does not answer".to_owned()));
         }
         self.keeper.look_for_database();
+        self.give_up_the_left(now);
         if let Some(watch) = watch {
             self.look_at_runs(watch, now);
         }

@@ -127,7 +127,7 @@ impl<'d> Daemon<'d> {
         let turn = knock(&sender, LoopInput::Rest);
         let mut daemon = Self {
             args,
-            paths: settings.watch.paths.clone(),
+            paths: Vec::new(),
             listen: settings.listen.clone(),
             voice,
             agenda: Agenda::new(receiver),
@@ -142,6 +142,7 @@ impl<'d> Daemon<'d> {
             is_stale: false,
         };
         daemon.set_pace(settings.watch.poll);
+        daemon.set_paths(&settings.watch.paths);
         Ok(daemon)
     }
 
@@ -154,9 +155,16 @@ impl<'d> Daemon<'d> {
         self.agenda.set_pace(poll_every, rest_max);
     }
 
+    fn set_paths(&mut self, paths: &[PathBuf]) {
+        paths.clone_into(&mut self.paths);
+        if let Some(courier) = &mut self.courier {
+            courier.set_roots(paths);
+        }
+    }
+
     /// What was said before the start.
     fn stored_journals(&self) -> BTreeMap<String, Journal> {
-        let stored = self.courier.as_ref().map(|it| it.journals(&self.paths));
+        let stored = self.courier.as_ref().map(Courier::journals);
         stored.unwrap_or_default()
     }
 
@@ -208,7 +216,8 @@ impl<'d> Daemon<'d> {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
             watch.tell_time(self.now());
-            self.voice.say(&watch.walk())?;
+            let heard = watch.walk();
+            self.tell(watch, &heard)?;
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
             if is_over || !self.hints.cover(&self.paths, watch.directories()) {
@@ -332,7 +341,7 @@ impl<'d> Daemon<'d> {
         if new.settings.listen != self.listen {
             say("another address or token for --listen needs a restart: the old one stays");
         }
-        self.paths.clone_from(&new.settings.watch.paths);
+        self.set_paths(&new.settings.watch.paths);
         self.set_pace(new.settings.watch.poll);
         Ok(Ended::Reload {
             new: Box::new(new),

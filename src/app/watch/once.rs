@@ -26,8 +26,9 @@ pub(super) fn once(mut set_up: SetUp, args: &WatchArgs, voice: &Voice) -> anyhow
         watch = watch.with_pictures_for_messages();
     }
     let mut courier = telling.map(|it| it.courier(&|| {})).transpose()?;
-    if let Some(courier) = &courier {
-        watch = watch.with_journals(courier.journals(paths));
+    if let Some(courier) = &mut courier {
+        courier.set_roots(paths);
+        watch = watch.with_journals(courier.journals());
     }
     voice.say(&watch.walk())?;
     loop {

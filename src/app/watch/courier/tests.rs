@@ -139,6 +139,34 @@ impl Day {
     }
 }
 
+#[test]
+fn what_stands_below_a_path_that_is_not_watched_any_more_is_over_after_an_hour() {
+    let mut day = Day::begin();
+    day.is_there.store(true, Ordering::SeqCst);
+    day.courier.set_roots(&["/runs".into()]);
+    day.courier
+        .hear_at(day.now, &[alarm("a")], &|_| Some(Path::new("/runs")));
+    for _ in 0..6 {
+        day.pass();
+    }
+    assert_eq!(day.taken().len(), 1);
+    day.courier.set_roots(&["/other".into()]);
+    for n in 0..2 * 360 {
+        day.pass();
+        let now = day.now;
+        day.courier.do_chores(None, now);
+        assert!(n > 350 || day.taken().iter().all(|it| it["occasion"] != "resolved"));
+    }
+    let taken = day.taken();
+    let last = taken.last().unwrap();
+    assert_eq!(
+        (&last["occasion"], &last["alarms"][0]["reason"]),
+        (&Value::from("resolved"), &Value::from("no-data"))
+    );
+    let ended = taken.iter().filter(|it| it["occasion"] == "resolved");
+    assert_eq!(ended.count(), 1);
+}
+
 fn runs_of(message: &Value) -> BTreeSet<String> {
     let bulletins = message["bulletins"].as_array();
     let all: Vec<&Value> = bulletins.map_or_else(|| vec![message], |it| it.iter().collect());
