@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::hook::Hook;
 use crate::support::smtp::SmtpServer;
+use crate::support::table::seen;
 
 /// Far beyond what a busy machine needs.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -258,6 +259,62 @@ fn what_is_over_when_the_daemon_comes_back_is_told_then() {
         (&Value::from("resolved"), &Value::from("not-seen-again"))
     );
     daemon.stop();
+}
+
+#[test]
+fn what_was_lost_of_a_log_while_no_daemon_ran_is_said_once() {
+    let bench = Bench::new();
+    let (cut, grown, renamed) = (bench.run("cut"), bench.run("grown"), bench.run("renamed"));
+    for run in [&cut, &grown, &renamed] {
+        append(run, &rows(0..60));
+    }
+    let read_bytes = fs::metadata(&cut).unwrap().len();
+    let daemon = bench.start();
+    let is_read = |it: &Value| {
+        let runs = it["runs"].as_array().unwrap();
+        runs.len() == 3 && runs.iter().all(|it| it["last_step"] == 59)
+    };
+    bench.status_until(is_read);
+    daemon.kill();
+    append(&grown, &rows(60..80));
+    append(&renamed, &rows(60..80));
+    let unread_bytes = fs::metadata(&renamed).unwrap().len() - read_bytes;
+    fs::rename(&renamed, renamed.with_extension("jsonl.1")).unwrap();
+    for run in [&cut, &renamed] {
+        fs::write(run, rows(0..80).replace("\"loss\": ", "\"loss\": 1")).unwrap();
+    }
+    let daemon = bench.start();
+    let words = format!(
+        "rewritten while it was not followed: the {read_bytes} bytes that had been read of it are gone"
+    );
+    let said = daemon.said_until(&words);
+    assert!(
+        said.contains(&format!("{}: byte 0: {words}", cut.display())),
+        "{said}"
+    );
+    let words = format!("byte {read_bytes}: renamed while it was not followed: {unread_bytes} bytes");
+    assert!(
+        said.contains(&format!("{}: {words}", renamed.display())),
+        "{said}"
+    );
+    assert!(!said.contains("grown"), "{said}");
+    bench.status_until(|it| {
+        it["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["last_step"] == 79)
+    });
+    daemon.stop();
+    let daemon = bench.start();
+    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid());
+    assert_eq!(daemon.said().matches("while it was not followed").count(), 2);
+    daemon.stop();
+    seen(
+        "2",
+        "truncated while down: new content from byte 0, the lost range reported",
+        "rewritten or renamed while no daemon ran: said at its start with path and bytes, once",
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
 use crate::report::html::RankRecording;
 use crate::series::record::{Limits, SharedRecorder};
-use crate::source::{Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
+use crate::source::{Cursor, Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
 #[derive(Debug, Default)]
@@ -225,6 +225,13 @@ impl<'r> Watch<'r> {
     pub fn followed(&self) -> impl Iterator<Item = (&str, &Path, Option<i64>)> {
         let followed = self.runs.iter().filter(|(_, it)| !it.streams.is_empty());
         followed.map(|(name, it)| (name.as_str(), it.root.as_path(), it.last_step()))
+    }
+
+    /// How far the files of a run were read, of a few files.
+    pub fn cursors(&self, run: &str) -> impl Iterator<Item = Cursor> {
+        const FILES_MAX: usize = 16;
+        let streams = self.runs.get(run).into_iter().flat_map(|it| &it.streams);
+        streams.flat_map(|(_, it)| it.cursors()).take(FILES_MAX)
     }
 
     /// The path under which a run was found.

@@ -15,12 +15,16 @@ use super::core::{Heard, Watch};
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::post::{Answered, Post};
+use super::screen::complain;
 use super::steady::SteadyClock;
 use crate::alert::{Bulletin, Desk, Journal, Notice, Outgoing, Policy, Reception, RunKey, Sending};
 use crate::config::AlertSettings;
 use crate::deliver::{Answer, Parcel, Receiver};
+use crate::model::Problem;
 use crate::report::html::RankRecording;
+use crate::report::printable;
 use crate::rules::check::registry::CHECKS;
+use crate::source::Cursor;
 use crate::state::{RunRow, Store};
 
 /// What was recorded of a run, by its name.
@@ -100,6 +104,15 @@ fn root_name(path: &Path) -> String {
     absolute.to_string_lossy().into_owned()
 }
 
+/// What was lost of the files of a run while no daemon ran.
+fn losses(run: &RunRow) -> impl Iterator<Item = Problem> {
+    let cursors = run
+        .files
+        .iter()
+        .filter_map(|it| serde_json::from_str::<Cursor>(it).ok());
+    cursors.filter_map(|it| it.loss())
+}
+
 /// What a courier is made of.
 pub(super) struct Parts {
     pub(super) policy: Policy,
@@ -138,6 +151,9 @@ impl Courier {
             receptions.collect(),
             now,
         );
+        for loss in memory.runs.iter().flat_map(losses) {
+            complain(&printable(&loss.to_string()));
+        }
         let mut keeper = Keeper::new(store, memory.runs);
         for loss in opening.losses {
             keeper.degrade("state at start", Some(loss));
@@ -409,6 +425,10 @@ impl Courier {
                 key,
                 last_step,
                 heard: Some(now),
+                files: watch
+                    .cursors(run)
+                    .filter_map(|it| serde_json::to_string(&it).ok())
+                    .collect(),
             });
         }
         self.keeper.followed(followed);

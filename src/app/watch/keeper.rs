@@ -138,7 +138,7 @@ impl Keeper {
         let met: BTreeSet<RunKey> = followed.iter().map(|it| it.key.clone()).collect();
         for row in followed {
             let known = self.runs.get(&row.key);
-            if known.is_none_or(|it| it.last_step != row.last_step) {
+            if known.is_none_or(|it| (it.last_step, &it.files) != (row.last_step, &row.files)) {
                 self.changed_runs.insert(row.key.clone());
                 self.gone_runs.remove(&row.key);
                 self.runs.insert(row.key.clone(), row);
