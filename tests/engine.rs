@@ -281,11 +281,7 @@ fn the_same_number_in_three_files_is_one_series_and_one_finding() {
     let report = &runs[0].0;
     assert_eq!(report.files.iter().filter(|it| it.records > 0).count(), 3);
     assert_eq!(
-        report
-            .series
-            .iter()
-            .map(|(_, it)| it.tag.as_str())
-            .collect::<Vec<_>>(),
+        report.series.iter().map(|(_, it)| &*it.tag).collect::<Vec<_>>(),
         ["train/loss"]
     );
     let nan = of_rule(&report.findings, "non-finite-loss");

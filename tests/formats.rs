@@ -37,7 +37,7 @@ fn reading(dir: &Path, rules: &[Rule]) -> String {
             let mark = if info.is_estimate { " (estimate)" } else { "" };
             let smoothed = info.smoothing.map_or_else(String::new, |it| format!(" ({it})"));
             let _ = writeln!(out, "  {} is {quantity}, {split}{mark}{smoothed}", info.tag);
-            for (step, value) in points.get(&info.tag).into_iter().flatten() {
+            for (step, value) in points.get(&*info.tag).into_iter().flatten() {
                 let _ = writeln!(out, "    {step} {value}");
             }
         }

@@ -155,7 +155,7 @@ fn to_json(names: &[String; 2], portraits: [&Portrait; 2], it: &Comparison) -> V
             "first_step": portrait.steps.map(|it| it.0), "last_step": portrait.steps.map(|it| it.1),
             "learning_rate_min": portrait.learning_rate.map(|it| number(it.0)),
             "learning_rate_max": portrait.learning_rate.map(|it| number(it.1)),
-            "loss_tag": portrait.loss.as_ref().map(|it| it.tag.clone()),
+            "loss_tag": portrait.loss.as_ref().map(|it| it.tag.to_string()),
         })
     };
     let loss = it.loss.map(|loss| {

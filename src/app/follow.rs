@@ -152,6 +152,7 @@ impl Follower {
         }
         if polled != Polled::More {
             self.settle(sink);
+            self.reader.decoder().into_iter().for_each(|it| it.rest());
         }
         polled
     }

@@ -4,9 +4,9 @@
 //! run. Invariant: level and noise are those that the spike rule keeps ([`Level`]), so that the statistic is the rule's.
 
 use super::{TimeNoise, time_noise};
+use crate::stats::level::Level;
 use crate::stats::median;
 use crate::stats::sd_upper_factor;
-use crate::stats::window::Level;
 
 /// Points that the rule looks at together, and how many of them must be out.
 const TOGETHER: usize = 5;

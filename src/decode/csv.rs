@@ -96,6 +96,11 @@ impl Decode for CsvDecoder {
         self.table.rows.settle(sink)
     }
 
+    fn rest(&mut self) {
+        self.framer.rest();
+        self.table.rows.keys.rest();
+    }
+
     fn tally(&self) -> Tally {
         self.table.tally
     }

@@ -81,6 +81,11 @@ impl Flattener {
         Self::default()
     }
 
+    /// Gives its buffers back.
+    pub fn rest(&mut self) {
+        *self = Self::default();
+    }
+
     /// Reads one value at the start of `bytes`, blanks around it allowed; calls back for every scalar.
     /// Returns the bytes used, trailing blanks included.
     ///

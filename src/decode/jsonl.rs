@@ -73,6 +73,12 @@ impl Decode for JsonlDecoder {
         self.lines.rows.settle(sink)
     }
 
+    fn rest(&mut self) {
+        self.framer.rest();
+        self.lines.flattener.rest();
+        self.lines.rows.rest();
+    }
+
     fn tally(&self) -> Tally {
         self.lines.tally
     }

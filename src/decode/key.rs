@@ -3,15 +3,22 @@
 //! In: names. Out: small numbers for them, each with its role. Invariants: a name keeps its number; at most
 //! [`KEYS_MAX`] names are held and none longer than [`KEY_BYTES_MAX`]; roles depend on the name alone.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::model::Kept;
 
 /// Most names of one file: 200 layers with 4 tensors, 10 statistics and 2 optimizer states each are 16,000.
 pub(crate) const KEYS_MAX: usize = 65_536;
 
 /// Longest name that is held.
 pub(crate) const KEY_BYTES_MAX: usize = 512;
+
+/// Names of all files.
+static NAMES: Kept<()> = Kept::new();
 
 /// What the value of a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +51,7 @@ pub(crate) enum Role {
 /// A name with its role.
 #[derive(Debug)]
 pub(crate) struct Key {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) role: Role,
     /// Whether it is a number of the whole run, so that the row is not about one layer.
     pub(crate) is_run_level: bool,
@@ -54,7 +61,8 @@ pub(crate) struct Key {
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     all: Vec<Key>,
-    by_name: HashMap<Box<str>, u32, RandomState>,
+    by_name: HashTable<u32>,
+    hasher: RandomState,
     /// The key that followed each key in the last row, so that rows of a constant shape need no hashing.
     followers: Vec<u32>,
     last: usize,
@@ -84,7 +92,9 @@ impl Keys {
     }
 
     fn look_up(&mut self, name: &str) -> Option<u32> {
-        if let Some(id) = self.by_name.get(name) {
+        let hash = self.hasher.hash_one(name);
+        let is_it = |id: &u32| self.all.get(*id as usize).is_some_and(|it| *it.name == *name);
+        if let Some(id) = self.by_name.find(hash, is_it) {
             return Some(*id);
         }
         if self.all.len() >= KEYS_MAX || name.len() > KEY_BYTES_MAX {
@@ -93,12 +103,20 @@ impl Keys {
         }
         let id = self.all.len() as u32;
         self.all.push(Key {
-            name: name.into(),
+            name: NAMES.get(name, |_| ()).0,
             role: role(name),
             is_run_level: is_run_level(name),
         });
-        self.by_name.insert(name.into(), id);
+        let (all, hasher) = (&self.all, &self.hasher);
+        let hash_of = |id: &u32| all.get(*id as usize).map_or(0, |it| hasher.hash_one(&*it.name));
+        self.by_name.insert_unique(hash, id, hash_of);
         Some(id)
+    }
+
+    /// Gives memory back that only speeds reading up.
+    pub(crate) fn rest(&mut self) {
+        self.all.shrink_to_fit();
+        self.followers = Vec::new();
     }
 
     /// The key with this number.

@@ -93,6 +93,11 @@ impl LineFramer {
         }
     }
 
+    /// Nothing more is to be read for now: holds the unfinished line and no more.
+    pub fn rest(&mut self) {
+        self.carry.shrink_to_fit();
+    }
+
     /// The file is at its end: hands out an unfinished last line.
     pub fn finish(&mut self, mut on_line: impl FnMut(RawLine<'_>)) {
         match std::mem::replace(&mut self.encoding, State::Utf8) {

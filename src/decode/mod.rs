@@ -97,6 +97,8 @@ pub trait Decode: Send {
     fn settle(&mut self, _sink: &mut dyn Sink) -> Settled {
         Settled::Whole
     }
+    /// Nothing more is to be read for now: gives memory back that only speeds reading up.
+    fn rest(&mut self) {}
     /// Records so far.
     fn tally(&self) -> Tally;
     /// Name of the format as far as it is known now, e.g. `tfevents`, `jsonl`, `text-megatron`.

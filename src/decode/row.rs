@@ -83,6 +83,13 @@ impl Rows {
         }
     }
 
+    /// Gives the buffers back, between rows.
+    pub(crate) fn rest(&mut self) {
+        self.cells = Vec::new();
+        self.text = String::new();
+        self.keys.rest();
+    }
+
     /// Starts a row; cells of an unfinished one are dropped.
     pub(crate) fn start(&mut self) {
         self.cells.clear();

@@ -7,12 +7,14 @@
 
 mod guard;
 mod histogram;
+mod known;
 mod layer;
 mod patterns;
 mod split;
 mod tag;
 
 pub use histogram::understand_histogram;
+pub use known::{Known, known, known_histogram};
 pub use layer::parse_layer;
 pub use split::{names_a_game, on_split, split_of_run};
 pub use tag::understand;

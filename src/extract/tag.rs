@@ -4,7 +4,7 @@
 //! namespace is tried, then the tag as it is; the first pattern that hits decides the kind; words such as `total`
 //! in the place of a layer make it the whole model's. Invariant: the layer is a part of the tag as logged.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use regex::{Captures, Regex, RegexSet};
 
@@ -44,7 +44,7 @@ pub(super) fn meaning(tag: &str, hit: Hit<'_>) -> Meaning {
         kind: hit.kind,
         quantity: narrow(hit.kind, tag).unwrap_or_else(|| hit.kind.quantity(split)),
         split,
-        layer: hit.layer.map(parse_layer),
+        layer: hit.layer.map(|it| Arc::new(parse_layer(it))),
         pattern: hit.pattern,
     }
 }

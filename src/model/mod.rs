@@ -5,6 +5,7 @@
 //! `None`, never NaN; NaN and infinity are data.
 
 mod finding;
+mod kept;
 mod layer;
 mod pattern;
 mod problem;
@@ -13,6 +14,7 @@ mod quantity;
 mod sample;
 
 pub use finding::{Family, Finding, Severity, Verdict};
+pub use kept::Kept;
 pub use layer::{Layer, Position, Section};
 pub use pattern::LinePattern;
 pub use problem::Problem;

@@ -3,6 +3,8 @@
 //! In: nothing. Out: borrowed views that the profile checks read. Invariant: `values` is parallel to `slots`;
 //! `None` is a layer that was not logged at this step, NaN is a layer that was NaN.
 
+use std::sync::Arc;
+
 use super::quantity::words;
 use super::{Layer, Quantity, Split};
 
@@ -19,7 +21,7 @@ words! {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// The layer.
-    pub layer: Layer,
+    pub layer: Arc<Layer>,
     /// Number of elements where the log tells it (histograms).
     pub n_elements: Option<f64>,
     /// Smallest step of the printed decimals, 0 when not limited.

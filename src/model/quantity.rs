@@ -3,6 +3,8 @@
 //! In: nothing. Out: enums with their spelling. Invariant: every `Kind` maps to exactly one `Quantity`; what
 //! no rule watches by default is `Quantity::Other`.
 
+use std::sync::Arc;
+
 use super::Layer;
 
 macro_rules! words {
@@ -163,7 +165,7 @@ pub struct Meaning {
     /// The data it was measured on.
     pub split: Split,
     /// The layer it belongs to.
-    pub layer: Option<Layer>,
+    pub layer: Option<Arc<Layer>>,
     /// The name of the pattern that recognised it, for `inspect` and tests; empty when none did.
     pub pattern: &'static str,
 }

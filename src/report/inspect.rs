@@ -43,7 +43,7 @@ fn series(rank: Option<u32>, info: &SeriesInfo) -> Value {
     let layer = info.meaning.layer.as_ref();
     let has_finite = info.min <= info.max;
     json!({
-        "tag": info.tag,
+        "tag": *info.tag,
         "quantity": info.meaning.quantity.as_str(),
         "kind": info.meaning.kind.as_str(),
         "split": info.meaning.split.as_str(),

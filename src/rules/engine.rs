@@ -38,6 +38,8 @@ pub struct Engine<'r> {
     series: Vec<SeriesState>,
     assemblers: Vec<AssemblerState>,
     stream_checks: Vec<StreamState>,
+    /// Stream checks that hear the same series. There are few such circles for many series.
+    circles: Vec<Box<[usize]>>,
     /// Made at the first line of text.
     line_screen: Option<Screen>,
     book: Book,
@@ -55,10 +57,10 @@ pub struct Engine<'r> {
 }
 
 struct SeriesState {
-    checks: Vec<SeriesBinding>,
-    slot: Option<(usize, u32)>,
-    /// Stream checks that want its points.
-    heard_by: Vec<usize>,
+    checks: Box<[SeriesBinding]>,
+    slot: Option<(u32, u32)>,
+    /// The circle of stream checks that want its points.
+    circle: u32,
     role: Role,
     /// Its steps go back and forth: several writers, and no restart.
     is_interleaved: bool,
@@ -78,7 +80,21 @@ enum Role {
 struct SeriesBinding {
     rule: usize,
     check: Box<dyn SeriesCheck>,
-    persistence: Persistence,
+    /// `None`: its rule fires at the first bad point.
+    persistence: Option<Box<Persistence>>,
+}
+
+impl SeriesBinding {
+    /// Takes whether a point was bad; whether the rule fires now.
+    fn note(&mut self, is_bad: bool) -> bool {
+        self.persistence.as_mut().map_or(is_bad, |it| it.push(is_bad))
+    }
+
+    fn forget(&mut self) {
+        if let Some(persistence) = &mut self.persistence {
+            persistence.clear();
+        }
+    }
 }
 
 struct AssemblerState {
@@ -131,6 +147,7 @@ impl<'r> Engine<'r> {
             series: Vec::new(),
             assemblers: Vec::new(),
             stream_checks: Vec::new(),
+            circles: Vec::new(),
             line_screen: None,
             book: Book::default(),
             restarts: Restarts::default(),
@@ -273,6 +290,16 @@ impl<'r> Engine<'r> {
         self.ask_stream_checks(|check, context, out| check.mark(&mark, context, out));
     }
 
+    /// Nothing more comes for now: gives room back that was kept for further series.
+    pub fn rest(&mut self) {
+        if self.series.len() < self.series.capacity() {
+            self.series.shrink_to_fit();
+            self.store.trim();
+            self.assemblers.iter_mut().for_each(|it| it.assembler.trim());
+        }
+        self.ranks.rest();
+    }
+
     /// Time has passed, in a run that is followed.
     pub fn tick(&mut self, pulse: &Pulse) {
         self.ask_some_stream_checks(
@@ -345,7 +372,7 @@ impl<'r> Engine<'r> {
             return;
         };
         let mut checks = std::mem::take(&mut state.checks);
-        for binding in &mut checks {
+        for binding in &mut *checks {
             let context = Context {
                 facts: &self.facts,
                 profiles: &Latest(&self.assemblers),

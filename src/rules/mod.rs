@@ -39,7 +39,7 @@ pub use file::{RULE_FILE_BYTES_MAX, load};
 pub use pattern::{Expected, PatternDef, ReadExample};
 pub use persistence::Persistence;
 pub use problem::{RuleProblem, Source, render};
-pub use rule::{Params, Rule};
+pub use rule::{Params, Rule, SharedBounds};
 pub use run::{Evidence, RunOutcome, StreamOutcome, join};
 pub use schema::{schema, schema_text};
 pub use set::RuleSet;

@@ -9,9 +9,9 @@ pub(super) const WINDOW_MAX: u32 = 64;
 /// The last points of one subject, newest in the lowest bit.
 #[derive(Debug, Clone, Copy)]
 pub struct Persistence {
-    bad_min: u32,
-    window: u32,
     bits: u64,
+    bad_min: u8,
+    window: u8,
 }
 
 impl Persistence {
@@ -20,10 +20,16 @@ impl Persistence {
     pub fn new((bad_min, window): (u32, u32)) -> Self {
         let window = window.clamp(1, WINDOW_MAX);
         Self {
-            bad_min: bad_min.clamp(1, window),
-            window,
             bits: 0,
+            bad_min: bad_min.clamp(1, window) as u8,
+            window: window as u8,
         }
+    }
+
+    /// `None` where the first bad point fires.
+    #[must_use]
+    pub fn if_any(bounds: (u32, u32)) -> Option<Self> {
+        (bounds != (1, 1)).then(|| Self::new(bounds))
     }
 
     /// Takes the next point and says whether the rule fires now. A good point never fires.
@@ -34,7 +40,7 @@ impl Persistence {
             (1 << self.window) - 1
         };
         self.bits = ((self.bits << 1) | u64::from(is_bad)) & mask;
-        is_bad && self.bits.count_ones() >= self.bad_min
+        is_bad && self.bits.count_ones() >= u32::from(self.bad_min)
     }
 
     /// Forgets all points (a restart).

@@ -3,6 +3,9 @@
 //! In: nothing (the file parser makes it). Out: the value. Invariant: `params` holds exactly the parameters
 //! that the check declares, each finite and within its range.
 
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
 use regex::Regex;
 
 use super::check::CheckInfo;
@@ -52,8 +55,9 @@ pub struct Rule {
     pub tag: Option<Regex>,
     /// Only runs whose name matches.
     pub run: Option<Regex>,
-    /// Lines that mean trouble (`log-pattern` only).
-    pub patterns: Vec<Regex>,
+    /// Lines that mean trouble (`log-pattern` only). Shared: a compiled expression has memory of its own for searches, and
+    /// every run that is followed has all rules.
+    pub patterns: Arc<[Regex]>,
     /// The detector's bounds.
     pub params: Params,
     /// Fires when `bad` of the last `of` points were bad.
@@ -72,9 +76,31 @@ pub struct Rule {
     pub false_positives: String,
     /// Where it was read from, e.g. `rules/depth.toml:12`, for `rules show`.
     pub origin: String,
+    /// What the checks of all series share.
+    pub bounds: SharedBounds,
+}
+
+/// The bounds of a rule as its check needs them, made at first use and shared by all series.
+///
+/// A copy of a rule makes them anew: it is copied to be changed.
+#[derive(Debug, Default)]
+pub struct SharedBounds(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl Clone for SharedBounds {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Rule {
+    /// The bounds as `make` reads them from the rule, made once.
+    #[must_use]
+    pub fn shared<B: Any + Send + Sync>(&self, make: impl Fn(&Self) -> B) -> Arc<B> {
+        let kept = self.bounds.0.get_or_init(|| Arc::new(make(self)));
+        let of_this_check = Arc::clone(kept).downcast::<B>();
+        of_this_check.unwrap_or_else(|_| Arc::new(make(self)))
+    }
+
     /// Whether it looks at runs with this name.
     #[must_use]
     pub fn concerns_run(&self, run: &str) -> bool {

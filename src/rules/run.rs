@@ -5,6 +5,7 @@
 //! digits; the order in which streams were read does not matter.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::book::Noted;
 use super::causes::explain;
@@ -217,7 +218,7 @@ fn is_news(
 }
 
 /// The plainly named training losses; empty when none is plain but several are there (GAN, actor and critic).
-fn primary_losses(series: &[SeriesInfo]) -> Option<HashSet<String>> {
+fn primary_losses(series: &[SeriesInfo]) -> Option<HashSet<Arc<str>>> {
     let losses: Vec<&SeriesInfo> = series
         .iter()
         .filter(|it| it.meaning.quantity == Quantity::Loss)
@@ -231,11 +232,11 @@ fn primary_losses(series: &[SeriesInfo]) -> Option<HashSet<String>> {
 }
 
 /// The parts of a loss may rise while the whole falls, and adversarial losses rise by design.
-fn is_part_of_a_loss(finding: &Finding, primary: Option<&HashSet<String>>) -> bool {
+fn is_part_of_a_loss(finding: &Finding, primary: Option<&HashSet<Arc<str>>>) -> bool {
     let may_rise = matches!(finding.family, Family::Loss | Family::Spike | Family::Plateau);
     may_rise
         && finding.quantity == Quantity::Loss
-        && primary.is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag)))
+        && primary.is_some_and(|it| finding.tag.as_ref().is_some_and(|tag| !it.contains(tag.as_str())))
 }
 
 /// Takes a finding in, or lets it strengthen the one that says the same of another rank or file. Two findings of

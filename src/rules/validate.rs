@@ -3,6 +3,8 @@
 //! In: the table, the checks, and the rule of the same id that it changes, if there is one. Out: the rule,
 //! or every problem of the table. Invariant: a rule comes out only when its table had no problem.
 
+use std::sync::Arc;
+
 use regex::Regex;
 
 use super::check::{Build, CheckInfo};
@@ -12,7 +14,7 @@ use super::persistence::WINDOW_MAX;
 use super::problem::Problems;
 use super::suggest::nearest;
 use super::template::placeholders;
-use super::{Params, Rule};
+use super::{Params, Rule, SharedBounds};
 use crate::model::{Family, Quantity, Severity, Split};
 
 /// The keys of every rule; a check's own bounds come beside them.
@@ -402,7 +404,7 @@ fn blank(id: &str, check: &'static CheckInfo) -> Rule {
         parameter: Vec::new(),
         tag: None,
         run: None,
-        patterns: Vec::new(),
+        patterns: Arc::default(),
         params: Params(check.params.iter().map(|it| (it.name, it.default)).collect()),
         persistence: (1, 1),
         severity: Severity::Warning,
@@ -412,6 +414,7 @@ fn blank(id: &str, check: &'static CheckInfo) -> Rule {
         remedy: Vec::new(),
         false_positives: String::new(),
         origin: String::new(),
+        bounds: SharedBounds::default(),
     }
 }
 
@@ -436,7 +439,7 @@ impl Changes {
             parameter: self.parameter.unwrap_or(base.parameter),
             tag: self.tag.or(base.tag),
             run: self.run.or(base.run),
-            patterns: self.patterns.unwrap_or(base.patterns),
+            patterns: self.patterns.map_or(base.patterns, Arc::from),
             params,
             persistence: self.persistence.unwrap_or(base.persistence),
             severity: self.severity.unwrap_or(base.severity),
@@ -446,6 +449,7 @@ impl Changes {
             remedy: self.remedy.unwrap_or(base.remedy),
             false_positives: self.false_positives.unwrap_or(base.false_positives),
             origin,
+            bounds: SharedBounds::default(),
         }
     }
 }

@@ -63,6 +63,13 @@ impl Assembler {
         Some(self.slots.len() as u32 - 1)
     }
 
+    /// Gives room back that was kept for further layers.
+    pub fn trim(&mut self) {
+        self.slots.shrink_to_fit();
+        self.current.by_slot.shrink_to_fit();
+        self.closed.by_slot.shrink_to_fit();
+    }
+
     /// Whether a value at `step` would close the profile that is being collected.
     #[must_use]
     pub fn would_close(&self, step: i64) -> bool {
@@ -236,6 +243,8 @@ fn order_of_names(members: &[u32], slots: &[Slot]) -> DepthOrder {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::Layer;
 
@@ -249,7 +258,7 @@ mod tests {
             parameter: Some("weight".to_owned()),
         };
         Slot {
-            layer,
+            layer: Arc::new(layer),
             n_elements: None,
             resolution: 0.0,
             is_estimate: false,

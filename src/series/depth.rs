@@ -27,7 +27,7 @@ pub fn layers_by_depth<'a>(assemblers: impl Iterator<Item = &'a mut Assembler>) 
     }
     // A stable sort: layers of equal depth stay in the order in which the writer listed them.
     slots.sort_by(|a, b| place(a).cmp(&place(b)));
-    (order, slots.into_iter().map(|it| it.layer.path).collect())
+    (order, slots.into_iter().map(|it| it.layer.path.clone()).collect())
 }
 
 fn place(slot: &Slot) -> (Position, &[u32]) {

@@ -2,6 +2,8 @@
 //!
 //! In: points. Out: the totals that `inspect` shows. Invariant: constant size whatever the length of the log.
 
+use std::sync::Arc;
+
 use crate::model::{Form, Meaning, Quantity, Smoothing};
 
 /// How near to the largest value a value is at the ceiling, relative: a clipped norm is the ceiling up to the rounding of
@@ -15,9 +17,9 @@ const PINNED_POINTS_MIN: u64 = 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesInfo {
     /// The tag as logged.
-    pub tag: String,
+    pub tag: Arc<str>,
     /// What it means.
-    pub meaning: Meaning,
+    pub meaning: Arc<Meaning>,
     /// Whether any value was an estimate.
     pub is_estimate: bool,
     /// What the values are of those of single steps, where the format smooths them.
@@ -49,10 +51,10 @@ pub struct SeriesInfo {
 impl SeriesInfo {
     /// A series without points.
     #[must_use]
-    pub fn new(tag: &str, meaning: Meaning) -> Self {
+    pub fn new(tag: impl Into<Arc<str>>, meaning: impl Into<Arc<Meaning>>) -> Self {
         Self {
-            tag: tag.to_owned(),
-            meaning,
+            tag: tag.into(),
+            meaning: meaning.into(),
             is_estimate: false,
             smoothing: None,
             n_elements: None,

@@ -5,12 +5,10 @@
 //! [`LAYERS_MAX`] layers per quantity, whatever the length of the log; the training split alone.
 
 use std::collections::BTreeMap;
-
-use super::primary::loss_rank;
-use super::{LAYERS_MAX, SeriesInfo, Trace};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Tap;
+use super::primary::loss_rank;
+use super::{LAYERS_MAX, SeriesInfo, Tap, Trace};
 use crate::model::{Family, Finding, Layer, Quantity, Severity, Split};
 
 /// Points of the loss that are kept: 64 KiB.
@@ -31,7 +29,7 @@ pub struct LayerTrace {
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossTrace {
     /// Its tag.
-    pub tag: String,
+    pub tag: Arc<str>,
     /// Its points.
     pub trace: Trace,
     rank: u8,

@@ -3,13 +3,15 @@
 //! In: tags as logged. Out: a dense id per tag, with its meaning worked out once. Invariant: at most
 //! [`SERIES_MAX`] series; tags beyond are counted, never stored.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use super::SeriesInfo;
-use crate::extract;
-use crate::model::{Form, Meaning, Split};
+use crate::extract::{self, Known};
+use crate::model::{Form, Split};
 
 /// Series of one stream beyond which new tags are only counted. A 1,000-layer model that logs weight,
 /// gradient, update and activation norms of weight and bias needs 8,000.
@@ -19,7 +21,8 @@ pub const SERIES_MAX: usize = 65_536;
 #[derive(Debug)]
 pub struct Store {
     series: Vec<SeriesInfo>,
-    by_tag: HashMap<Box<str>, u32, FixedState>,
+    by_tag: HashTable<u32>,
+    hasher: FixedState,
     /// `next[i]` is the series that last followed series `i`: writers repeat their tags in one order, so the
     /// next tag can nearly always be found by one comparison.
     next: Vec<u32>,
@@ -33,7 +36,8 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             series: Vec::new(),
-            by_tag: HashMap::with_hasher(FixedState::default()),
+            by_tag: HashTable::new(),
+            hasher: FixedState::default(),
             next: Vec::new(),
             last: 0,
             overflow: 0,
@@ -56,12 +60,12 @@ impl Store {
     /// The id of the series with this tag, and whether it is new; `None` beyond [`SERIES_MAX`].
     pub fn id(&mut self, tag: &str, form: &Form) -> Option<(u32, bool)> {
         if let Some(&guess) = self.next.get(self.last as usize)
-            && self.series.get(guess as usize).is_some_and(|it| it.tag == tag)
+            && self.series.get(guess as usize).is_some_and(|it| *it.tag == *tag)
         {
             self.last = guess;
             return Some((guess, false));
         }
-        if let Some(&id) = self.by_tag.get(tag) {
+        if let Some(id) = self.find(tag) {
             self.follow(id);
             return Some((id, false));
         }
@@ -70,22 +74,26 @@ impl Store {
             return None;
         }
         let id = self.series.len() as u32;
-        self.series.push(SeriesInfo::new(tag, self.meaning_of(tag, form)));
-        self.by_tag.insert(tag.into(), id);
+        let (tag, meaning) = self.known(tag, form);
+        let hash = self.hasher.hash_one(&*tag);
+        self.series.push(SeriesInfo::new(tag, meaning));
+        let (series, hasher) = (&self.series, &self.hasher);
+        let hash_of = |id: &u32| series.get(*id as usize).map_or(0, |it| hasher.hash_one(&*it.tag));
+        self.by_tag.insert_unique(hash, id, hash_of);
         self.next.push(0);
         self.follow(id);
         Some((id, true))
     }
 
-    fn meaning_of(&self, tag: &str, form: &Form) -> Meaning {
-        let meaning = match form {
-            Form::Number { .. } => extract::understand(tag),
-            Form::Tensor { .. } | Form::Buckets { .. } => extract::understand_histogram(tag),
+    fn known(&self, tag: &str, form: &Form) -> Known {
+        let (tag, meaning) = match form {
+            Form::Number { .. } => extract::known(tag),
+            Form::Tensor { .. } | Form::Buckets { .. } => extract::known_histogram(tag),
         };
         if meaning.split == Split::Unknown && self.split != Split::Unknown {
-            return extract::on_split(meaning, self.split);
+            return (tag, Arc::new(extract::on_split((*meaning).clone(), self.split)));
         }
-        meaning
+        (tag, meaning)
     }
 
     fn follow(&mut self, id: u32) {
@@ -121,7 +129,14 @@ impl Store {
     /// The id of the series with this tag, when there is one.
     #[must_use]
     pub fn find(&self, tag: &str) -> Option<u32> {
-        self.by_tag.get(tag).copied()
+        let is_it = |id: &u32| self.series.get(*id as usize).is_some_and(|it| *it.tag == *tag);
+        self.by_tag.find(self.hasher.hash_one(tag), is_it).copied()
+    }
+
+    /// Gives room back that was kept for further series.
+    pub fn trim(&mut self) {
+        self.series.shrink_to_fit();
+        self.next.shrink_to_fit();
     }
 
     /// Counts a value that cannot be taken.

@@ -23,6 +23,8 @@ pub use trend::{log_linear, positive_logs};
 mod oracle_tests;
 mod paired;
 
+pub mod bins;
 pub mod change;
 pub mod cusum;
+pub mod level;
 pub mod window;

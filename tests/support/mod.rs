@@ -43,7 +43,7 @@ struct KeepTap(Arc<Mutex<Keep>>);
 impl Tap for KeepTap {
     fn point(&mut self, id: u32, series: &SeriesInfo, step: i64, _wall_time: Option<f64>, value: f64) {
         let mut keep = self.0.lock().unwrap();
-        keep.tags.entry(id).or_insert_with(|| series.tag.clone());
+        keep.tags.entry(id).or_insert_with(|| series.tag.to_string());
         keep.points.entry(id).or_default().push((step, value));
     }
     fn rewind(&mut self, id: u32, step: i64) {

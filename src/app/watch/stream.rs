@@ -118,6 +118,9 @@ impl<'r> LiveStream<'r> {
             }
             _ => self.poll_merged(pools),
         };
+        if polled == Polled::Read {
+            self.engine.rest();
+        }
         self.polled = polled;
         polled
     }

@@ -73,6 +73,10 @@ impl Decode for TextDecoder {
         reader.finish(sink);
     }
 
+    fn rest(&mut self) {
+        self.framer.rest();
+    }
+
     fn tally(&self) -> Tally {
         self.reader.tally()
     }

@@ -16,7 +16,7 @@ impl<'a> Owned<'a> {
     pub(super) fn new(series: &'a [(Option<u32>, SeriesInfo)]) -> Self {
         let mut free: HashMap<_, Vec<_>> = HashMap::new();
         for (rank, info) in series {
-            free.entry(info.tag.as_str()).or_default().push((*rank, info));
+            free.entry(&*info.tag).or_default().push((*rank, info));
         }
         Self { free }
     }

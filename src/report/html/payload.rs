@@ -109,7 +109,7 @@ fn line(line: &Line, info: &SeriesInfo) -> Value {
         }
     };
     json!({
-        "tag": line.tag,
+        "tag": *line.tag,
         "quantity": line.meaning.quantity.as_str(),
         "split": line.meaning.split.as_str(),
         "estimated": info.is_estimate,
@@ -205,7 +205,7 @@ fn row(grid: &Grid, index: u32, infos: &[Option<&SeriesInfo>]) -> Option<Value> 
     let info = infos.get(index as usize).copied().flatten()?;
     Some(json!({
         "layer": slot.layer.path,
-        "tag": info.tag,
+        "tag": *info.tag,
         "estimated": info.is_estimate,
         "totals": totals(info),
     }))

@@ -3,9 +3,11 @@
 //! In: values. Out: what a check said of each. Invariant: the stream facts are kept as the series part keeps them, so that a
 //! check sees what it sees in an audit.
 
+use std::sync::Arc;
+
 use super::{Build, CheckInfo, Context, Judgement, Point, Profiles, SeriesCheck};
 use crate::model::{Profile, Quantity, Severity};
-use crate::rules::{Params, Rule};
+use crate::rules::{Params, Rule, SharedBounds};
 use crate::series::Facts;
 
 pub(crate) struct NoProfiles;
@@ -39,7 +41,7 @@ pub(crate) fn rule(check: &'static CheckInfo, quantity: Quantity, changed: &[(&s
         parameter: Vec::new(),
         tag: None,
         run: None,
-        patterns: Vec::new(),
+        patterns: Arc::default(),
         params: Params(check.params.iter().map(|p| (p.name, value(p))).collect()),
         persistence: (1, 1),
         severity: Severity::Critical,
@@ -49,6 +51,7 @@ pub(crate) fn rule(check: &'static CheckInfo, quantity: Quantity, changed: &[(&s
         remedy: Vec::new(),
         false_positives: String::new(),
         origin: String::new(),
+        bounds: SharedBounds::default(),
     }
 }
 

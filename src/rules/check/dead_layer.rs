@@ -70,11 +70,11 @@ const LOSSES_MIN: u64 = 8;
 /// A loss that fell by less than this share has not moved.
 const LOSS_MOVED_SHARE: f64 = 0.03;
 /// Profiles after which zeros at the input end beside a loss that has not moved are no longer called frozen.
-const PATIENCE_LOGS: u64 = 20;
+const PATIENCE_LOGS: u32 = 20;
 /// Profiles from which layers without any gradient so far are worth a line: rare tokens come late.
 const UNDECIDED_LOGS: u64 = 10;
 /// Logs with a gradient that make a life; with fewer, a run of zeros must last for `PATIENCE_LOGS`.
-const LIVED_LOGS: u64 = 5;
+const LIVED_LOGS: u32 = 5;
 /// Profiles after a NaN in which zeros that begin are its work: a `ReLU` turns NaN into zero in some frameworks.
 const NEAR_NAN_LOGS: u64 = 3;
 /// Fewest siblings with a gradient that make a median to compare with.
@@ -105,8 +105,8 @@ fn build(rule: &Rule) -> Box<dyn ProfileCheck> {
 /// What is remembered of one layer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Life {
-    logs: u64,
-    zeros: u64,
+    logs: u32,
+    zeros: u32,
     zero_run: u32,
     faint_run: u32,
     /// The present run of zeros began beside a NaN: poison, not death.
@@ -117,10 +117,10 @@ struct Life {
 
 impl Life {
     fn add(&mut self, norm: f64, is_near_nan: bool) {
-        self.logs += 1;
+        self.logs = self.logs.saturating_add(1);
         if norm == 0.0 {
             self.is_poisoned |= is_near_nan && self.zero_run == 0;
-            self.zeros += 1;
+            self.zeros = self.zeros.saturating_add(1);
             self.zero_run = self.zero_run.saturating_add(1);
         } else {
             self.zero_run = 0;
@@ -136,15 +136,15 @@ impl Life {
     /// Too short a life before the present run of zeros to tell a death from a rare use.
     fn is_young(&self) -> bool {
         let lived = self.logs.saturating_sub(self.zeros);
-        lived < LIVED_LOGS && u64::from(self.zero_run) < PATIENCE_LOGS
+        lived < LIVED_LOGS && self.zero_run < PATIENCE_LOGS
     }
 
     /// `ln` of the chance of the present run of zeros for a layer that is zero as often as this one was before.
     fn ln_chance(&self) -> f64 {
-        let run = u64::from(self.zero_run);
-        let before = self.logs.saturating_sub(run) as f64;
-        let zeros_before = self.zeros.saturating_sub(run) as f64;
-        run as f64 * ((zeros_before + 1.0) / (before + 2.0)).ln()
+        let run = self.zero_run;
+        let before = f64::from(self.logs.saturating_sub(run));
+        let zeros_before = f64::from(self.zeros.saturating_sub(run));
+        f64::from(run) * ((zeros_before + 1.0) / (before + 2.0)).ln()
     }
 }
 
@@ -327,7 +327,7 @@ impl DeadLayer {
             return Some(self.observation("dead", &survey.died, survey, is_most));
         }
         let is_many = survey.never_lived.len() * 4 >= survey.n_judged && !survey.never_lived.is_empty();
-        let is_late = self.n_profiles >= PATIENCE_LOGS && is_stuck(context);
+        let is_late = self.n_profiles >= u64::from(PATIENCE_LOGS) && is_stuck(context);
         (is_many && is_late).then(|| self.observation("dead", &survey.never_lived, survey, false))
     }
 

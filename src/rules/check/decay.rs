@@ -8,12 +8,14 @@
 //! 36 to 53 %. Gradients below 1e-3 of their own early median while the loss fell by less than a fifth have
 //! vanished in time.
 
+use std::sync::Arc;
+
 use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::series::LossFacts;
-use crate::stats::window::Window;
+use crate::stats::window::upper_median;
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {
@@ -45,26 +47,85 @@ pub static INFO: CheckInfo = CheckInfo {
 const POINTS: usize = 5;
 
 struct Decay {
+    bounds: Arc<Bounds>,
+    /// The median of the first points, once they are there, and the step of the last of them.
+    start: Option<(f64, i64)>,
+    /// The first points, then the last ones from the first that is below the bound; few series have any.
+    recent: Option<Box<Recent>>,
+}
+
+/// A ring of the last points.
+struct Recent {
+    values: [f64; POINTS],
+    n: u8,
+    next: u8,
+}
+
+/// What all series of a rule share.
+struct Bounds {
     share: f64,
     fall: f64,
     full: Severity,
-    first: Window,
-    first_step: i64,
-    start: Option<f64>,
-    last: Window,
 }
 
 impl Decay {
     fn new(rule: &Rule) -> Self {
         Self {
-            share: rule.params.get("share"),
-            fall: rule.params.get("fall"),
-            full: rule.severity,
-            first: Window::new(POINTS),
-            first_step: i64::MIN,
+            bounds: rule.shared(|rule| Bounds {
+                share: rule.params.get("share"),
+                fall: rule.params.get("fall"),
+                full: rule.severity,
+            }),
             start: None,
-            last: Window::new(POINTS),
+            recent: None,
         }
+    }
+
+    /// Takes a value that is not below the bound; the ring goes once none of it is.
+    fn note_large(&mut self, value: f64, bound: f64) {
+        if let Some(recent) = &mut self.recent {
+            recent.add(value);
+            if !recent.is_below(bound) {
+                self.recent = None;
+            }
+        }
+    }
+
+    fn add(&mut self, value: f64) -> &Recent {
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new()));
+        recent.add(value);
+        recent
+    }
+}
+
+impl Recent {
+    fn new() -> Self {
+        Self {
+            values: [f64::INFINITY; POINTS],
+            n: 0,
+            next: 0,
+        }
+    }
+
+    fn add(&mut self, value: f64) {
+        if let Some(place) = self.values.get_mut(usize::from(self.next)) {
+            *place = value;
+        }
+        self.next = (self.next + 1) % POINTS as u8;
+        self.n = (self.n + 1).min(POINTS as u8);
+    }
+
+    fn is_full(&self) -> bool {
+        usize::from(self.n) == POINTS
+    }
+
+    /// What was not kept counts as large.
+    fn median(&self) -> Option<f64> {
+        upper_median(&mut self.values.clone())
+    }
+
+    fn is_below(&self, bound: f64) -> bool {
+        self.values.iter().any(|it| *it < bound)
     }
 }
 
@@ -74,41 +135,43 @@ impl SeriesCheck for Decay {
         if !point.value.is_finite() || point.value == 0.0 {
             return Judgement::Abstain;
         }
-        let Some(start) = self.start else {
-            self.first.push(point.value.abs());
-            if self.first.len() == POINTS {
-                self.start = self.first.median();
-                self.first_step = point.step;
+        let value = point.value.abs();
+        let Some((start, _)) = self.start else {
+            let first = self.add(value);
+            if first.is_full() {
+                self.start = first.median().map(|it| (it, point.step));
+                self.recent = None;
             }
             return Judgement::Abstain;
         };
-        let bound = self.share * start;
-        // The median of five is below the bound only if this or one of the last four is.
-        self.last.push(point.value.abs());
-        if start <= 0.0 || point.value.abs() >= bound || self.last.len() < POINTS {
+        let bound = self.bounds.share * start;
+        // The median of five is below the bound only if three are, this one among them or before it.
+        if start <= 0.0 || value >= bound {
+            self.note_large(value, bound);
             return Judgement::Good;
         }
-        let Some(now) = self.last.median().filter(|now| *now < bound) else {
+        let Some(now) = self.add(value).median().filter(|now| *now < bound) else {
             return Judgement::Good;
         };
         let loss = &context.facts.loss;
         let has_learnt =
-            loss_state(loss) != LossState::Unwell && (loss.n == 0 || loss.fell_share() >= self.fall);
-        let severity = if has_learnt { Severity::Info } else { self.full };
+            loss_state(loss) != LossState::Unwell && (loss.n == 0 || loss.fell_share() >= self.bounds.fall);
+        let severity = if has_learnt {
+            Severity::Info
+        } else {
+            self.bounds.full
+        };
         Judgement::Bad(
             Observation::new("collapse", now, bound)
-                .severity(severity.min(self.full))
+                .severity(severity.min(self.bounds.full))
                 .word("start", format!("{start:.4e}"))
-                .word("beside", beside(loss, self.fall)),
+                .word("beside", beside(loss, self.bounds.fall)),
         )
     }
 
     fn rewind(&mut self, step: i64) {
-        self.last.clear();
-        if self.first_step >= step {
-            self.start = None;
-            self.first.clear();
-        }
+        self.recent = None;
+        self.start = self.start.filter(|(_, at)| *at < step);
     }
 }
 

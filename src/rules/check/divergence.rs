@@ -265,6 +265,10 @@ impl Divergence {
     /// A steady rise over the last stretches of the run.
     fn find_creep(&mut self) {
         self.state.creep = None;
+        let per_bin = self.state.bins.points_per_bin();
+        if per_bin < CREEP_BIN_POINTS || !self.state.has_fallen {
+            return;
+        }
         let bins = self.state.bins.closed();
         let falls = bins.windows(2).rposition(|pair| pair[0].mean >= pair[1].mean);
         let last = bins.get(falls.map_or(0, |at| at + 1)..).unwrap_or_default();
@@ -273,9 +277,8 @@ impl Divergence {
         else {
             return;
         };
-        let per_bin = self.state.bins.points_per_bin();
         let fall = initial - best;
-        if per_bin < CREEP_BIN_POINTS || last.len() <= CREEP_BINS || !self.state.has_fallen {
+        if last.len() <= CREEP_BINS {
             return;
         }
         let noise = self

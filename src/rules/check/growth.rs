@@ -13,13 +13,15 @@
 //! the interval takes twice the standard error, because nominal 80 % intervals covered only 52 to 70 %. None where the line
 //! bends upward: divergence is super-exponential, one to five steps from ten times the usual loss to infinity.
 
+use std::sync::Arc;
+
 use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
+use crate::stats::bins::{Bin, Bins, Log};
 use crate::stats::change::{Line, line};
 use crate::stats::cusum::Cusum;
-use crate::stats::window::{Bin, Bins, Window};
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {
@@ -90,18 +92,33 @@ const FLOAT16_MAX: f64 = 65504.0;
 const FLOAT32_MAX: f64 = 3.4e38;
 
 struct Growth {
+    bounds: Arc<Bounds>,
+    has_begun: bool,
+    starts_at_zero: bool,
+    bins: Bins<Log>,
+    /// In a place of its own: few series rise, and each of thousands has this check.
+    rise: Option<Box<Rise>>,
+    /// Where lasting jumps are looked for.
+    jump: Option<Box<Jump>>,
+}
+
+/// What all series of a rule share.
+struct Bounds {
     rise_min: f64,
     rise_critical: f64,
     shift_ratio: f64,
     needs_loss_unwell: bool,
     points: u64,
     full: Severity,
-    has_begun: bool,
-    starts_at_zero: bool,
-    bins: Bins,
-    rise: Option<Rise>,
+}
+
+/// The search for a lasting jump.
+struct Jump {
     cusum: Cusum,
-    last_values: Window,
+    /// A ring of the last values.
+    last: [f32; CONFIRM_POINTS],
+    n: u8,
+    next: u8,
 }
 
 /// A straight rise of `ln x` at the end of a series.
@@ -116,8 +133,8 @@ pub(super) struct Rise {
     from_step: i64,
 }
 
-impl Growth {
-    fn new(rule: &Rule) -> Self {
+impl Bounds {
+    fn of(rule: &Rule) -> Self {
         Self {
             rise_min: rule.params.get("ratio").ln(),
             rise_critical: rule.params.get("critical_ratio").ln(),
@@ -125,20 +142,62 @@ impl Growth {
             needs_loss_unwell: rule.params.get("needs_loss_unwell") >= 0.5,
             points: rule.params.get("points") as u64,
             full: rule.severity,
+        }
+    }
+}
+
+impl Jump {
+    fn new() -> Self {
+        Self {
+            cusum: Cusum::default(),
+            last: [0.0; CONFIRM_POINTS],
+            n: 0,
+            next: 0,
+        }
+    }
+
+    fn add(&mut self, step: i64, y: f64) {
+        self.cusum.push(step, y);
+        if let Some(place) = self.last.get_mut(usize::from(self.next)) {
+            *place = y as f32;
+        }
+        self.next = (self.next + 1) % CONFIRM_POINTS as u8;
+        self.n = (self.n + 1).min(CONFIRM_POINTS as u8);
+    }
+
+    /// The upper median of the last values.
+    fn level(&self) -> Option<f64> {
+        let mut last = self.last;
+        let filled = last.get_mut(..usize::from(self.n)).filter(|it| !it.is_empty())?;
+        let middle = filled.len() / 2;
+        Some(f64::from(
+            *filled.select_nth_unstable_by(middle, f32::total_cmp).1,
+        ))
+    }
+
+    fn may_have_come(&self) -> bool {
+        self.cusum.sum() >= CUSUM_BOUND
+    }
+}
+
+impl Growth {
+    fn new(rule: &Rule) -> Self {
+        let bounds = rule.shared(Bounds::of);
+        Self {
             has_begun: false,
             starts_at_zero: false,
             bins: Bins::new(BINS),
             rise: None,
-            cusum: Cusum::default(),
-            last_values: Window::new(CONFIRM_POINTS),
+            jump: (bounds.shift_ratio > 0.0).then(|| Box::new(Jump::new())),
+            bounds,
         }
     }
 
     fn exponential(&self, rise: &Rise, point: &Point, context: &Context<'_>) -> Judgement {
-        let severity = if rise.total >= self.rise_critical {
-            self.full
+        let severity = if rise.total >= self.bounds.rise_critical {
+            self.bounds.full
         } else {
-            self.full.min(Severity::Warning)
+            self.bounds.full.min(Severity::Warning)
         };
         let limit = if context.facts.loss_scale.is_some() {
             FLOAT16_MAX
@@ -159,7 +218,7 @@ impl Growth {
             Observation::new(
                 "exponential",
                 point.value,
-                point.value / (rise.total - self.rise_min).exp(),
+                point.value / (rise.total - self.bounds.rise_min).exp(),
             )
             .severity(severity)
             .forecast(forecast.map(|it| it.step))
@@ -170,17 +229,15 @@ impl Growth {
     }
 
     fn shift(&self, point: &Point) -> Option<Judgement> {
-        if self.cusum.sum() < CUSUM_BOUND {
-            return None;
-        }
-        let (since, level) = self.cusum.onset()?;
-        let excess = self.last_values.median()? - level;
-        if excess < self.shift_ratio.ln() {
+        let jump = self.jump.as_ref().filter(|it| it.may_have_come())?;
+        let (since, level) = jump.cusum.onset()?;
+        let excess = jump.level()? - level;
+        if excess < self.bounds.shift_ratio.ln() {
             return None;
         }
         Some(Judgement::Bad(
-            Observation::new("shift", point.value, level.exp() * self.shift_ratio)
-                .severity(self.full.min(Severity::Warning))
+            Observation::new("shift", point.value, level.exp() * self.bounds.shift_ratio)
+                .severity(self.bounds.full.min(Severity::Warning))
                 .word("ratio", format!("{:.1}", excess.exp()))
                 .word("since", since.to_string())
                 .word("forecast", "no forecast of an overflow is possible"),
@@ -265,26 +322,31 @@ impl SeriesCheck for Growth {
         let is_first_zero = self.bins.n_points() == 0 && point.value == 0.0;
         self.starts_at_zero |= is_first_zero && !self.has_begun;
         self.has_begun = true;
-        if !point.value.is_finite() || point.value <= 0.0 || self.starts_at_zero && !self.needs_loss_unwell {
+        if !point.value.is_finite()
+            || point.value <= 0.0
+            || self.starts_at_zero && !self.bounds.needs_loss_unwell
+        {
             return Judgement::Abstain;
         }
         let y = point.ln;
-        if self.shift_ratio > 0.0 {
-            self.cusum.push(point.step, y);
-            self.last_values.push(y);
+        if let Some(jump) = &mut self.jump {
+            jump.add(point.step, y);
         }
         if self.bins.push(point.step, y) {
-            let is_enough = self.bins.n_points() >= self.points;
-            self.rise = straight_rise(self.bins.closed(), self.rise_min).filter(|_| is_enough);
+            let is_enough = self.bins.n_points() >= self.bounds.points;
+            self.rise = is_enough
+                .then(|| straight_rise(&self.bins.closed(), self.bounds.rise_min))
+                .flatten()
+                .map(Box::new);
         }
-        if self.rise.is_none() && self.cusum.sum() < CUSUM_BOUND {
+        if self.rise.is_none() && !self.jump.as_ref().is_some_and(|it| it.may_have_come()) {
             return Judgement::Good;
         }
-        if self.needs_loss_unwell && loss_state(&context.facts.loss) != LossState::Unwell {
+        if self.bounds.needs_loss_unwell && loss_state(&context.facts.loss) != LossState::Unwell {
             return Judgement::Good;
         }
-        match self.rise {
-            Some(rise) => self.exponential(&rise, point, context),
+        match &self.rise {
+            Some(rise) => self.exponential(rise, point, context),
             None => self.shift(point).unwrap_or(Judgement::Good),
         }
     }
@@ -292,8 +354,9 @@ impl SeriesCheck for Growth {
     fn rewind(&mut self, step: i64) {
         self.bins.rewind(step);
         self.rise = None;
-        self.cusum.clear();
-        self.last_values.clear();
+        if let Some(jump) = &mut self.jump {
+            **jump = Jump::new();
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! `at_end`, only if the run logged no step after it. Invariant: constant size; a line of source code that holds
 //! such a sentence as a literal is no hit, because logs quote programs (tracebacks, dumps of the script).
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
@@ -57,7 +57,7 @@ struct Pending {
 
 #[derive(Debug)]
 struct LogPattern {
-    patterns: Vec<Regex>,
+    patterns: Arc<[Regex]>,
     is_at_end: bool,
     heals_after: u64,
     /// Steps closed since the last hit, if it may heal.
@@ -71,7 +71,7 @@ struct LogPattern {
 impl LogPattern {
     fn new(rule: &Rule) -> Self {
         Self {
-            patterns: rule.patterns.clone(),
+            patterns: Arc::clone(&rule.patterns),
             is_at_end: rule.params.get("at_end") > 0.5,
             heals_after: rule.params.get("heals_after") as u64,
             n_steps_since: None,

@@ -12,8 +12,8 @@
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
+use crate::stats::bins::Bins;
 use crate::stats::change::{median_and_scale, shift};
-use crate::stats::window::Bins;
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {

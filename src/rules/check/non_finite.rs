@@ -9,6 +9,8 @@
 //! steps (growth interval 1000 to 2000). Then it is a warning until it is repeated, and `info` where the loss
 //! scale shows the halving.
 
+use std::sync::Arc;
+
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
@@ -57,10 +59,10 @@ pub static INFO: CheckInfo = CheckInfo {
 };
 
 /// Most points in a row that a search for the loss scale can take: 2^32 down to 1.
-const SEARCH_POINTS_MAX: u64 = 32;
+const SEARCH_POINTS_MAX: u32 = 32;
 /// A halving this many points ago still explains a skipped step: it stands in the same record or the next, and healing
 /// takes two points more.
-const SCALE_MEMORY_POINTS: u64 = 3;
+const SCALE_MEMORY_POINTS: u32 = 3;
 
 /// What is known of the training loss beside a non-finite value of another series.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,51 +73,59 @@ enum LossBeside {
 }
 
 struct NonFinite {
-    full: Severity,
-    startup_steps: f64,
-    patience: u64,
-    needs_finite: bool,
-    heal_share: f64,
+    bounds: Arc<Bounds>,
     state: State,
 }
 
+/// What all series of a rule share.
+struct Bounds {
+    full: Severity,
+    startup_steps: f64,
+    patience: u32,
+    needs_finite: bool,
+    heal_share: f64,
+}
+
+/// Every series of every run has one of these: small numbers.
 #[derive(Debug, Clone, Default)]
 struct State {
-    points: u64,
-    bad_points: u64,
-    bad_in_a_row: u64,
-    good_in_a_row: u64,
-    first_step: Option<i64>,
     first_finite_step: Option<i64>,
+    points: u32,
+    bad_points: u32,
+    bad_in_a_row: u32,
+    good_in_a_row: u32,
+    loss_points: u32,
+    points_since_loss: u32,
+    longest_wait_for_loss: u32,
+    points_since_scale: u32,
+    /// Loss scales are powers of two.
+    scale: Option<f32>,
+    scale_before: Option<f32>,
     /// Worst severity said and not yet lowered.
     said: Option<Severity>,
     is_search: bool,
-    loss_points: u64,
-    points_since_loss: u64,
-    longest_wait_for_loss: u64,
-    scale: Option<f64>,
-    scale_before: Option<f64>,
-    points_since_scale: u64,
 }
 
 impl NonFinite {
     fn new(rule: &Rule) -> Self {
         Self {
-            full: rule.severity,
-            startup_steps: rule.params.get("startup_steps"),
-            patience: rule.params.get("patience") as u64,
-            needs_finite: rule.params.get("needs_finite") >= 0.5,
-            heal_share: rule.params.get("heal_share"),
+            bounds: rule.shared(|rule| Bounds {
+                full: rule.severity,
+                startup_steps: rule.params.get("startup_steps"),
+                patience: rule.params.get("patience") as u32,
+                needs_finite: rule.params.get("needs_finite") >= 0.5,
+                heal_share: rule.params.get("heal_share"),
+            }),
             state: State::default(),
         }
     }
 
     fn bad(&mut self, point: &Point, context: &Context<'_>) -> Judgement {
-        self.state.bad_points += 1;
-        self.state.bad_in_a_row += 1;
+        self.state.bad_points = self.state.bad_points.saturating_add(1);
+        self.state.bad_in_a_row = self.state.bad_in_a_row.saturating_add(1);
         self.state.good_in_a_row = 0;
-        let loss = self.state.loss_beside(context.facts.loss.n);
-        let severity = self.severity(point, context, loss).min(self.full);
+        let loss = self.state.loss_beside(context.facts.loss.n > 0);
+        let severity = self.severity(point, context, loss).min(self.bounds.full);
         self.state.said = self.state.said.max(Some(severity));
         let what = if point.value.is_nan() {
             "NaN"
@@ -133,24 +143,20 @@ impl NonFinite {
 
     fn severity(&mut self, point: &Point, context: &Context<'_>, loss: LossBeside) -> Severity {
         let state = &self.state;
-        if self.needs_finite && state.first_finite_step.is_none() {
+        if self.bounds.needs_finite && state.first_finite_step.is_none() {
             return Severity::Info;
         }
         if loss == LossBeside::Gone {
-            return self.full;
+            return self.bounds.full;
         }
-        let first = context
-            .facts
-            .first_step
-            .or(state.first_step)
-            .unwrap_or(point.step);
+        let first = context.facts.first_step.unwrap_or(point.step);
         let steps_in = point.step.saturating_sub(first) as f64;
-        let is_start = self.startup_steps > 0.0 && steps_in <= self.startup_steps;
+        let is_start = self.bounds.startup_steps > 0.0 && steps_in <= self.bounds.startup_steps;
         // The search begins with the run: gradients that were finite before, without a loss scale in the log,
         // are not searched for.
         let may_begin = state.first_finite_step.is_none() || context.facts.loss_scale.is_some();
         let may_be_search = is_start && may_begin && state.bad_in_a_row <= SEARCH_POINTS_MAX;
-        let is_tolerated = state.bad_in_a_row <= self.patience;
+        let is_tolerated = state.bad_in_a_row <= self.bounds.patience;
         let is_lowered = is_tolerated && state.scale_fell();
         self.state.is_search = may_be_search && (state.is_search || state.bad_in_a_row == state.bad_points);
         if (may_be_search && context.facts.loss_scale.is_some()) || is_lowered {
@@ -158,20 +164,20 @@ impl NonFinite {
         } else if is_tolerated || self.state.is_search {
             Severity::Warning
         } else {
-            self.full
+            self.bounds.full
         }
     }
 
     fn good(&mut self, point: &Point) -> Judgement {
         let state = &mut self.state;
         state.first_finite_step.get_or_insert(point.step);
-        state.good_in_a_row += 1;
+        state.good_in_a_row = state.good_in_a_row.saturating_add(1);
         state.bad_in_a_row = 0;
         let Some(said) = state.said else {
             return Judgement::Good;
         };
-        let allowed = (self.heal_share * state.points as f64).max(2.0);
-        if state.good_in_a_row < 2 || state.bad_points as f64 > allowed.max(search_allowance(state)) {
+        let allowed = (self.bounds.heal_share * f64::from(state.points)).max(2.0);
+        if state.good_in_a_row < 2 || f64::from(state.bad_points) > allowed.max(search_allowance(state)) {
             return Judgement::Good;
         }
         state.said = None;
@@ -192,7 +198,7 @@ impl NonFinite {
 /// The search may take a large share of the first points.
 fn search_allowance(state: &State) -> f64 {
     if state.is_search {
-        SEARCH_POINTS_MAX as f64
+        f64::from(SEARCH_POINTS_MAX)
     } else {
         0.0
     }
@@ -200,31 +206,31 @@ fn search_allowance(state: &State) -> f64 {
 
 impl State {
     /// Notes the point and what the stream says beside it.
-    fn count(&mut self, point: &Point, context: &Context<'_>) {
-        self.points += 1;
-        self.first_step.get_or_insert(point.step);
-        let loss_points = context.facts.loss.n;
+    fn count(&mut self, context: &Context<'_>) {
+        self.points = self.points.saturating_add(1);
+        let loss_points = u32::try_from(context.facts.loss.n).unwrap_or(u32::MAX);
         if loss_points > self.loss_points {
             self.longest_wait_for_loss = self.longest_wait_for_loss.max(self.points_since_loss);
             self.points_since_loss = 0;
             self.loss_points = loss_points;
         } else {
-            self.points_since_loss += 1;
+            self.points_since_loss = self.points_since_loss.saturating_add(1);
         }
-        self.points_since_scale += 1;
-        if self.scale != context.facts.loss_scale {
+        self.points_since_scale = self.points_since_scale.saturating_add(1);
+        let scale = context.facts.loss_scale.map(|it| it as f32);
+        if self.scale != scale {
             self.scale_before = self.scale;
-            self.scale = context.facts.loss_scale;
+            self.scale = scale;
             self.points_since_scale = 0;
         }
     }
 
     /// Whether a finite loss still comes as often as before. One point of grace: the loss may stand behind this number in
     /// the same record.
-    fn loss_beside(&self, loss_points: u64) -> LossBeside {
-        if self.points_since_loss <= self.longest_wait_for_loss + 1 && loss_points > 0 {
+    fn loss_beside(&self, has_loss: bool) -> LossBeside {
+        if self.points_since_loss <= self.longest_wait_for_loss.saturating_add(1) && has_loss {
             LossBeside::Finite
-        } else if loss_points == 0 && self.points <= 2 {
+        } else if !has_loss && self.points <= 2 {
             LossBeside::NotYetLogged
         } else {
             LossBeside::Gone
@@ -240,7 +246,7 @@ impl State {
 
 impl SeriesCheck for NonFinite {
     fn observe(&mut self, point: &Point, context: &Context<'_>) -> Judgement {
-        self.state.count(point, context);
+        self.state.count(context);
         if point.value.is_finite() {
             self.good(point)
         } else {
@@ -252,7 +258,6 @@ impl SeriesCheck for NonFinite {
         let kept = self.state.first_finite_step.filter(|first| *first < step);
         self.state = State {
             first_finite_step: kept,
-            first_step: self.state.first_step.filter(|first| *first < step),
             ..State::default()
         };
     }

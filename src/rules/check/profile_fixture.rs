@@ -4,10 +4,11 @@
 //! Invariant: a test states every number that it judges; nothing here depends on a clock or a global state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Build, CheckInfo, Context, Judged, Judgement, Observation, ProfileCheck, Profiles};
 use crate::model::{DepthOrder, Group, Layer, Position, Profile, Quantity, Section, Severity, Slot, Split};
-use crate::rules::{Params, Rule};
+use crate::rules::{Params, Rule, SharedBounds};
 use crate::series::Facts;
 
 /// The rule with a check's default bounds, some of them replaced.
@@ -30,7 +31,7 @@ pub(super) fn rule(info: &'static CheckInfo, bounds: &[(&'static str, f64)]) -> 
         parameter: Vec::new(),
         tag: None,
         run: None,
-        patterns: Vec::new(),
+        patterns: Arc::default(),
         params: Params(
             info.params
                 .iter()
@@ -45,6 +46,7 @@ pub(super) fn rule(info: &'static CheckInfo, bounds: &[(&'static str, f64)]) -> 
         remedy: Vec::new(),
         false_positives: String::new(),
         origin: String::new(),
+        bounds: SharedBounds::default(),
     }
 }
 
@@ -81,14 +83,14 @@ impl Net {
         let first = self.slots.len() as u32;
         for (depth, norm) in (0..).zip(norms) {
             self.slots.push(Slot {
-                layer: Layer {
+                layer: Arc::new(Layer {
                     path: format!("{}.{parameter}", role.replace('#', &format!("{depth}"))),
                     section: Section::None,
                     position: Position::Body,
                     depth: vec![depth],
                     role: role.to_owned(),
                     parameter: Some(parameter.to_owned()),
-                },
+                }),
                 n_elements: None,
                 resolution: 0.0,
                 is_estimate: false,

@@ -10,11 +10,14 @@
 //! 10,000, single points, hence `info`). Three of five is a warning: three in a row at x3 have a chance below 1 %
 //! in 1e6 points for all measured kinds of noise (`timedomain_thresholds`: excess .80 to .84 < ln 3).
 
+use std::sync::Arc;
+
 use super::loss_state::{LossState, loss_state};
 use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
-use crate::stats::window::{Level, upper_median};
+use crate::stats::level::Level;
+use crate::stats::window::upper_median;
 
 /// The check.
 pub static INFO: CheckInfo = CheckInfo {
@@ -93,20 +96,24 @@ const SINGLE_WARNING: f64 = 1e3;
 const START_POINTS: usize = 5;
 
 struct Spike {
-    bound_z: f64,
+    bounds: Arc<Bounds>,
+    state: State,
+}
+
+/// What all series of a rule share.
+struct Bounds {
+    z: f64,
     ratio: f64,
     sustained_ratio: f64,
     setback: f64,
     needs_loss_unwell: bool,
     full: Severity,
-    state: State,
 }
 
 #[derive(Debug, Clone, Default)]
 struct State {
     level: Level,
-    start: Vec<f64>,
-    start_median: Option<f64>,
+    start: Start,
     is_linear: bool,
     /// Value above which a point is worth a fresh median; a cheap test for the common case.
     worth: f64,
@@ -117,6 +124,19 @@ struct State {
     young: Young,
     /// What was said since the last usual point is at most this urgent once the next usual one comes.
     unsettled: Option<Severity>,
+}
+
+/// Where a series began: the median of its first points.
+#[derive(Debug, Clone)]
+enum Start {
+    Collected(Vec<f64>),
+    Known(f64),
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self::Collected(Vec::new())
+    }
 }
 
 /// The highest of the first points, and how many in a row were far above it. A restart does not forget it.
@@ -149,22 +169,30 @@ struct Excess {
     z: f64,
 }
 
-impl Spike {
-    fn new(rule: &Rule) -> Self {
+impl Bounds {
+    fn of(rule: &Rule) -> Self {
         Self {
-            bound_z: rule.params.get("z"),
+            z: rule.params.get("z"),
             ratio: rule.params.get("ratio"),
             sustained_ratio: rule.params.get("sustained_ratio"),
             setback: rule.params.get("setback"),
             needs_loss_unwell: rule.params.get("needs_loss_unwell") >= 0.5,
             full: rule.severity,
+        }
+    }
+}
+
+impl Spike {
+    fn new(rule: &Rule) -> Self {
+        Self {
+            bounds: rule.shared(Bounds::of),
             state: State::default(),
         }
     }
 
     fn bound_now(&self) -> f64 {
         let n = f64::from(self.state.level.n_deviations()).max(1.0);
-        self.bound_z * (HISTORY_FULL / n).sqrt().max(1.0)
+        self.bounds.z * (HISTORY_FULL / n).sqrt().max(1.0)
     }
 
     /// Whether `excess` is an outlier at the ratio given.
@@ -180,52 +208,52 @@ impl Spike {
     /// Whether a rise undoes enough of the progress, for losses, or is high enough, for norms.
     fn is_grave(&self, excess: &Excess) -> bool {
         let rise = excess.y - excess.centre;
-        let progress = self
-            .state
-            .start_median
-            .map_or(0.0, |start| (start - excess.centre).max(0.0));
-        if self.setback > 0.0 {
+        let progress = match self.state.start {
+            Start::Known(start) => (start - excess.centre).max(0.0),
+            Start::Collected(_) => 0.0,
+        };
+        if self.bounds.setback > 0.0 {
             let least = if self.state.is_linear {
                 0.5 * excess.centre.abs()
             } else {
                 1.3_f64.ln()
             };
-            rise >= (self.setback * progress).max(least)
+            rise >= (self.bounds.setback * progress).max(least)
         } else {
-            self.state.is_linear || rise >= self.sustained_ratio.ln()
+            self.state.is_linear || rise >= self.bounds.sustained_ratio.ln()
         }
     }
 
     fn judge(&mut self, point: &Point, excess: &Excess, context: &Context<'_>) -> Judgement {
-        let is_out = self.is_out(excess, self.bound_now(), self.ratio);
+        let is_out = self.is_out(excess, self.bound_now(), self.bounds.ratio);
         let is_grave = is_out && self.is_grave(excess);
-        let lingers = self.state.was_huge && self.is_out(excess, self.bound_z, STILL_OUT_RATIO);
+        let lingers = self.state.was_huge && self.is_out(excess, self.bounds.z, STILL_OUT_RATIO);
         self.state.outliers = (self.state.outliers << 1) | u8::from(is_grave);
         self.state.was_huge = is_grave
             && !self.state.is_linear
-            && excess.y - excess.centre >= HUGE.max(self.sustained_ratio).ln();
+            && excess.y - excess.centre >= HUGE.max(self.bounds.sustained_ratio).ln();
         if is_out {
             self.skip(excess.y);
         } else {
             self.state.unlearnt = 0;
             self.state.level.learn(excess.y);
-            self.state.set_worth(self.bound_z);
+            self.state.set_worth(self.bounds.z);
         }
         let several = (self.state.outliers & 0b1_1111).count_ones() >= 3 && is_grave;
         if several || lingers {
-            let is_of_a_game = self.setback > 0.0 && context.facts.is_game;
-            let is_well = self.needs_loss_unwell && loss_state(&context.facts.loss) == LossState::Well;
+            let is_of_a_game = self.bounds.setback > 0.0 && context.facts.is_game;
+            let is_well = self.bounds.needs_loss_unwell && loss_state(&context.facts.loss) == LossState::Well;
             let severity = if is_of_a_game || is_well {
                 Severity::Info
             } else {
-                self.full
+                self.bounds.full
             };
-            self.state.unsettled = Some(self.full);
+            self.state.unsettled = Some(self.bounds.full);
             return Self::bad(
                 "sustained",
                 point,
                 excess,
-                self.ratio,
+                self.bounds.ratio,
                 severity,
                 self.state.is_linear,
             );
@@ -233,7 +261,8 @@ impl Spike {
         if is_out {
             let is_extreme =
                 is_grave && !self.state.is_linear && excess.y - excess.centre >= SINGLE_WARNING.ln();
-            let is_harmless = self.needs_loss_unwell && loss_state(&context.facts.loss) != LossState::Unwell;
+            let is_harmless =
+                self.bounds.needs_loss_unwell && loss_state(&context.facts.loss) != LossState::Unwell;
             let severity = if is_extreme && !is_harmless {
                 self.state.unsettled = self.state.unsettled.max(Some(Severity::Info));
                 Severity::Warning
@@ -244,8 +273,8 @@ impl Spike {
                 "single",
                 point,
                 excess,
-                self.ratio,
-                severity.min(self.full),
+                self.bounds.ratio,
+                severity.min(self.bounds.full),
                 self.state.is_linear,
             );
         }
@@ -256,13 +285,13 @@ impl Spike {
     fn judge_young(&mut self, point: &Point, context: &Context<'_>) -> Judgement {
         let loss = &context.facts.loss;
         let is_loss_up = matches!((loss.last, loss.best), (Some(last), Some(best)) if best > 0.0 && last > YOUNG_LOSS_RATIO * best);
-        if !self.needs_loss_unwell || !self.state.young.is_far_above(point.value) || !is_loss_up {
+        if !self.bounds.needs_loss_unwell || !self.state.young.is_far_above(point.value) || !is_loss_up {
             return Judgement::Abstain;
         }
         let usual = self.state.young.highest;
         Judgement::Bad(
             Observation::new("sustained", point.value, YOUNG_RATIO * usual)
-                .severity(Severity::Warning.min(self.full))
+                .severity(Severity::Warning.min(self.bounds.full))
                 .word("usual", format!("at most {usual:.4}"))
                 .word("z", "?"),
         )
@@ -319,19 +348,17 @@ impl State {
     fn scaled(&mut self, point: &Point) -> f64 {
         if point.value <= 0.0 && !self.is_linear {
             self.is_linear = true;
-            self.start.clear();
-            self.start_median = None;
+            self.start = Start::default();
             self.restart_level();
         }
         if self.is_linear { point.value } else { point.ln }
     }
 
     fn note_start(&mut self, y: f64) {
-        if self.start_median.is_none() {
-            self.start.push(y);
-            if self.start.len() == START_POINTS {
-                self.start_median = upper_median(&mut self.start);
-                self.start = Vec::new();
+        if let Start::Collected(first) = &mut self.start {
+            first.push(y);
+            if first.len() == START_POINTS {
+                self.start = upper_median(first).map_or_else(Start::default, Start::Known);
             }
         }
     }
@@ -357,14 +384,14 @@ impl SeriesCheck for Spike {
             return Judgement::Abstain;
         }
         // A zero among norms is a dead layer; it says nothing of spikes.
-        if point.value == 0.0 && !self.state.is_linear && self.setback == 0.0 {
+        if point.value == 0.0 && !self.state.is_linear && self.bounds.setback == 0.0 {
             return Judgement::Abstain;
         }
         let y = self.state.scaled(point);
         self.state.note_start(y);
         if self.state.level.n_deviations() < HISTORY_MIN {
             self.state.level.learn(y);
-            self.state.set_worth(self.bound_z);
+            self.state.set_worth(self.bounds.z);
             return self.judge_young(point, context);
         }
         if y <= self.state.worth {
@@ -372,7 +399,7 @@ impl SeriesCheck for Spike {
             self.state.was_huge = false;
             self.state.unlearnt = 0;
             self.state.level.learn(y);
-            self.state.set_worth(self.bound_z);
+            self.state.set_worth(self.bounds.z);
             return self.settle();
         }
         self.state.level.refresh();

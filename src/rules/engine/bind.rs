@@ -37,30 +37,40 @@ impl Engine<'_> {
                 Build::Series(build) => Some(SeriesBinding {
                     rule: index,
                     check: build(rule),
-                    persistence: Persistence::new(rule.persistence),
+                    persistence: Persistence::if_any(rule.persistence).map(Box::new),
                 }),
                 Build::Profile(_) | Build::Stream(_) => None,
             })
             .collect();
-        let heard_by = self
+        let hearers = self
             .stream_checks
             .iter()
             .enumerate()
             .filter(|(_, it)| self.rules[it.rule].concerns_series(&info.tag, &info.meaning))
             .map(|(index, _)| index)
             .collect();
+        let circle = self.circle_of(hearers);
         let slot = self.slot_for(id, sample);
         self.series.push(SeriesState {
             checks,
             slot,
-            heard_by,
+            circle,
             role,
             is_interleaved: false,
             attempt: self.n_restarts,
         });
     }
 
-    pub(super) fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(usize, u32)> {
+    fn circle_of(&mut self, hearers: Box<[usize]>) -> u32 {
+        let known = self.circles.iter().position(|it| *it == hearers);
+        let circle = known.unwrap_or(self.circles.len());
+        if known.is_none() {
+            self.circles.push(hearers);
+        }
+        circle as u32
+    }
+
+    fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(u32, u32)> {
         let meaning = &self.store.get(id).meaning;
         let layer = meaning.layer.clone()?;
         if !meaning.quantity.is_per_layer() {
@@ -77,7 +87,7 @@ impl Engine<'_> {
             resolution: sample.form.resolution(),
             is_estimate: sample.form.is_estimate(),
         };
-        Some((index, self.assemblers[index].assembler.add_slot(slot)?))
+        Some((index as u32, self.assemblers[index].assembler.add_slot(slot)?))
     }
 
     pub(super) fn add_assembler(&mut self, key: (Quantity, Split)) -> usize {

@@ -16,7 +16,8 @@ impl Engine<'_> {
         let Some(state) = self.series.get_mut(id as usize) else {
             return;
         };
-        if state.checks.is_empty() && state.heard_by.is_empty() {
+        let circle = state.circle as usize;
+        if state.checks.is_empty() && self.circles[circle].is_empty() {
             return;
         }
         let point = &Point::new(
@@ -26,8 +27,7 @@ impl Engine<'_> {
             sample.form.resolution(),
         );
         let mut checks = std::mem::take(&mut state.checks);
-        let heard_by = std::mem::take(&mut state.heard_by);
-        for binding in &mut checks {
+        for binding in &mut *checks {
             let context = Context {
                 facts: &self.facts,
                 profiles: &Latest(&self.assemblers),
@@ -35,20 +35,21 @@ impl Engine<'_> {
             match binding.check.observe(point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
-                    binding.persistence.push(false);
+                    binding.note(false);
                 }
                 Judgement::Healed(severity) => {
-                    binding.persistence.clear();
+                    binding.forget();
                     self.book.heal(binding.rule, u64::from(id), severity);
                 }
                 Judgement::Bad(seen) => {
-                    if binding.persistence.push(true) {
+                    if binding.note(true) {
                         self.series_alarm(binding.rule, id, point.step, seen);
                     }
                 }
             }
         }
-        for &index in &heard_by {
+        for place in 0..self.circles[circle].len() {
+            let index = self.circles[circle][place];
             let mut judged = std::mem::take(&mut self.judged);
             let context = Context {
                 facts: &self.facts,
@@ -62,7 +63,6 @@ impl Engine<'_> {
         }
         if let Some(state) = self.series.get_mut(id as usize) {
             state.checks = checks;
-            state.heard_by = heard_by;
         }
     }
 
@@ -72,11 +72,7 @@ impl Engine<'_> {
         }
         let info = self.store.get(id);
         let layer = info.meaning.layer.as_ref();
-        let tag = if layer.is_none() {
-            Some(info.tag.as_str())
-        } else {
-            None
-        };
+        let tag = if layer.is_none() { Some(&*info.tag) } else { None };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
         let subject = Subject {
             id: u64::from(id),
@@ -96,6 +92,7 @@ impl Engine<'_> {
         let Some((index, slot)) = self.series[id as usize].slot else {
             return;
         };
+        let index = index as usize;
         if self.assemblers[index].assembler.would_close(sample.step) {
             self.close_profile(index);
         }

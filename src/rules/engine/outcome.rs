@@ -105,7 +105,7 @@ impl Engine<'_> {
         let Some(listener) = self.stream_checks.iter().position(|it| it.rule == rule) else {
             return false;
         };
-        declared.quantities.is_empty() || self.series.iter().any(|it| it.heard_by.contains(&listener))
+        declared.quantities.is_empty() || self.circles.iter().any(|it| it.contains(&listener))
     }
 
     /// A writer that forgot the step logs every point at the same one.

@@ -51,6 +51,10 @@ impl<'r> Ranks<'r> {
         Hearer::Other(self.last)
     }
 
+    pub(super) fn rest(&mut self) {
+        self.others.iter_mut().for_each(|(_, engine)| engine.rest());
+    }
+
     /// Whether any line has named a rank.
     pub(super) fn is_asked(&self) -> bool {
         self.named.is_some()

@@ -52,22 +52,20 @@ impl Engine<'_> {
             return;
         };
         state.is_interleaved |= goes_back_and_forth;
-        for binding in &mut state.checks {
+        for binding in &mut *state.checks {
             binding.check.rewind(step);
-            binding.persistence.clear();
+            binding.forget();
         }
+        let circle = state.circle as usize;
         let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
         self.book
             .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
         if let Some((assembler, _)) = state.slot {
-            self.rewind_profiles(assembler, step);
+            self.rewind_profiles(assembler as usize, step);
         }
-        let heard_by = self
-            .series
-            .get(id as usize)
-            .map_or_else(Vec::new, |it| it.heard_by.clone());
+        let hearers = self.circles.get(circle).cloned().unwrap_or_default();
         self.rewind_stream_checks(step);
-        self.supersede_stream_alarms(step, &heard_by);
+        self.supersede_stream_alarms(step, &hearers);
     }
 
     pub(super) fn rewind_all(&mut self, step: i64) {

@@ -86,6 +86,6 @@ fn the_same_number_of_two_files_is_one_series() {
         file(0, "loss", 10, nan_from(99)),
         file(5, "train/loss", 10, nan_from(99)),
     ]);
-    let tags: HashSet<&str> = join.series.iter().map(|(_, it)| it.tag.as_str()).collect();
+    let tags: HashSet<&str> = join.series.iter().map(|(_, it)| &*it.tag).collect();
     assert_eq!(tags, HashSet::from(["loss"]));
 }

@@ -4,6 +4,8 @@
 //! common columns (steps). Invariants: at most `limit` columns and [`ROWS_MAX`] rows; extremes and non-finite points
 //! are kept; columns are in step order and do not overlap.
 
+use std::sync::Arc;
+
 use super::cell::Cell;
 use crate::model::{DepthOrder, Group, Quantity, Slot, Split};
 use crate::series::Assembler;
@@ -26,7 +28,7 @@ pub struct Column {
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The tag as logged.
-    pub tag: String,
+    pub tag: Arc<str>,
     /// Points of all attempts.
     pub points: u64,
     /// May be shorter than the columns: what is missing was not logged.
@@ -66,13 +68,13 @@ impl Grid {
     }
 
     /// Adds a layer; `None` beyond [`ROWS_MAX`].
-    pub fn add_row(&mut self, tag: &str, slot: Slot) -> Option<usize> {
+    pub fn add_row(&mut self, tag: Arc<str>, slot: Slot) -> Option<usize> {
         if self.rows.len() >= ROWS_MAX {
             return None;
         }
         self.assembler.add_slot(slot)?;
         self.rows.push(Row {
-            tag: tag.to_owned(),
+            tag,
             points: 0,
             cells: Vec::new(),
         });

@@ -25,9 +25,9 @@ const RESTARTS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Line {
     /// The tag as logged.
-    pub tag: String,
+    pub tag: Arc<str>,
     /// What it means.
-    pub meaning: Meaning,
+    pub meaning: Arc<Meaning>,
     /// Points of all attempts.
     pub points: u64,
     /// Its course.
@@ -209,7 +209,7 @@ impl Recorder {
         if index == grids.len() {
             grids.push(Grid::new(key.0, key.1, self.columns));
         }
-        let row = grids.get_mut(index)?.add_row(&series.tag, slot)?;
+        let row = grids.get_mut(index)?.add_row(Arc::clone(&series.tag), slot)?;
         self.make_room();
         Some(Target::Row(index, row))
     }

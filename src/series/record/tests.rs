@@ -13,14 +13,14 @@ fn grid(n_layers: usize, limit: usize) -> Grid {
     let mut grid = Grid::new(Quantity::GradNorm, Split::Train, limit);
     for index in 0..n_layers {
         let tag = format!("grad_norm/blocks.{index}.weight");
-        let layer = series(&tag).meaning.layer.unwrap();
+        let layer = series(&tag).meaning.layer.clone().unwrap();
         let slot = Slot {
             layer,
             n_elements: None,
             resolution: 0.0,
             is_estimate: false,
         };
-        grid.add_row(&tag, slot).unwrap();
+        grid.add_row(tag.into(), slot).unwrap();
     }
     grid
 }

@@ -4,7 +4,9 @@
 
 use super::{POINTS_MIN, SWING_SHARE};
 use crate::model::Severity;
-use crate::stats::window::{Bins, Stray, Window};
+use crate::stats::bins::Bins;
+use crate::stats::level::Stray;
+use crate::stats::window::Window;
 
 /// A loss "fell" when it lost a tenth of its start, and three standard deviations.
 const FELL_SHARE: f64 = 0.1;
