@@ -11,8 +11,11 @@ mod model;
 mod system;
 mod telling;
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 pub(crate) use crate::support::table::{seen, skip};
 
@@ -25,6 +28,23 @@ pub(crate) fn works(program: &str, args: &[&str]) -> bool {
         .stderr(Stdio::null())
         .status();
     status.is_ok_and(|it| it.success())
+}
+
+/// The share of a core that a process uses while this time passes.
+fn cpu_share(process: u32, time: Duration) -> f64 {
+    // The clock ticks of proc(5): `getconf CLK_TCK` is 100 on every Linux that Rust runs on.
+    const TICKS_PER_S: f64 = 100.0;
+    let used = || -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        ticks.map(|it| it.parse::<f64>().unwrap()).sum::<f64>() / TICKS_PER_S
+    };
+    let (before, begun) = (used(), Instant::now());
+    // Nobody sends: this is the time over which is measured.
+    let (_keep, clock) = channel::<()>();
+    let _ = clock.recv_timeout(time);
+    (used() - before) / begun.elapsed().as_secs_f64()
 }
 
 /// A Debian package's program, installed where that is possible.
