@@ -377,12 +377,23 @@ fn silences_and_acknowledgements_count_beside_a_daemon_and_without_one() {
     daemon.stop();
     let text = String::from_utf8(bench.ask(&["status"]).stdout).unwrap();
     assert!(
-        text.contains("no daemon runs") && text.contains("acknowledged (on it)"),
+        text.contains("no daemon runs")
+            && text.contains("acknowledged (on it)")
+            && text.contains("    loss is NaN at step 60"),
         "{text}"
     );
     assert_eq!(bench.ask(&["unack", "a1"]).status.code(), Some(0));
     assert_eq!(acked(&bench.status()), Value::Null);
     assert_eq!(bench.ask(&["ack", "nothing"]).status.code(), Some(2));
+    // A directory in which nobody ever kept a state is no good news.
+    let elsewhere = Bench::new();
+    let nothing = elsewhere.ask(&["status"]);
+    let said = String::from_utf8(nothing.stdout).unwrap();
+    assert_eq!(nothing.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no daemon has kept any in this directory"),
+        "{said}"
+    );
 }
 
 #[test]

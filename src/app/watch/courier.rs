@@ -230,6 +230,10 @@ impl Courier {
         root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
     ) {
         let now = self.now();
+        if !notices.is_empty() {
+            // Whoever looks at the alarm sees how far its run has come.
+            self.next_chores = Instant::now();
+        }
         self.hear_at(now, notices, root_of);
     }
 
