@@ -314,10 +314,14 @@ fn a_thousand_runs_that_go_bad_at_once_are_a_few_mails_that_name_them_all() {
     );
     fs::write(bench.dir.path().join("gradwatch.toml"), config).unwrap();
     let runs: Vec<_> = (0..N_RUNS).map(|it| bench.run(&format!("run-{it}"))).collect();
-    runs.iter().for_each(|it| append(it, &rows(0..60)));
+    for run in &runs {
+        append(run, &rows(0..60));
+    }
     let daemon = bench.start();
     bench.status_until(|it| it["runs"].as_array().is_some_and(|it| it.len() == N_RUNS));
-    runs.iter().for_each(|it| append(it, &bad_rows(60..70)));
+    for run in &runs {
+        append(run, &bad_rows(60..70));
+    }
     let is_told = |it: &Value| it["told"] == "critical";
     let status = bench.status_until(|it| {
         let alerts = it["alerts"].as_array().unwrap();
