@@ -135,8 +135,9 @@ fn a_burst_of_nested_directories_is_found() {
 
 #[test]
 fn an_idle_daemon_over_many_directories_costs_little() {
-    /// Of a core; what is promised, and six times as much for a program that is not optimised.
-    const SHARE_MAX: f64 = if cfg!(debug_assertions) { 0.03 } else { 0.005 };
+    /// Of a core. What is promised holds for a program that is optimised (`tests/python/test_idle.py`); another one on a
+    /// machine that does other things was seen at 1.5 to 2.8 %.
+    const SHARE_MAX: f64 = if cfg!(debug_assertions) { 0.08 } else { 0.005 };
     let dir = tempfile::tempdir().unwrap();
     for n in 0..3300 {
         let run = dir.path().join(format!("run-{n}"));
@@ -158,7 +159,7 @@ fn an_idle_daemon_over_many_directories_costs_little() {
     watching.signal("TERM");
     assert_eq!(watching.end().code(), Some(0));
     let build = if cfg!(debug_assertions) {
-        "not optimised, where 3 % are allowed"
+        "not optimised, where 8 % are allowed"
     } else {
         "optimised"
     };
