@@ -57,7 +57,7 @@ class Daemon:
                 return at
 
     def settle(self):
-        """Waits until it uses next to nothing, and then past the seconds in which fresh files are looked at twice."""
+        """Waits until it uses next to nothing, and then past the time in which fresh files are looked at more often."""
         used = cpu_seconds(self.process.pid)
         quiet = 0
         while quiet < 4:
@@ -65,7 +65,7 @@ class Daemon:
             now = cpu_seconds(self.process.pid)
             quiet = quiet + 1 if now - used < 0.1 else 0
             used = now
-        time.sleep(4)
+        time.sleep(35)
 
     def idle_share(self, seconds):
         before, begun = cpu_seconds(self.process.pid), time.perf_counter()

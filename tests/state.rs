@@ -5,6 +5,8 @@
 
 mod faults;
 mod kill;
+mod mail_faults;
+mod reload;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -19,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::hook::Hook;
 use crate::support::smtp::SmtpServer;
+use crate::support::table::seen;
 
 /// Far beyond what a busy machine needs.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -64,16 +67,16 @@ impl Bench {
     }
 
     fn start(&self) -> Daemon {
-        let config = self.dir.path().join("gradwatch.toml");
+        let mut command = self.command(&["watch", "--config"]);
+        command.arg(self.dir.path().join("gradwatch.toml"));
+        self.start_as(command)
+    }
+
+    /// A daemon that is started by this command.
+    fn start_as(&self, mut command: Command) -> Daemon {
         let said = self.dir.path().join("stderr");
         let stderr = OpenOptions::new().create(true).append(true).open(&said).unwrap();
-        let child = self
-            .command(&["watch", "--config"])
-            .arg(config)
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         Daemon { child, said }
     }
 
@@ -259,6 +262,62 @@ fn what_is_over_when_the_daemon_comes_back_is_told_then() {
 }
 
 #[test]
+fn what_was_lost_of_a_log_while_no_daemon_ran_is_said_once() {
+    let bench = Bench::new();
+    let (cut, grown, renamed) = (bench.run("cut"), bench.run("grown"), bench.run("renamed"));
+    for run in [&cut, &grown, &renamed] {
+        append(run, &rows(0..60));
+    }
+    let read_bytes = fs::metadata(&cut).unwrap().len();
+    let daemon = bench.start();
+    let is_read = |it: &Value| {
+        let runs = it["runs"].as_array().unwrap();
+        runs.len() == 3 && runs.iter().all(|it| it["last_step"] == 59)
+    };
+    bench.status_until(is_read);
+    daemon.kill();
+    append(&grown, &rows(60..80));
+    append(&renamed, &rows(60..80));
+    let unread_bytes = fs::metadata(&renamed).unwrap().len() - read_bytes;
+    fs::rename(&renamed, renamed.with_extension("jsonl.1")).unwrap();
+    for run in [&cut, &renamed] {
+        fs::write(run, rows(0..80).replace("\"loss\": ", "\"loss\": 1")).unwrap();
+    }
+    let daemon = bench.start();
+    let words = format!(
+        "rewritten while it was not followed: the {read_bytes} bytes that had been read of it are gone"
+    );
+    let said = daemon.said_until(&words);
+    assert!(
+        said.contains(&format!("{}: byte 0: {words}", cut.display())),
+        "{said}"
+    );
+    let words = format!("byte {read_bytes}: renamed while it was not followed: {unread_bytes} bytes");
+    assert!(
+        said.contains(&format!("{}: {words}", renamed.display())),
+        "{said}"
+    );
+    assert!(!said.contains("grown"), "{said}");
+    bench.status_until(|it| {
+        it["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| it["last_step"] == 79)
+    });
+    daemon.stop();
+    let daemon = bench.start();
+    bench.status_until(|it| it["daemon"]["pid"] == daemon.pid());
+    assert_eq!(daemon.said().matches("while it was not followed").count(), 2);
+    daemon.stop();
+    seen(
+        "2",
+        "truncated while down: new content from byte 0, the lost range reported",
+        "rewritten or renamed while no daemon ran: said at its start with path and bytes, once",
+    );
+}
+
+#[test]
 fn a_second_daemon_on_the_same_state_is_refused_by_name() {
     let bench = Bench::new();
     bench.run("a");
@@ -318,12 +377,23 @@ fn silences_and_acknowledgements_count_beside_a_daemon_and_without_one() {
     daemon.stop();
     let text = String::from_utf8(bench.ask(&["status"]).stdout).unwrap();
     assert!(
-        text.contains("no daemon runs") && text.contains("acknowledged (on it)"),
+        text.contains("no daemon runs")
+            && text.contains("acknowledged (on it)")
+            && text.contains("    loss is NaN at step 60"),
         "{text}"
     );
     assert_eq!(bench.ask(&["unack", "a1"]).status.code(), Some(0));
     assert_eq!(acked(&bench.status()), Value::Null);
     assert_eq!(bench.ask(&["ack", "nothing"]).status.code(), Some(2));
+    // A directory in which nobody ever kept a state is no good news.
+    let elsewhere = Bench::new();
+    let nothing = elsewhere.ask(&["status"]);
+    let said = String::from_utf8(nothing.stdout).unwrap();
+    assert_eq!(nothing.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no daemon has kept any in this directory"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -21,6 +21,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("axum", &["serve/"]),
     ("clap", &["cli/", "app/"]),
     ("clap_complete", &["cli/", "app/mod.rs"]),
+    ("clap_mangen", &["app/man.rs"]),
     ("comfy_table", &["app/", "report/"]),
     ("crc32c", &["decode/", "state/"]),
     ("crc32fast", &["decode/", "deliver/raster/"]),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::life::{Life, Stage};
 use super::policy::{Policy, later};
-use super::{Alarm, Bulletin, Fingerprint, Notice, Occasion, Over, Remembered, Silence, Standing};
+use super::{Alarm, Bulletin, Fingerprint, News, Notice, Occasion, Over, Remembered, Silence, Standing};
 use crate::model::Severity;
 
 /// Which run: names are unique below a root only.
@@ -103,6 +103,15 @@ impl Case {
         life.hear(notice.news, &notice.finding, notice.is_consequence, policy, now);
         self.lives.insert(notice.fingerprint, life);
         self.forget_oldest();
+    }
+
+    /// Nothing more will be heard of the run.
+    pub(super) fn give_up(&mut self, policy: &Policy, now: Timestamp) {
+        let gone = News::Resolved(Over::NoData);
+        for life in self.lives.values_mut().filter(|it| it.stands()) {
+            let (finding, is_consequence) = (life.finding.clone(), life.is_consequence);
+            life.hear(gone, &finding, is_consequence, policy, now);
+        }
     }
 
     fn forget_oldest(&mut self) {

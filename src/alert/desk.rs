@@ -169,6 +169,20 @@ impl Desk {
         self.policy = policy;
     }
 
+    /// Other receivers from now on, each with whether the cap on messages is about it. What waited for one that is not
+    /// named any more is forgotten; a new one is told what comes from now on.
+    pub fn set_receivers<'n>(&mut self, receivers: impl Iterator<Item = (&'n str, bool)>) {
+        let stamps = self.ledger().stamps;
+        let per_hour = self.policy.messages_per_hour;
+        let mut before = std::mem::take(&mut self.gates);
+        for (receiver, is_capped) in receivers {
+            let new = || Gate::new(is_capped.then_some(per_hour), &stamps, Vec::new());
+            let gate = before.remove(receiver).unwrap_or_else(new);
+            self.gates.insert(receiver.to_owned(), gate);
+        }
+        self.changes.held_for.extend(before.into_keys());
+    }
+
     /// Takes notices of the runs below a root.
     pub fn hear(&mut self, root: &str, notices: &[Notice], now: Timestamp) {
         self.set_clock(now);
@@ -181,6 +195,16 @@ impl Desk {
             case.hear(notice, &self.policy, now);
             self.changes.runs.insert(key);
         }
+    }
+
+    /// Nothing more will be heard of a run: what stands is over.
+    pub fn give_up(&mut self, key: &RunKey, now: Timestamp) {
+        self.set_clock(now);
+        let Some(case) = self.cases.get_mut(key) else {
+            return;
+        };
+        case.give_up(&self.policy, now);
+        self.changes.runs.insert(key.clone());
     }
 
     /// The findings of a run as they are now, so that a repetition says how it stands.

@@ -30,6 +30,8 @@ pub enum Over {
     Superseded,
     /// The log was written anew, has come as far again, and does not show it.
     NotSeenAgain,
+    /// The log is gone: nothing more can be known.
+    NoData,
 }
 
 /// Something to say of one alarm.
@@ -133,6 +135,23 @@ impl Journal {
     pub fn standing(&self) -> impl Iterator<Item = (Fingerprint, &Finding)> {
         let standing = self.entries.iter().filter(|(_, it)| it.stands);
         standing.map(|(fingerprint, it)| (*fingerprint, &it.finding))
+    }
+
+    /// The log is gone: nothing stands any more. One that comes back is news.
+    pub fn give_up(&mut self, run: &str) -> Vec<Notice> {
+        self.is_waiting = false;
+        let standing = std::mem::take(&mut self.entries)
+            .into_iter()
+            .filter(|(_, it)| it.stands);
+        standing
+            .map(|(fingerprint, it)| Notice {
+                news: News::Resolved(Over::NoData),
+                run: run.to_owned(),
+                fingerprint,
+                finding: it.finding,
+                is_consequence: it.is_consequence,
+            })
+            .collect()
     }
 
     /// Takes the findings as they stand, root causes first, and the furthest step; says what is news.

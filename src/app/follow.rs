@@ -46,7 +46,7 @@ pub trait FollowSink: Sink {
     fn failed(&mut self, problem: Problem) {
         self.problem(problem);
     }
-    /// The file is too large to be read as a whole, and this part of it is not read.
+    /// This part of the file is not read: it was gone before it could be, or the file is too large.
     fn passed_over(&mut self, problem: Problem) {
         self.problem(problem);
     }
@@ -304,7 +304,12 @@ impl Reader {
                 self.finish(sink);
                 (self.opened, self.name, self.head_bytes, self.skipped) = (Opened::Empty, "", 0, None);
                 self.settled_bytes = None;
-                sink.problem(rewritten(read_bytes, unread_bytes));
+                let problem = rewritten(read_bytes, unread_bytes);
+                if unread_bytes > 0 {
+                    sink.passed_over(problem);
+                } else {
+                    sink.problem(problem);
+                }
                 sink.news(FileNews::Rewritten);
             }
             Change::Continued => sink.news(FileNews::Continued),

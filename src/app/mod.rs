@@ -15,6 +15,7 @@ pub mod follow;
 mod in_force;
 mod interrupt;
 pub mod mail_test;
+pub mod man;
 mod order;
 pub mod own_patterns;
 pub mod pipeline;
@@ -79,6 +80,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitStatus> {
         Command::Calibrate(args) => printed(|out| calibrate::run(args, out).map_err(Into::into)),
         Command::Compare(args) => printed(|out| compare::run(args, out)),
         Command::Rules(command) => rule_set::run(command),
+        Command::Man { dir } => printed(|out| man::run(dir.as_deref(), out)),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "gradwatch", &mut text);

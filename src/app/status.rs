@@ -21,6 +21,8 @@ use crate::state::{Beside, Memory, Mood, StateError, StoredAck, StoredParcel, da
 /// Dead messages that are listed; more are counted.
 const DEAD_LISTED_MAX: usize = 20;
 
+const NO_STATE: &str = "state: no daemon has kept any in this directory; name another one by --state";
+
 /// Shows the state. Exit status 1 when something does not work.
 ///
 /// # Errors
@@ -72,10 +74,11 @@ impl Standing<'_> {
 
 impl Status {
     fn of(dir: &Path) -> Self {
-        let read: Result<Memory, StateError> = Beside::open(dir, false)
-            .and_then(|it| it.map_or_else(|| Ok(Memory::default()), |it| it.memory(&words)));
+        let read: Result<Option<Memory>, StateError> =
+            Beside::open(dir, false).and_then(|it| it.map(|it| it.memory(&words)).transpose());
         let (memory, unreadable) = match read {
-            Ok(memory) => (memory, None),
+            Ok(Some(memory)) => (memory, None),
+            Ok(None) => (Memory::default(), Some(NO_STATE.to_owned())),
             Err(error) => (Memory::default(), Some(format!("state: cannot be read: {error}"))),
         };
         let noted = memory
@@ -239,6 +242,7 @@ impl Status {
                 it.marks()
             );
             writeln!(out, "{}", printable(&line))?;
+            writeln!(out, "    {}", printable(&finding.message))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! look, what is true is read from the files, so a lost input costs a delay and nothing else; a signal ends the loop
 //! between two files.
 
+mod absence;
 mod agenda;
 mod core;
 mod courier;
@@ -21,6 +22,7 @@ mod round;
 mod run;
 mod screen;
 mod service;
+mod set_up;
 mod steady;
 mod stream;
 mod telling;
@@ -32,78 +34,40 @@ use anyhow::Context;
 use jiff::{Timestamp, Unit};
 
 use super::audit::text_style;
-use super::baseline::{NamedBaseline, NotOneRun};
-use super::{InForce, own_patterns, rule_set, settings};
+use super::baseline::NotOneRun;
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
-use crate::config::WatchSettings;
-use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
-use crate::rules::RuleSet;
 
 pub use self::agenda::LoopInput;
 pub use self::core::{Heard, Watch};
 pub(crate) use self::courier::words;
 pub use self::rest::Now;
 use self::screen::Screen;
-use self::telling::Telling;
+use self::set_up::SetUp;
 
 /// Follows until it is told to end.
 ///
 /// # Errors
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
-    let settings = settings::of_watch(args)?;
-    let loaded = match Loaded::read(&settings.watch) {
+    let set_up = match SetUp::read(args) {
         Err(error) if matches!(error.downcast_ref(), Some(NotOneRun::Nothing(_))) => {
             screen::complain(&format!("{error:#}"));
             return Ok(ExitStatus::Unreadable);
         }
-        loaded => loaded?,
+        set_up => set_up?,
     };
     let voice = Voice::new(args);
-    let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        let mut watch = loaded.watch(&settings.watch);
-        if settings.mail.is_some() {
-            watch = watch.with_pictures_for_messages();
-        }
-        once::once(watch, args, &settings, &voice, telling.as_ref())
+        once::once(set_up, args, &voice)
     } else {
-        follow::follow(args, &settings, loaded, &voice.with_table(), telling.as_ref())
+        follow::follow(args, set_up, &voice.with_table())
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
         ended => ended,
-    }
-}
-
-/// What runs are judged by, as it was last read.
-struct Loaded {
-    rules: RuleSet,
-    patterns: OwnPatterns,
-    baseline: Option<NamedBaseline>,
-}
-
-impl Loaded {
-    fn read(settings: &WatchSettings) -> anyhow::Result<Self> {
-        let rules = rule_set::load_files(&settings.rules)?;
-        let patterns = own_patterns::compiled(&rules)?;
-        let by = InForce::new(&rules.rules, &patterns);
-        let named = settings.baseline.as_deref();
-        let baseline = named.map(|path| NamedBaseline::read(path, by)).transpose()?;
-        Ok(Self {
-            rules,
-            patterns,
-            baseline,
-        })
-    }
-
-    /// A watch that has read nothing.
-    fn watch(&self, settings: &WatchSettings) -> Watch<'_> {
-        let by = InForce::new(&self.rules.rules, &self.patterns);
-        Watch::new(&settings.paths, by).with_baseline(self.baseline.clone())
     }
 }
 

@@ -67,6 +67,12 @@ pub enum Command {
     /// The rules in force: list, show, check, test.
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Print the manual page, or write one page per command.
+    Man {
+        /// Write the pages of all commands into this directory, which must be there.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Print the shell completions for a shell.
     Completions {
         /// The shell.

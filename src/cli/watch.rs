@@ -17,8 +17,8 @@ use crate::config::SmtpAddress;
 /// Reads what is there, then what is new: lines, files, runs, as soon as the operating system hints at them and every
 /// few seconds anyway. Each alarm (a finding that reaches `warning`) is said once on standard output, again when its
 /// severity rises, and once when it is resolved. With a receiver (--mail-to, or one in the configuration) it is also
-/// sent there, and what was sent is remembered over restarts. What cannot be read is said on standard error. SIGHUP reads the rules
-/// again and judges all runs by them; rules with a problem leave the old ones in force. SIGTERM and SIGINT end it with
+/// sent there, and what was sent is remembered over restarts. What cannot be read is said on standard error. SIGHUP reads rules
+/// and settings again and judges all runs anew; a problem in one of the files leaves all the old ones in force. SIGTERM and SIGINT end it with
 /// status 0 within five seconds.
 #[derive(Debug, Args)]
 pub struct WatchArgs {

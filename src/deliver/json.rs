@@ -6,7 +6,7 @@
 //! A bulletin has `schema`, `occasion` (`firing`, `worse`, `reminder`, `resolved`), `severity` of the worst alarm that
 //! stands (`null` when none does), `title` (one line), `run`, `root`, `incident`, `sequence`, `time` (RFC 3339),
 //! `alarms` (root causes, worst first) and `consequences`. An alarm has `fingerprint`, `since`, `state` (`firing`,
-//! `resolved`), `reason` (why it is over: `healed`, `superseded`, `not-seen-again`) and `finding`. A digest has
+//! `resolved`), `reason` (why it is over: `healed`, `superseded`, `not-seen-again`, `no-data`) and `finding`. A digest has
 //! `schema`, `occasion` = `digest`, `gathered` (`capped`, `state-lost`, `unreachable`), `name`, `time`, `bulletins`.
 
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::alert::{Alarm, Bulletin, Occasion, Standing};
+use crate::alert::{Alarm, Bulletin, Occasion, Over, Standing};
 use crate::model::{Finding, Severity};
 use crate::report::{number, printable, quantity_words, thousands, why_over};
 
@@ -43,6 +43,7 @@ const CHAR_BYTES: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
     Test,
+    Gone,
     Resolved,
     Warning,
     Critical,
@@ -52,6 +53,7 @@ impl Tone {
     pub(super) fn word(self) -> &'static str {
         match self {
             Tone::Test => "TEST",
+            Tone::Gone => "LOG GONE",
             Tone::Resolved => "RESOLVED",
             Tone::Warning => "WARNING",
             Tone::Critical => "CRITICAL",
@@ -60,6 +62,7 @@ impl Tone {
 
     fn of_alarm(alarm: &Alarm) -> Self {
         match (alarm.standing, alarm.finding.severity) {
+            (Standing::Resolved(Over::NoData), _) => Tone::Gone,
             (Standing::Resolved(_), _) => Tone::Resolved,
             (Standing::Firing, Severity::Critical) => Tone::Critical,
             (Standing::Firing, _) => Tone::Warning,
@@ -177,10 +180,22 @@ fn subject(tone: Tone, run: &str, headline: &str) -> String {
 /// How urgent a bulletin is: as its worst root cause that stands.
 fn tone(bulletin: &Bulletin) -> Tone {
     if bulletin.occasion == Occasion::Resolved {
-        return Tone::Resolved;
+        return if is_gone(bulletin) {
+            Tone::Gone
+        } else {
+            Tone::Resolved
+        };
     }
     let worst = bulletin.roots.iter().map(Tone::of_alarm).max();
     worst.unwrap_or(Tone::Warning).max(Tone::Warning)
+}
+
+/// Whether alarms ended because the log did.
+fn is_gone(bulletin: &Bulletin) -> bool {
+    let alarms = bulletin.roots.iter().chain(&bulletin.consequences);
+    alarms
+        .map(|it| it.standing)
+        .any(|it| it == Standing::Resolved(Over::NoData))
 }
 
 fn occasion(bulletin: &Bulletin) -> String {
@@ -191,6 +206,9 @@ fn occasion(bulletin: &Bulletin) -> String {
         Occasion::Firing => format!("There is a new alarm in this run.{since}"),
         Occasion::Worse => format!("It has become worse than told before.{since}"),
         Occasion::Reminder => format!("It still stands.{since}"),
+        Occasion::Resolved if is_gone(bulletin) => {
+            format!("The log of this run is gone: nothing more will be said of it.{since}")
+        }
         Occasion::Resolved => format!("All that was told of this run is over.{since}"),
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn reason(over: Over) -> &'static str {
         Over::Healed => "healed",
         Over::Superseded => "superseded",
         Over::NotSeenAgain => "not-seen-again",
+        Over::NoData => "no-data",
     }
 }
 
@@ -135,5 +136,6 @@ pub(crate) fn why_over(over: Over) -> &'static str {
         Over::Healed => "it has healed",
         Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
         Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
+        Over::NoData => "the log is gone or not followed any more",
     }
 }

@@ -16,6 +16,7 @@
 
 mod back_off;
 mod look;
+mod loss;
 mod pool;
 #[cfg(test)]
 mod tests;

@@ -136,12 +136,16 @@ pub struct RunRow {
     pub last_step: Option<i64>,
     /// When something new was last read of it, as far as this daemon has seen.
     pub heard: Option<Timestamp>,
+    /// How far its files were read, in the words of those who read them.
+    pub files: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct RunText {
     last_step: Option<i64>,
     heard: Option<String>,
+    #[serde(default)]
+    files: Vec<String>,
 }
 
 impl RunRow {
@@ -149,6 +153,7 @@ impl RunRow {
         Ok(serde_json::to_string(&RunText {
             last_step: self.last_step,
             heard: self.heard.map(|it| it.to_string()),
+            files: self.files.clone(),
         })?)
     }
 
@@ -158,6 +163,7 @@ impl RunRow {
             key,
             last_step: read.last_step,
             heard: read.heard.as_deref().map(time).transpose()?,
+            files: read.files,
         })
     }
 }

@@ -315,11 +315,12 @@ fn over_word(over: Over) -> &'static str {
         Over::Healed => "healed",
         Over::Superseded => "superseded",
         Over::NotSeenAgain => "not-seen-again",
+        Over::NoData => "no-data",
     }
 }
 
 fn over_of(word: &str) -> Read<Over> {
-    [Over::Healed, Over::Superseded, Over::NotSeenAgain]
+    [Over::Healed, Over::Superseded, Over::NotSeenAgain, Over::NoData]
         .into_iter()
         .find(|it| over_word(*it) == word)
         .ok_or_else(|| RecordError::Word(word.to_owned()))

@@ -2,6 +2,7 @@
 
 pub(crate) mod hook;
 pub(crate) mod smtp;
+pub(crate) mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -9,17 +9,18 @@ mod content;
 mod daemon;
 mod model;
 mod system;
+mod telling;
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
-/// Prints a line of the table.
-fn seen(case: &str, promised: &str, seen: &str) {
-    println!("fault {case} | {promised} | {seen}");
-}
+pub(crate) use crate::support::table::{seen, skip};
 
 /// Whether a command can be run and succeeds.
-fn works(program: &str, args: &[&str]) -> bool {
+pub(crate) fn works(program: &str, args: &[&str]) -> bool {
     let status = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -29,9 +30,21 @@ fn works(program: &str, args: &[&str]) -> bool {
     status.is_ok_and(|it| it.success())
 }
 
-/// Says that a case cannot be shown here.
-pub(crate) fn skip(case: &str, why: &str) {
-    eprintln!("skipped: fault {case}: {why}");
+/// The share of a core that a process uses while this time passes.
+fn cpu_share(process: u32, time: Duration) -> f64 {
+    // The clock ticks of proc(5): `getconf CLK_TCK` is 100 on every Linux that Rust runs on.
+    const TICKS_PER_S: f64 = 100.0;
+    let used = || -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        ticks.map(|it| it.parse::<f64>().unwrap()).sum::<f64>() / TICKS_PER_S
+    };
+    let (before, begun) = (used(), Instant::now());
+    // Nobody sends: this is the time over which is measured.
+    let (_keep, clock) = channel::<()>();
+    let _ = clock.recv_timeout(time);
+    (used() - before) / begun.elapsed().as_secs_f64()
 }
 
 /// A Debian package's program, installed where that is possible.

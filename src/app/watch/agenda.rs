@@ -72,13 +72,13 @@ pub(super) struct Agenda {
 }
 
 impl Agenda {
-    /// An agenda that answers every `rest_max` at least.
-    pub(super) fn new(poll_every: Duration, rest_max: Duration, inputs: Receiver<LoopInput>) -> Self {
+    /// An agenda of which the pace is to be set.
+    pub(super) fn new(inputs: Receiver<LoopInput>) -> Self {
         let now = Instant::now();
         Self {
             inputs,
-            poll_every,
-            rest_max,
+            poll_every: WALK_EVERY,
+            rest_max: WALK_EVERY,
             next_poll: now,
             next_walk: now,
             walk_rests_until: now,
@@ -86,6 +86,12 @@ impl Agenda {
             is_hinted: false,
             has_more: None,
         }
+    }
+
+    /// Polls so often, and answers every `rest_max` at least.
+    pub(super) fn set_pace(&mut self, poll_every: Duration, rest_max: Duration) {
+        (self.poll_every, self.rest_max) = (poll_every, rest_max);
+        self.next_poll = self.next_poll.min(Instant::now() + poll_every);
     }
 
     /// Waits for the next input: one that was sent, or the clock.
@@ -214,15 +220,21 @@ fn end_in_time() {
 #[cfg(test)]
 mod tests {
     use super::{Agenda, LoopInput, WALK_EVERY};
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    fn paced(rest_max: Duration, inputs: Receiver<LoopInput>) -> Agenda {
+        let mut agenda = Agenda::new(inputs);
+        agenda.set_pace(HOUR, rest_max);
+        agenda
+    }
+
     #[test]
     fn it_begins_with_a_walk_and_a_poll_and_then_rests() {
         let (_sender, receiver) = channel();
-        let mut agenda = Agenda::new(HOUR, Duration::ZERO, receiver);
+        let mut agenda = paced(Duration::ZERO, receiver);
         assert_eq!(agenda.next(), LoopInput::Walk);
         agenda.walked(Duration::ZERO);
         assert_eq!(agenda.next(), LoopInput::Poll);
@@ -235,7 +247,7 @@ mod tests {
     #[test]
     fn many_hints_are_followed_once_and_not_at_once_again() {
         let (sender, receiver) = channel();
-        let mut agenda = Agenda::new(HOUR, Duration::ZERO, receiver);
+        let mut agenda = paced(Duration::ZERO, receiver);
         agenda.walked(Duration::ZERO);
         agenda.next();
         for _ in 0..100 {
@@ -250,7 +262,7 @@ mod tests {
     #[test]
     fn a_wanted_walk_waits_for_as_long_as_the_last_one_cost() {
         let (_sender, receiver) = channel();
-        let mut agenda = Agenda::new(HOUR, Duration::ZERO, receiver);
+        let mut agenda = paced(Duration::ZERO, receiver);
         agenda.next();
         agenda.walked(WALK_EVERY);
         agenda.next();
@@ -265,7 +277,7 @@ mod tests {
     #[test]
     fn a_signal_comes_first() {
         let (sender, receiver) = channel();
-        let mut agenda = Agenda::new(HOUR, HOUR, receiver);
+        let mut agenda = paced(HOUR, receiver);
         sender.send(LoopInput::Changed).unwrap();
         sender.send(LoopInput::Reload).unwrap();
         sender.send(LoopInput::Shutdown).unwrap();

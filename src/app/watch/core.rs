@@ -21,7 +21,7 @@ use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
 use crate::report::html::RankRecording;
 use crate::series::record::{Limits, SharedRecorder};
-use crate::source::{Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
+use crate::source::{Cursor, Directory, Discovery, Listings, Polled, RunFiles, StreamFiles, discover_again};
 
 /// What a poll or a walk found.
 #[derive(Debug, Default)]
@@ -238,6 +238,13 @@ impl<'r> Watch<'r> {
         followed.map(|(name, it)| (name.as_str(), it.root.as_path(), it.last_step()))
     }
 
+    /// How far the files of a run were read, of a few files.
+    pub fn cursors(&self, run: &str) -> impl Iterator<Item = Cursor> {
+        const FILES_MAX: usize = 16;
+        let streams = self.runs.get(run).into_iter().flat_map(|it| &it.streams);
+        streams.flat_map(|(_, it)| it.cursors()).take(FILES_MAX)
+    }
+
     /// The path under which a run was found.
     #[must_use]
     pub fn root_of(&self, run: &str) -> Option<&Path> {
@@ -267,13 +274,36 @@ impl<'r> Watch<'r> {
     /// Looks for runs and files that are new, and forgets those that are gone. New ones are looked at by the next
     /// [`go_on`](Self::go_on).
     pub fn walk(&mut self) -> Heard {
+        // Those that the last walk gave up: whoever was told of them may have asked where they were found.
+        self.forget_empty();
         let found = discover_again(&self.paths, &mut self.listings);
         let problems = found.map_or_else(Vec::new, |it| self.take_in(it));
         self.put_to_rest();
         Heard {
-            notices: Vec::new(),
+            notices: self.give_up_the_gone(),
             problems,
         }
+    }
+
+    /// What is to be said of runs whose logs have been gone for long: nothing more is known of them.
+    fn give_up_the_gone(&mut self) -> Vec<Notice> {
+        let Some(now) = self.now else {
+            return Vec::new();
+        };
+        let is_left = |run: &LiveRun<'_>| run.streams.is_empty() && !run.journal.is_empty();
+        if !self.runs.values().any(is_left) {
+            return Vec::new();
+        }
+        // A run that sleeps is there.
+        let met: BTreeSet<&str> = self.found.iter().map(|it| it.name.as_str()).collect();
+        let mut notices = Vec::new();
+        for (name, run) in self.runs.iter_mut().filter(|(_, it)| is_left(it)) {
+            if !met.contains(name.as_str()) && run.absence.goes_on(now.steady_s, &self.paths, &self.problems)
+            {
+                notices.extend(run.journal.give_up(name));
+            }
+        }
+        notices
     }
 
     /// Takes in what a walk has found; the problems that are new.
@@ -366,6 +396,8 @@ impl<'r> Watch<'r> {
             .or_insert_with(|| LiveRun::new(&found.name, &found.root));
         run.root.clone_from(&found.root);
         run.baseline = self.baseline.as_ref().and_then(|it| it.beside(found)).cloned();
+        let first = found.streams.first().and_then(|it| it.files.first());
+        run.absence.end(first.map(PathBuf::as_path));
         for stream in &found.streams {
             let files = stream.files.iter().map(|it| (it.clone(), found.name.clone()));
             self.homes.extend(files);

@@ -15,12 +15,16 @@ use super::core::{Heard, Watch};
 use super::keeper::Keeper;
 use super::outbox::Outbox;
 use super::post::{Answered, Post};
+use super::screen::complain;
 use super::steady::SteadyClock;
 use crate::alert::{Bulletin, Desk, Journal, Notice, Outgoing, Policy, Reception, RunKey, Sending};
 use crate::config::AlertSettings;
 use crate::deliver::{Answer, Parcel, Receiver};
+use crate::model::Problem;
 use crate::report::html::RankRecording;
+use crate::report::printable;
 use crate::rules::check::registry::CHECKS;
+use crate::source::Cursor;
 use crate::state::{RunRow, Store};
 
 /// What was recorded of a run, by its name.
@@ -48,22 +52,29 @@ const RENEWAL: i64 = 0;
 /// Time between two looks at what needs no hurry: runs for `status`, whether the database is still there.
 const CHORES_EVERY: Duration = Duration::from_secs(10);
 
+/// Time after which an alarm below a path that is not watched is over, as for a log that is gone.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
 /// A receiver that has not answered for this long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(600);
 
 /// What joins alarms, their state and the receivers.
-pub(super) struct Courier<'c> {
+pub(super) struct Courier {
     desk: Desk,
     outbox: Outbox,
     keeper: Keeper,
     post: Post,
-    composer: &'c dyn Compose,
+    composer: Box<dyn Compose>,
     clock: SteadyClock,
     under_way: BTreeMap<&'static str, Instant>,
     seen_version: Option<i64>,
     next_chores: Instant,
     next_renewal: Option<Instant>,
     is_caught_up: bool,
+    /// The paths that are watched.
+    roots: BTreeSet<String>,
+    /// Runs with alarms below other paths, since when.
+    left: BTreeMap<RunKey, Timestamp>,
 }
 
 /// Names that findings borrow from the program.
@@ -93,22 +104,33 @@ fn root_name(path: &Path) -> String {
     absolute.to_string_lossy().into_owned()
 }
 
+/// What was lost of the files of a run while no daemon ran.
+fn losses(run: &RunRow) -> impl Iterator<Item = Problem> {
+    let cursors = run
+        .files
+        .iter()
+        .filter_map(|it| serde_json::from_str::<Cursor>(it).ok());
+    cursors.filter_map(|it| it.loss())
+}
+
 /// What a courier is made of.
-pub(super) struct Parts<'c> {
-    /// The state directory.
-    pub(super) dir: &'c Path,
+pub(super) struct Parts {
     pub(super) policy: Policy,
     /// The receivers, by the name that their parcels bear.
     pub(super) receivers: Vec<(&'static str, Box<dyn Receiver>)>,
     /// Those that the cap on messages is about.
-    pub(super) capped: &'c [&'static str],
-    pub(super) composer: &'c dyn Compose,
+    pub(super) capped: &'static [&'static str],
+    pub(super) composer: Box<dyn Compose>,
 }
 
-impl<'c> Courier<'c> {
-    /// Takes up what was stored. `wake` is called when there is something to do.
-    pub(super) fn new(parts: Parts<'c>, wake: &(impl Fn() + Clone + Send + 'static)) -> anyhow::Result<Self> {
-        let (store, opening) = Store::open(parts.dir, &words)?;
+impl Courier {
+    /// Takes up what was stored in a state directory. `wake` is called when there is something to do.
+    pub(super) fn new(
+        dir: &Path,
+        parts: Parts,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> anyhow::Result<Self> {
+        let (store, opening) = Store::open(dir, &words)?;
         let post = Post::start(parts.receivers, wake)?;
         let mut clock = SteadyClock::new();
         let (now, _) = clock.now();
@@ -129,6 +151,9 @@ impl<'c> Courier<'c> {
             receptions.collect(),
             now,
         );
+        for loss in memory.runs.iter().flat_map(losses) {
+            complain(&printable(&loss.to_string()));
+        }
         let mut keeper = Keeper::new(store, memory.runs);
         for loss in opening.losses {
             keeper.degrade("state at start", Some(loss));
@@ -147,16 +172,43 @@ impl<'c> Courier<'c> {
             next_chores: Instant::now(),
             next_renewal: None,
             is_caught_up: false,
+            roots: BTreeSet::new(),
+            left: BTreeMap::new(),
         })
     }
 
-    /// What the journals of the runs below these paths should know.
-    pub(super) fn journals(&self, paths: &[PathBuf]) -> BTreeMap<String, Journal> {
-        let roots: BTreeSet<String> = paths.iter().map(|it| root_name(it)).collect();
+    /// Goes on with other settings: what is known and what waits stays. Receivers that are not named any more get
+    /// nothing; what was tried in vain is tried now.
+    pub(super) fn change(
+        &mut self,
+        parts: Parts,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> anyhow::Result<()> {
+        let now = self.now();
+        self.post.replace(parts.receivers, wake)?;
+        let receivers: Vec<&'static str> = self.post.receivers().collect();
+        let named = receivers.iter().map(|it| (*it, parts.capped.contains(it)));
+        self.desk.set_policy(parts.policy);
+        self.desk.set_receivers(named);
+        self.composer = parts.composer;
+        self.next_renewal = None;
+        self.outbox.try_now(now);
+        self.keeper.name_receivers(&receivers);
+        Ok(())
+    }
+
+    /// These paths are watched from now on.
+    pub(super) fn set_roots(&mut self, paths: &[PathBuf]) {
+        self.roots = paths.iter().map(|it| root_name(it)).collect();
+        self.left.clear();
+    }
+
+    /// What the journals of the runs below the paths that are watched should know.
+    pub(super) fn journals(&self) -> BTreeMap<String, Journal> {
         let known = self
             .desk
             .remembered()
-            .filter(|(key, _)| roots.contains(&key.root));
+            .filter(|(key, _)| self.roots.contains(&key.root));
         known
             .map(|(key, remembered)| {
                 let mut journal = Journal::default();
@@ -178,9 +230,47 @@ impl<'c> Courier<'c> {
         root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
     ) {
         let now = self.now();
+        if !notices.is_empty() {
+            // Whoever looks at the alarm sees how far its run has come.
+            self.next_chores = Instant::now();
+        }
+        self.hear_at(now, notices, root_of);
+    }
+
+    fn hear_at<'n>(
+        &mut self,
+        now: Timestamp,
+        notices: &'n [Notice],
+        root_of: &dyn Fn(&'n str) -> Option<&'n Path>,
+    ) {
         for notice in notices {
-            let root = root_of(&notice.run).map(root_name).unwrap_or_default();
+            let root = root_of(&notice.run).filter(|it| !it.as_os_str().is_empty());
+            let root = root.map_or_else(|| self.known_root(notice), root_name);
             self.desk.hear(&root, std::slice::from_ref(notice), now);
+        }
+    }
+
+    /// The path below which a run was found of which this process has seen nothing.
+    fn known_root(&self, notice: &Notice) -> String {
+        let mut keys = self.desk.cases().map(|(key, _)| key);
+        let is_it = |it: &&RunKey| it.run == notice.run && self.roots.contains(&it.root);
+        keys.find(is_it).map(|it| it.root.clone()).unwrap_or_default()
+    }
+
+    /// Alarms below paths that are not watched any more are over after a while: nobody would ever say so else.
+    fn give_up_the_left(&mut self, now: Timestamp) {
+        let is_left = |key: &RunKey| !self.roots.is_empty() && !self.roots.contains(&key.root);
+        let standing = self.desk.cases().filter(|(_, case)| !case.standing().is_empty());
+        let left: Vec<RunKey> = standing
+            .filter(|(key, _)| is_left(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        self.left.retain(|key, _| left.contains(key));
+        for key in left {
+            let since = *self.left.entry(key.clone()).or_insert(now);
+            if now.duration_since(since) >= GIVEN_UP_AFTER {
+                self.desk.give_up(&key, now);
+            }
         }
     }
 
@@ -217,6 +307,10 @@ impl<'c> Courier<'c> {
     /// Does what is due.
     pub(super) fn turn(&mut self, watch: Option<&Watch<'_>>) {
         let now = self.now();
+        self.turn_at(now, watch);
+    }
+
+    fn turn_at(&mut self, now: Timestamp, watch: Option<&Watch<'_>>) {
         let answers: Vec<Answered> = self.post.answers().collect();
         for answered in answers {
             self.take_answer(answered, now);
@@ -317,6 +411,7 @@ impl<'c> Courier<'c> {
             self.keeper.degrade(receiver, Some("does not answer".to_owned()));
         }
         self.keeper.look_for_database();
+        self.give_up_the_left(now);
         if let Some(watch) = watch {
             self.look_at_runs(watch, now);
         }
@@ -334,6 +429,10 @@ impl<'c> Courier<'c> {
                 key,
                 last_step,
                 heard: Some(now),
+                files: watch
+                    .cursors(run)
+                    .filter_map(|it| serde_json::to_string(&it).ok())
+                    .collect(),
             });
         }
         self.keeper.followed(followed);
@@ -407,3 +506,6 @@ impl<'c> Courier<'c> {
         self.keeper.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::model::{Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
 use crate::serve::Totals;
-use crate::source::{Polled, TailPool};
+use crate::source::{Cursor, Polled, TailPool};
 
 /// What the files of one thread share.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ struct Heard {
     /// Why it cannot be read: not yet passed on, and the last one.
     failures: Vec<Problem>,
     last_failure: Option<String>,
-    /// What is not read of a large file: not yet passed on.
+    /// What is not read of a file, large or cut off: not yet passed on.
     passed_over: Vec<Problem>,
     /// What it gave before in this poll is void.
     is_reset: bool,
@@ -96,6 +96,12 @@ impl LiveFile {
     /// Bytes read.
     pub(super) fn bytes(&self) -> u64 {
         self.follower.tail().offset()
+    }
+
+    /// How far it was read.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        let tail = self.follower.tail();
+        tail.cursor_at(tail.offset())
     }
 
     pub(super) fn format(&self) -> Option<&'static str> {

@@ -1,16 +1,17 @@
 //! The loop that follows until it is told to end.
 //!
 //! In: the clock, signals and change hints, as [`LoopInput`]s. Out: alarms and complaints to a [`Voice`]. Invariants:
-//! one thread owns all state, so nothing is locked; a rule set that cannot be loaded leaves the old one in force;
+//! one thread owns all state, so nothing is locked; rules and settings that cannot be read leave the old ones in force;
 //! between two signs of life to the service manager some work was done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Voice;
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
 use super::courier::Courier;
@@ -18,10 +19,10 @@ use super::publish::Publisher;
 use super::rest::Now;
 use super::screen::complain;
 use super::service::Service;
-use super::telling::Telling;
-use super::{Loaded, Voice};
+use super::set_up::SetUp;
+use crate::alert::Journal;
 use crate::cli::WatchArgs;
-use crate::config::{Settings, WatchSettings};
+use crate::config::ListenSettings;
 use crate::exit::ExitStatus;
 use crate::serve::Health;
 use crate::source::{ChangeHints, Degraded, Polled};
@@ -32,18 +33,27 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The longest time between two looks of a courier at what is due.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// What SIGHUP reads again, as a part that may not work.
+const RULES_AND_SETTINGS: &str = "rules and settings";
+
 /// Walks in a row while each finds directories that were not watched.
 const WALKS_MAX: usize = 5;
 
 /// Why following ended.
 enum Ended {
     Shutdown,
-    Reload(Loaded),
+    Reload {
+        new: Box<SetUp>,
+        /// Before this nobody was told of alarms.
+        is_told_now: bool,
+    },
 }
 
-/// What stays the same when the rules change.
+/// What stays the same when rules and settings change.
 struct Daemon<'d> {
-    settings: &'d WatchSettings,
+    args: &'d WatchArgs,
+    paths: Vec<PathBuf>,
+    listen: Option<ListenSettings>,
     voice: &'d Voice,
     agenda: Agenda,
     hints: ChangeHints,
@@ -52,25 +62,20 @@ struct Daemon<'d> {
     service: Service,
     is_over: Arc<AtomicBool>,
     begun: Instant,
-    courier: Option<Courier<'d>>,
+    courier: Option<Courier>,
     publisher: Option<Publisher>,
+    inputs: Sender<LoopInput>,
+    /// The last rules and settings could not be read.
+    is_stale: bool,
 }
 
 /// Follows until it is told to end.
-pub(super) fn follow(
-    args: &WatchArgs,
-    settings: &Settings,
-    mut loaded: Loaded,
-    voice: &Voice,
-    telling: Option<&Telling>,
-) -> anyhow::Result<ExitStatus> {
-    let mut daemon = Daemon::start(args, settings, &loaded, voice, telling)?;
-    let mut journals = match &daemon.courier {
-        Some(courier) => courier.journals(&settings.watch.paths),
-        None => BTreeMap::default(),
-    };
+pub(super) fn follow(args: &WatchArgs, mut set_up: SetUp, voice: &Voice) -> anyhow::Result<ExitStatus> {
+    let mut daemon = Daemon::start(args, &mut set_up, voice)?;
+    let mut journals = daemon.stored_journals();
     loop {
-        let mut watch = watch_of(settings, &loaded, daemon.publisher.is_some()).with_journals(journals);
+        let is_shown = daemon.publisher.is_some();
+        let mut watch = watch_of(&set_up, is_shown).with_journals(journals);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -78,79 +83,84 @@ pub(super) fn follow(
                 std::mem::forget(watch);
                 return Ok(ExitStatus::Clean);
             }
-            Ended::Reload(new) => {
-                journals = watch.into_journals();
-                loaded = new;
-                daemon.show_baseline(&loaded);
+            Ended::Reload { new, is_told_now } => {
+                journals = if is_told_now {
+                    daemon.stored_journals()
+                } else {
+                    watch.into_journals()
+                };
+                set_up = *new;
+                daemon.show_baseline(&set_up);
             }
         }
     }
 }
 
 /// A watch as the settings want it.
-fn watch_of<'r>(settings: &Settings, loaded: &'r Loaded, is_shown: bool) -> Watch<'r> {
-    let of_watch = &settings.watch;
-    let mut watch = loaded
-        .watch(of_watch)
+fn watch_of(set_up: &SetUp, is_shown: bool) -> Watch<'_> {
+    let of_watch = &set_up.settings.watch;
+    let watch = set_up
+        .watch()
         .active_within(of_watch.active_within.as_secs_f64())
         .replay_max(of_watch.replay_max);
-    if is_shown {
-        watch = watch.with_pictures();
-    }
-    if settings.mail.is_some() {
-        watch = watch.with_pictures_for_messages();
-    }
-    watch
+    if is_shown { watch.with_pictures() } else { watch }
 }
 
 impl<'d> Daemon<'d> {
     /// Starts every part that lives as long as the process does.
-    fn start(
-        args: &WatchArgs,
-        settings: &'d Settings,
-        loaded: &Loaded,
-        voice: &'d Voice,
-        telling: Option<&'d Telling>,
-    ) -> anyhow::Result<Self> {
+    fn start(args: &'d WatchArgs, set_up: &mut SetUp, voice: &'d Voice) -> anyhow::Result<Self> {
         let (sender, receiver) = channel();
         let is_over = Arc::new(AtomicBool::new(false));
         // First: a signal that comes while the other parts start would else end the process half-way.
         listen_for_signals(sender.clone(), Arc::clone(&is_over))?;
-        let knock = sender.clone();
-        let turn = move || {
-            // The loop may have ended.
-            let _ = knock.send(LoopInput::Rest);
+        let settings = &set_up.settings;
+        let hints = if args.poll {
+            ChangeHints::none()
+        } else {
+            ChangeHints::new(knock(&sender, LoopInput::Changed))
         };
-        let wake = move || {
-            // The loop may have ended.
-            let _ = sender.send(LoopInput::Changed);
-        };
-        let courier = telling.map(|it| it.courier(&turn)).transpose()?;
-        let service = Service::new();
-        let rest_max = match &courier {
-            Some(_) => service.rest_max().min(TELL_EVERY),
-            None => service.rest_max(),
-        };
-        Ok(Self {
-            settings: &settings.watch,
+        let turn = knock(&sender, LoopInput::Rest);
+        let mut daemon = Self {
+            args,
+            paths: Vec::new(),
+            listen: settings.listen.clone(),
             voice,
-            agenda: Agenda::new(settings.watch.poll, rest_max, receiver),
-            hints: if args.poll {
-                ChangeHints::none()
-            } else {
-                ChangeHints::new(wake)
-            },
+            agenda: Agenda::new(receiver),
+            hints,
             said: BTreeSet::new(),
-            service,
+            service: Service::new(),
             is_over,
             begun: Instant::now(),
-            courier,
-            publisher: Publisher::start(
-                settings,
-                loaded.baseline.as_ref().map(|it| it.get().as_ref()),
-                turn,
-            )?,
-        })
+            courier: set_up.telling.take().map(|it| it.courier(&turn)).transpose()?,
+            publisher: Publisher::start(settings, set_up.shown_baseline(), turn)?,
+            inputs: sender,
+            is_stale: false,
+        };
+        daemon.set_pace(settings.watch.poll);
+        daemon.set_paths(&settings.watch.paths);
+        Ok(daemon)
+    }
+
+    fn set_pace(&mut self, poll_every: Duration) {
+        let rest_max = self.service.rest_max();
+        let rest_max = match &self.courier {
+            Some(_) => rest_max.min(TELL_EVERY),
+            None => rest_max,
+        };
+        self.agenda.set_pace(poll_every, rest_max);
+    }
+
+    fn set_paths(&mut self, paths: &[PathBuf]) {
+        paths.clone_into(&mut self.paths);
+        if let Some(courier) = &mut self.courier {
+            courier.set_roots(paths);
+        }
+    }
+
+    /// What was said before the start.
+    fn stored_journals(&self) -> BTreeMap<String, Journal> {
+        let stored = self.courier.as_ref().map(Courier::journals);
+        stored.unwrap_or_default()
     }
 
     /// Follows with one set of rules.
@@ -163,8 +173,8 @@ impl<'d> Daemon<'d> {
                 LoopInput::GoOn => self.look(watch, |watch, is_over| watch.go_on(is_over))?,
                 LoopInput::Changed => self.follow_hints(watch)?,
                 LoopInput::Reload => {
-                    if let Some(loaded) = self.reload() {
-                        return Ok(Ended::Reload(loaded));
+                    if let Some(ended) = self.reload() {
+                        return Ok(ended);
                     }
                 }
                 LoopInput::Shutdown => {
@@ -186,7 +196,8 @@ impl<'d> Daemon<'d> {
         if let Some(publisher) = &mut self.publisher {
             let courier = self.courier.as_ref();
             publisher.set_health(Health {
-                is_degraded: self.hints.degraded().next().is_some()
+                is_degraded: self.is_stale
+                    || self.hints.degraded().next().is_some()
                     || courier.is_some_and(Courier::is_degraded),
                 outbox_waiting: courier.map(Courier::n_waiting),
                 outbox_dead: courier.map(Courier::n_dead),
@@ -196,21 +207,15 @@ impl<'d> Daemon<'d> {
         self.voice.show(watch);
     }
 
-    /// Shows what runs are compared with.
-    fn show_baseline(&self, loaded: &Loaded) {
-        if let (Some(publisher), Some(baseline)) = (&self.publisher, &loaded.baseline) {
-            publisher.show_baseline(baseline.get());
-        }
-    }
-
     fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
             watch.tell_time(self.now());
-            self.voice.say(&watch.walk())?;
+            let heard = watch.walk();
+            self.tell(watch, &heard)?;
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
-            if is_over || !self.hints.cover(&self.settings.paths, watch.directories()) {
+            if is_over || !self.hints.cover(&self.paths, watch.directories()) {
                 break;
             }
         }
@@ -294,21 +299,56 @@ impl<'d> Daemon<'d> {
         Ok(())
     }
 
-    /// The new rules and the baseline as it is now, unless they have a problem.
-    fn reload(&self) -> Option<Loaded> {
-        self.service.is_reloading();
-        match Loaded::read(self.settings) {
-            Ok(loaded) => {
-                say("the rules were read again: all runs are judged anew");
-                Some(loaded)
-            }
-            Err(error) => {
-                say(&format!("{error:#}"));
-                say("the rules were not reloaded: the old ones stay in force");
-                self.service.is_ready();
-                None
-            }
+    /// Shows what runs are compared with.
+    fn show_baseline(&self, set_up: &SetUp) {
+        if let (Some(publisher), Some(baseline)) = (&self.publisher, set_up.shown_baseline()) {
+            publisher.show_baseline(baseline);
         }
+    }
+
+    /// Goes on with new rules and settings, unless they have a problem.
+    fn reload(&mut self) -> Option<Ended> {
+        self.service.is_reloading();
+        let reloaded = self.read_again();
+        let why = reloaded.as_ref().err().map(|error| {
+            say(&format!("{error:#}"));
+            "not reloaded, the old ones stay in force".to_owned()
+        });
+        self.is_stale = why.is_some();
+        if why.is_some() {
+            self.service.is_ready();
+        }
+        match (&mut self.courier, why) {
+            (Some(courier), why) => courier.degrade(RULES_AND_SETTINGS, why),
+            (None, Some(why)) => say(&format!("{RULES_AND_SETTINGS}: {why}")),
+            (None, None) => {}
+        }
+        if reloaded.is_ok() {
+            say(&format!(
+                "{RULES_AND_SETTINGS} were read again: all runs are judged anew"
+            ));
+        }
+        reloaded.ok()
+    }
+
+    fn read_again(&mut self) -> anyhow::Result<Ended> {
+        let mut new = SetUp::read_again(self.args, self.courier.is_some())?;
+        let wake = knock(&self.inputs, LoopInput::Rest);
+        let is_told_now = self.courier.is_none() && new.telling.is_some();
+        match (new.telling.take(), &mut self.courier) {
+            (Some(telling), Some(courier)) => telling.instruct(courier, &wake)?,
+            (Some(telling), none) => *none = Some(telling.courier(&wake)?),
+            (None, _) => {}
+        }
+        if new.settings.listen != self.listen {
+            say("another address or token for --listen needs a restart: the old one stays");
+        }
+        self.set_paths(&new.settings.watch.paths);
+        self.set_pace(new.settings.watch.poll);
+        Ok(Ended::Reload {
+            new: Box::new(new),
+            is_told_now,
+        })
     }
 
     /// Says what is only polled: to the status, where there is one, else here.
@@ -325,6 +365,15 @@ impl<'d> Daemon<'d> {
                 say(&it);
             }
         }
+    }
+}
+
+/// What makes the loop turn, from whatever thread.
+fn knock(inputs: &Sender<LoopInput>, input: LoopInput) -> impl Fn() + Clone + Send + Sync + 'static {
+    let inputs = inputs.clone();
+    move || {
+        // The loop may have ended.
+        let _ = inputs.send(input);
     }
 }
 

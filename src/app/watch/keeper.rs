@@ -72,6 +72,17 @@ impl Keeper {
         self.note("pid", std::process::id().to_string());
         self.note("version", env!("CARGO_PKG_VERSION").to_owned());
         self.note("started", now.to_string());
+        self.name_receivers(receivers);
+        self.note_degraded();
+    }
+
+    /// Says who is told. What did not work with others is no matter any more.
+    pub(super) fn name_receivers(&mut self, receivers: &[&str]) {
+        let before = self.notes.get("receivers").cloned().unwrap_or_default();
+        for gone in before.split(' ').filter(|it| !receivers.contains(it)) {
+            self.degraded.remove(gone);
+            self.degraded.remove(&format!("{gone} (renewal)"));
+        }
         self.note("receivers", receivers.join(" "));
         self.note_degraded();
     }
@@ -127,7 +138,7 @@ impl Keeper {
         let met: BTreeSet<RunKey> = followed.iter().map(|it| it.key.clone()).collect();
         for row in followed {
             let known = self.runs.get(&row.key);
-            if known.is_none_or(|it| it.last_step != row.last_step) {
+            if known.is_none_or(|it| (it.last_step, &it.files) != (row.last_step, &row.files)) {
                 self.changed_runs.insert(row.key.clone());
                 self.gone_runs.remove(&row.key);
                 self.runs.insert(row.key.clone(), row);

@@ -1,6 +1,6 @@
 //! `gradwatch watch --once`: what is there is read, told and sent.
 //!
-//! In: a watch that has read nothing. Out: alarms as a daemon tells them, the exit status of `audit`. Invariant: it ends:
+//! In: rules and settings. Out: alarms as a daemon tells them, the exit status of `audit`. Invariant: it ends:
 //! what cannot be sent in time is kept for the next start.
 
 use std::collections::BTreeMap;
@@ -8,27 +8,24 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::telling::Telling;
-use super::{Heard, Voice, Watch};
+use super::set_up::SetUp;
+use super::{Heard, Voice};
 use crate::app::audit::status;
 use crate::cli::WatchArgs;
-use crate::config::Settings;
 use crate::exit::ExitStatus;
 use crate::source::Polled;
 
 /// Time that messages may take to be sent.
 const SENT_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) fn once(
-    mut watch: Watch<'_>,
-    args: &WatchArgs,
-    settings: &Settings,
-    voice: &Voice,
-    telling: Option<&Telling>,
-) -> anyhow::Result<ExitStatus> {
+pub(super) fn once(mut set_up: SetUp, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
+    let telling = set_up.telling.take();
+    let paths = &set_up.settings.watch.paths;
+    let mut watch = set_up.watch();
     let mut courier = telling.map(|it| it.courier(&|| {})).transpose()?;
-    if let Some(courier) = &courier {
-        watch = watch.with_journals(courier.journals(&settings.watch.paths));
+    if let Some(courier) = &mut courier {
+        courier.set_roots(paths);
+        watch = watch.with_journals(courier.journals());
     }
     voice.say(&watch.walk())?;
     loop {

@@ -249,6 +249,13 @@ impl Outbox {
         }
     }
 
+    /// Something was set up anew: what waits for another attempt is tried now.
+    pub(super) fn try_now(&mut self, now: Timestamp) {
+        for entry in self.entries.values_mut() {
+            entry.row.next = entry.row.next.min(now);
+        }
+    }
+
     /// The clock was set by this much.
     pub(super) fn shift(&mut self, by: SignedDuration) {
         for entry in self.entries.values_mut() {

@@ -32,16 +32,32 @@ impl Post {
         wake: &(impl Fn() + Clone + Send + 'static),
     ) -> std::io::Result<Self> {
         let (own, answers) = channel();
+        let mut post = Self {
+            lines: BTreeMap::new(),
+            answers,
+            own,
+        };
+        post.replace(receivers, wake)?;
+        Ok(post)
+    }
+
+    /// Other receivers from now on. What a thread of before is delivering is delivered, and answered.
+    pub(super) fn replace(
+        &mut self,
+        receivers: Vec<(&'static str, Box<dyn Receiver>)>,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> std::io::Result<()> {
         let mut lines = BTreeMap::new();
         for (name, receiver) in receivers {
             let (line, errands) = channel();
-            let (own, wake) = (own.clone(), wake.clone());
+            let (own, wake) = (self.own.clone(), wake.clone());
             thread::Builder::new()
                 .name(format!("deliver-{name}"))
                 .spawn(move || serve(name, receiver, &errands, &own, &wake))?;
             lines.insert(name, line);
         }
-        Ok(Self { lines, answers, own })
+        self.lines = lines;
+        Ok(())
     }
 
     /// The names of the receivers.

@@ -1,8 +1,9 @@
 //! How often a run is looked at, and which runs are not read at all.
 //!
 //! In: what time it is, what hints cover, what a look found. Out: whether a run is due. Invariants: a run that was
-//! written within [`BUSY_POLLS`] polls ([`BUSY_POLLS_UNHINTED`] where no hints can be trusted) is due at every poll; every
-//! other one at every [`RESTED_POLLS`]th, so that a lost hint costs ten seconds at two seconds a poll.
+//! written within [`BUSY_POLLS`] polls ([`BUSY_POLLS_UNHINTED`] where no hints can be trusted) is due at every poll; one
+//! without hints at every second until [`SLOW_POLLS_UNHINTED`]; every other one at every [`RESTED_POLLS`]th, so that a
+//! lost hint costs ten seconds at two seconds a poll.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,8 +14,11 @@ use crate::source::{Polled, RunFiles};
 /// Polls after news at which a run is looked at however good its hints are.
 const BUSY_POLLS: u32 = 5;
 
-/// The same for a run without hints: five minutes at two seconds a poll.
-const BUSY_POLLS_UNHINTED: u32 = 150;
+/// The same for a run without hints: half a minute at two seconds a poll, ...
+const BUSY_POLLS_UNHINTED: u32 = 15;
+
+/// ... and those after which it has been quiet for five minutes.
+const SLOW_POLLS_UNHINTED: u32 = 150;
 
 /// Polls of which a rested run takes part in one.
 const RESTED_POLLS: u32 = 5;
@@ -39,12 +43,17 @@ pub(super) struct Rest {
 impl Rest {
     /// Asked once per poll.
     pub(super) fn is_due(&self) -> bool {
-        let busy = if self.is_hinted {
-            BUSY_POLLS
+        let (busy, slow) = if self.is_hinted {
+            (BUSY_POLLS, 0)
         } else {
-            BUSY_POLLS_UNHINTED
+            (BUSY_POLLS_UNHINTED, SLOW_POLLS_UNHINTED)
         };
-        self.n_idle < busy || self.n_idle.is_multiple_of(RESTED_POLLS)
+        let one_of = match self.n_idle {
+            n if n < busy => 1,
+            n if n < slow => 2,
+            _ => RESTED_POLLS,
+        };
+        self.n_idle.is_multiple_of(one_of)
     }
 
     /// It was not looked at.
@@ -77,7 +86,7 @@ pub(super) fn changed_at(path: &Path) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUSY_POLLS, BUSY_POLLS_UNHINTED, RESTED_POLLS, Rest};
+    use super::{BUSY_POLLS, BUSY_POLLS_UNHINTED, RESTED_POLLS, Rest, SLOW_POLLS_UNHINTED};
     use crate::source::Polled;
 
     fn n_looks(rest: &mut Rest, n_polls: u32) -> u32 {
@@ -97,6 +106,8 @@ mod tests {
     fn a_run_rests_when_nothing_is_written_and_sooner_with_hints() {
         let mut rest = Rest::default();
         assert_eq!(n_looks(&mut rest, BUSY_POLLS_UNHINTED), BUSY_POLLS_UNHINTED);
+        let slow = SLOW_POLLS_UNHINTED - BUSY_POLLS_UNHINTED;
+        assert_eq!(n_looks(&mut rest, slow), slow / 2);
         assert_eq!(n_looks(&mut rest, 10 * RESTED_POLLS), 10);
         rest.is_hinted = true;
         rest.looked(Polled::Read);

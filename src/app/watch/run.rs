@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::absence::Absence;
 use super::core::StreamKey;
 use super::file::Pools;
 use super::heartbeat::Heartbeat;
@@ -32,6 +33,7 @@ pub(super) struct LiveRun<'r> {
     /// It was looked at since it was taken up.
     pub(super) was_read: bool,
     pub(super) heartbeat: Heartbeat,
+    pub(super) absence: Absence,
     /// The marks of the streams when they were last joined.
     pub(super) joined: Vec<(u64, u64)>,
     /// Alarms of a log that was written anew wait for it to come as far again.
@@ -66,6 +68,7 @@ impl LiveRun<'_> {
             rest: Rest::default(),
             was_read: false,
             heartbeat: Heartbeat::default(),
+            absence: Absence::default(),
             joined: Vec::new(),
             is_waiting: false,
             reach: None,

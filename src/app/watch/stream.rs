@@ -20,7 +20,7 @@ use crate::rules::check::Pulse;
 use crate::rules::{Engine, Outcome, StreamOutcome};
 use crate::series::Baseline;
 use crate::series::record::SharedRecorder;
-use crate::source::{Polled, StreamFiles};
+use crate::source::{Cursor, Polled, StreamFiles};
 
 /// Turns that the files of one stream take in one poll, so that no stream starves another.
 const TURNS_PER_POLL: usize = 4_096;
@@ -200,6 +200,11 @@ impl<'r> LiveStream<'r> {
     /// Bytes read of all files.
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(LiveFile::bytes).sum()
+    }
+
+    /// How far its files were read.
+    pub(super) fn cursors(&self) -> impl Iterator<Item = Cursor> {
+        self.files.iter().filter_map(LiveFile::cursor)
     }
 
     /// Reads everything again, with a fresh engine.

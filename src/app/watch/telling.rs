@@ -27,8 +27,12 @@ pub(super) struct Telling {
 
 impl Telling {
     /// What the settings ask for; `None` when nobody is to be told and nothing remembered.
-    pub(super) fn new(args: &WatchArgs, settings: &Settings) -> anyhow::Result<Option<Self>> {
-        if !settings.has_receiver() && args.state.state.is_none() {
+    pub(super) fn new(
+        args: &WatchArgs,
+        settings: &Settings,
+        is_remembered: bool,
+    ) -> anyhow::Result<Option<Self>> {
+        if !settings.has_receiver() && !is_remembered {
             return Ok(None);
         }
         let dir = state_dir(&args.state)?;
@@ -46,15 +50,27 @@ impl Telling {
     }
 
     /// Takes up what was stored. `wake` is called when there is something to do.
-    pub(super) fn courier(&self, wake: &(impl Fn() + Clone + Send + 'static)) -> anyhow::Result<Courier<'_>> {
-        let parts = Parts {
-            dir: &self.dir,
+    pub(super) fn courier(self, wake: &(impl Fn() + Clone + Send + 'static)) -> anyhow::Result<Courier> {
+        let dir = self.dir.clone();
+        Courier::new(&dir, self.parts(), wake)
+    }
+
+    /// A courier that has been at work goes on with these settings.
+    pub(super) fn instruct(
+        self,
+        courier: &mut Courier,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> anyhow::Result<()> {
+        courier.change(self.parts(), wake)
+    }
+
+    fn parts(self) -> Parts {
+        Parts {
             policy: policy(&self.settings.alerts),
             receivers: receivers(&self.settings),
             capped: &[MAIL],
-            composer: &self.composer,
-        };
-        Courier::new(parts, wake)
+            composer: Box::new(self.composer),
+        }
     }
 }
 

@@ -139,6 +139,7 @@ fn color(tone: Tone) -> &'static str {
     match tone {
         Tone::Critical => "#b3261e",
         Tone::Warning => "#8a5a00",
+        Tone::Gone => "#5c5c66",
         Tone::Resolved => "#1b7a3d",
         Tone::Test => "#1f5fa8",
     }

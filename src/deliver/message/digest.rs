@@ -63,6 +63,7 @@ fn counts(digest: &Digest, host: &str) -> Vec<(&'static str, String)> {
         ("Critical", count(Tone::Critical).to_string()),
         ("Warning", count(Tone::Warning).to_string()),
         ("Resolved", count(Tone::Resolved).to_string()),
+        ("Log gone", count(Tone::Gone).to_string()),
         ("Written", format!("{} on {host}", moment(digest.at))),
     ]
 }

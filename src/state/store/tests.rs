@@ -148,6 +148,7 @@ fn fill(store: &mut Store) {
             key: key(),
             last_step: Some(70),
             heard: Some(now()),
+            files: vec!["as it was".to_owned()],
         }],
         notes: vec![("degraded", "nothing".to_owned())],
         ..Batch::default()

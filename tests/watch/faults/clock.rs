@@ -1,5 +1,7 @@
 //! What the clock tells: silence, jumps, sleep of runs. The core of the watch is told the time by the test.
 
+use std::fs;
+
 use gradwatch::alert::{News, Notice, Over};
 use gradwatch::app::watch::{Now, Watch};
 use gradwatch::rules::load_builtin;
@@ -97,6 +99,57 @@ fn silence_is_an_alarm_and_a_jump_of_the_clock_is_none() {
         "17",
         "clock jump of an hour",
         "jumps of +1, -2, +5 hours: no alarm; an hour that passes is one, and is resolved by the next line",
+    );
+}
+
+/// What is said of alarms beside silence while this time passes, with a walk a minute.
+fn said_within(clock: &mut Clock, watch: &mut Watch<'_>, minutes: u32) -> Vec<News> {
+    let mut notices = Vec::new();
+    for _ in 0..minutes {
+        clock.pass(60.0);
+        watch.tell_time(Now {
+            unix_s: clock.unix_s,
+            steady_s: clock.steady_s,
+        });
+        notices.extend(watch.walk().notices);
+        look(watch, &mut notices);
+    }
+    notices.retain(|it| it.finding.rule == "non-finite-loss");
+    notices.into_iter().map(|it| it.news).collect()
+}
+
+#[test]
+fn a_run_that_is_deleted_ends_its_alarms_once_and_comes_back_as_a_new_one() {
+    let rules = load_builtin().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/metrics.jsonl");
+    let sick = rows(0..60, falling) + &rows(60..70, |_| "NaN".to_owned());
+    for name in ["a", "b"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    append(&dir.path().join("b/metrics.jsonl"), &rows(0..60, falling));
+    append(&path, &sick);
+    let mut watch = Watch::new(&[dir.path().to_owned()], &rules.rules);
+    let mut clock = Clock::new();
+    assert_eq!(said_within(&mut clock, &mut watch, 1), [News::Alarm]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(said_within(&mut clock, &mut watch, 50), []);
+    // It was moved away and comes back: nothing has happened.
+    append(&path, &sick);
+    assert_eq!(said_within(&mut clock, &mut watch, 50), []);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(
+        said_within(&mut clock, &mut watch, 24 * 60),
+        [News::Resolved(Over::NoData)]
+    );
+    append(&path, &sick);
+    assert_eq!(said_within(&mut clock, &mut watch, 1), [News::Alarm]);
+    // The whole root is away: that may be a file system that is not mounted.
+    fs::remove_dir_all(dir.path()).unwrap();
+    assert_eq!(said_within(&mut clock, &mut watch, 23 * 60), []);
+    assert_eq!(
+        said_within(&mut clock, &mut watch, 2 * 60),
+        [News::Resolved(Over::NoData)]
     );
 }
 

@@ -3,17 +3,18 @@
 //! In: the program, following a directory. Out: the lines it says, what it tells the service manager. Invariant: every
 //! wait is for a line, a message or the end of the process, with a deadline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::super::{DEADLINE, Watching, append, falling, rows};
-use super::seen;
+use super::{cpu_share, seen};
 
 /// A run of a few rows that ends in NaN.
 fn sick() -> String {
@@ -97,30 +98,75 @@ fn a_burst_of_nested_directories_is_found() {
     let mut command = watch(dir.path(), &["--poll-every", "3600"]);
     let watching = Watching::of(command.env("NOTIFY_SOCKET", &manager.path));
     manager.wait("READY=1");
-    let mut runs = BTreeSet::new();
+    let mut made = BTreeMap::new();
     for n in 0..1000 {
         let name = format!("sweep-{}/seed-{n}/version_0", n % 7);
         fs::create_dir_all(dir.path().join(&name)).unwrap();
         append(&dir.path().join(&name).join("metrics.jsonl"), &sick());
-        runs.insert(name);
+        made.insert(name, Instant::now());
     }
     let begun = Instant::now();
     manager.wait("STATUS=following 1001 runs");
     let found = begun.elapsed();
-    wait_for_runs(&watching, runs);
-    let said = begun.elapsed();
+    // From the last byte of each burst to its alarm.
+    let mut waits = Vec::new();
+    while !made.is_empty() {
+        let alarm = watching.next_of("non-finite-loss");
+        if let Some(at) = made.remove(alarm["run"].as_str().unwrap()) {
+            waits.push(at.elapsed());
+        }
+    }
+    waits.sort_unstable();
     watching.signal("TERM");
     assert_eq!(watching.end().code(), Some(0));
     // An unoptimised build on a machine that does other things gets some more than is promised.
     assert!(found < Duration::from_secs(8), "{found:?}");
     seen(
         "8",
-        "all found within 2 s",
+        "a burst of nested directories, x 1,000: all found within 2 s",
         &format!(
-            "1,000 directories found {:.1} s after the last, all alarms said after {:.1} s",
+            "1,000 bursts found {:.1} s after the last; from burst to alarm {:.1} s in the middle, {:.1} s at most",
             found.as_secs_f64(),
-            said.as_secs_f64()
+            waits[waits.len() / 2].as_secs_f64(),
+            waits[waits.len() - 1].as_secs_f64()
         ),
+    );
+}
+
+#[test]
+fn an_idle_daemon_over_many_directories_costs_little() {
+    /// Of a core. What is promised holds for a program that is optimised (`tests/python/test_idle.py`); another one on a
+    /// machine that does other things was seen at 1.5 to 2.8 %.
+    const SHARE_MAX: f64 = if cfg!(debug_assertions) { 0.08 } else { 0.005 };
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..3300 {
+        let run = dir.path().join(format!("run-{n}"));
+        fs::create_dir(&run).unwrap();
+        append(&run.join("metrics.jsonl"), &rows(0..3, falling));
+    }
+    let manager = Manager::new();
+    let mut command = watch(dir.path(), &[]);
+    let watching = Watching::of(command.env("NOTIFY_SOCKET", &manager.path));
+    manager.wait("READY=1");
+    // Fresh files are looked at more often: until a look at all of them costs as little as the last one.
+    let begun = Instant::now();
+    let mut share = cpu_share(watching.id(), Duration::from_secs(5));
+    while share > SHARE_MAX && begun.elapsed() < DEADLINE {
+        share = cpu_share(watching.id(), Duration::from_secs(5));
+    }
+    share = cpu_share(watching.id(), Duration::from_secs(10));
+    assert!(share < SHARE_MAX, "{share}");
+    watching.signal("TERM");
+    assert_eq!(watching.end().code(), Some(0));
+    let build = if cfg!(debug_assertions) {
+        "not optimised, where 8 % are allowed"
+    } else {
+        "optimised"
+    };
+    seen(
+        "18",
+        "idle with 3,300 directories: below 0.5 % of a core",
+        &format!("{:.2} % of a core over 10 s ({build})", 100.0 * share),
     );
 }
 
@@ -164,6 +210,21 @@ fn nothing_is_lost_when_the_queue_of_hints_overflows() {
 
 const STRICT: &str = "[[rule]]\nid = \"non-finite-loss\"\nseverity = \"info\"\n";
 
+/// What is said of the alarm when the rules were read again. What is said of that comes by another pipe, before or
+/// behind it.
+fn judged_anew(watching: &Watching) -> String {
+    let (mut is_said, mut event) = (false, None);
+    while !is_said || event.is_none() {
+        let line = watching.next_line();
+        is_said |= line.contains("judged anew");
+        let value: Value = serde_json::from_str(&line).unwrap_or_default();
+        if value["finding"]["rule"] == "non-finite-loss" {
+            event = value["event"].as_str().map(str::to_owned);
+        }
+    }
+    event.unwrap()
+}
+
 #[test]
 fn a_broken_rule_file_leaves_the_old_rules_in_force_and_a_good_one_judges_anew() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,14 +255,11 @@ fn a_broken_rule_file_leaves_the_old_rules_in_force_and_a_good_one_judges_anew()
     watching.signal("HUP");
     let heard = manager.wait("RELOADING=1");
     assert!(heard.last().unwrap().contains("MONOTONIC_USEC="), "{heard:?}");
-    let line = watching.next_line();
-    assert!(line.contains("judged anew"), "{line}");
-    assert_eq!(watching.next_of("non-finite-loss")["event"], "alarm");
+    assert_eq!(judged_anew(&watching), "alarm");
     manager.wait("READY=1");
     fs::write(&rules, STRICT).unwrap();
     watching.signal("HUP");
-    assert!(watching.next_line().contains("judged anew"));
-    assert_eq!(watching.next_of("non-finite-loss")["event"], "resolved");
+    assert_eq!(judged_anew(&watching), "resolved");
     watching.signal("TERM");
     manager.wait("STOPPING=1");
     assert_eq!(watching.end().code(), Some(0));

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::super::{Watching, append, falling, rows};
+use super::super::{DEADLINE, Watching, append, falling, rows};
 use super::daemon::Manager;
-use super::{has_program, seen, skip, works};
+use super::{cpu_share, has_program, seen, skip, works};
 
 fn program() -> PathBuf {
     assert_cmd::cargo::cargo_bin("gradwatch")
@@ -34,6 +36,27 @@ fn limited(limit: &str, flags: &[&str], path: &Path) -> Command {
     command
 }
 
+/// Whether the metrics of the daemon that says where it listens have this line in time.
+fn has_metric(listening: &str, wanted: &str) -> bool {
+    let address = listening
+        .split("http://")
+        .nth(1)
+        .and_then(|it| it.split('/').next());
+    let address = address.unwrap_or_else(|| panic!("{listening}"));
+    let begun = Instant::now();
+    while begun.elapsed() < DEADLINE {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        if text.lines().any(|it| it == wanted) {
+            return true;
+        }
+    }
+    false
+}
+
 fn follows_with_one_warning(limit: &str, words: &str) {
     let dir = tempfile::tempdir().unwrap();
     for n in 0..60 {
@@ -43,8 +66,11 @@ fn follows_with_one_warning(limit: &str, words: &str) {
             &rows(0..60, falling),
         );
     }
-    let watching = Watching::of(&mut limited(limit, &["--poll-every", "0.1"], dir.path()));
+    let flags = ["--poll-every", "0.1", "--listen", "127.0.0.1:0"];
+    let watching = Watching::of(&mut limited(limit, &flags, dir.path()));
+    let listening = watching.next_line();
     let warning = watching.next_line();
+    assert!(has_metric(&listening, "gradwatch_degraded 1"), "{listening}");
     assert!(
         warning.contains("polling alone") && warning.contains(words),
         "{warning}"
@@ -72,8 +98,8 @@ fn at_the_limits_of_hints_everything_is_followed_by_polling_and_that_is_said_onc
     follows_with_one_warning(set_instances, "max_user_instances");
     seen(
         "10",
-        "polling, same results, one warning",
-        "limit of 20 watches and of 0 instances: 60 of 60 runs, one warning each",
+        "falls back to polling, same results, one warning, a degraded metric",
+        "limit of 20 watches and of 0 instances: 60 of 60 runs, one warning each, gradwatch_degraded 1",
     );
 }
 
@@ -134,6 +160,17 @@ fn what_another_client_writes_is_followed_by_polling() {
     );
 }
 
+/// What cannot be read is asked for again and again, and that must cost next to nothing.
+fn costs_little(name: &str, watching: &Watching) {
+    let share = cpu_share(watching.id(), Duration::from_secs(4));
+    assert!(share < 0.01, "{name}: {share}");
+    seen(
+        "11",
+        "below 1 % CPU meanwhile",
+        &format!("{name}: {:.2} % of a core", 100.0 * share),
+    );
+}
+
 fn recovers(name: &str, begun: Instant) {
     let took = begun.elapsed();
     // Ten seconds are promised; an unoptimised build on a busy machine gets a few more.
@@ -159,6 +196,7 @@ fn a_root_that_is_removed_and_made_anew_is_followed_again() {
         let watching = Watching::of(command.args(["watch", "--format", "json"]).args(flags).arg(&root));
         assert_eq!(watching.next_of("non-finite-loss")["run"], "a");
         fs::remove_dir_all(&root).unwrap();
+        costs_little(&format!("root removed {flags:?}"), &watching);
         fs::create_dir_all(root.join("b")).unwrap();
         let begun = Instant::now();
         append(
@@ -224,6 +262,7 @@ fn a_file_and_a_directory_that_may_be_read_again_are() {
     let watching = Watching::of(&mut command);
     let said = [watching.next_line(), watching.next_line()];
     assert!(said.iter().all(|it| it.contains("permission denied")), "{said:?}");
+    costs_little("what may not be read", &watching);
     for (name, path, mode) in [("a", &file, 0o644), ("b", &folder, 0o755)] {
         let begun = Instant::now();
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
