@@ -2,7 +2,7 @@
 //!
 //! In: a regular expression and a line that it does not match. Out: the longest beginning of the expression that
 //! does match, and where in the line it ends. Invariant: every beginning that is asked is a valid expression of its
-//! own; an expression has at most [`BEGINNINGS_MAX`] of them.
+//! own; an expression has at most `BEGINNINGS_MAX` of them.
 
 use regex::Regex;
 
