@@ -29,7 +29,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("flate2", &["decode/unpack/", "deliver/raster/"]),
     ("resvg", &["deliver/raster.rs"]),
     ("ruzstd", &["decode/unpack/"]),
-    ("foldhash", &["decode/", "extract/", "series/", "rules/"]),
+    ("foldhash", &["model/", "decode/", "series/", "rules/"]),
+    ("hashbrown", &["decode/", "series/"]),
     ("indicatif", &["app/"]),
     (
         "jiff",
@@ -71,11 +72,12 @@ const VENDORS: &[(&str, &[&str])] = &[
             "state/place.rs",
         ],
     ),
+    ("unicode_width", &["report/columns.rs"]),
     ("secrecy", &["deliver/", "serve/guard.rs"]),
     ("schemars", &["rules/schema.rs"]),
     ("sd_notify", &["app/watch/service.rs"]),
     ("serde", &["rules/", "report/", "source/", "state/", "app/"]),
-    ("signal_hook", &["app/watch/agenda.rs"]),
+    ("signal_hook", &["app/watch/agenda.rs", "app/interrupt.rs"]),
     (
         "serde_json",
         &[

@@ -34,6 +34,7 @@ use anyhow::Context;
 use jiff::{Timestamp, Unit};
 
 use super::audit::text_style;
+use super::baseline::NotOneRun;
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
 use crate::exit::ExitStatus;
@@ -51,7 +52,13 @@ use self::set_up::SetUp;
 /// # Errors
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
-    let set_up = SetUp::read(args)?;
+    let set_up = match SetUp::read(args) {
+        Err(error) if matches!(error.downcast_ref(), Some(NotOneRun::Nothing(_))) => {
+            screen::complain(&format!("{error:#}"));
+            return Ok(ExitStatus::Unreadable);
+        }
+        read => read?,
+    };
     let voice = Voice::new(args);
     let ended = if args.once {
         once::once(set_up, args, &voice)

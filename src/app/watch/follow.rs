@@ -21,9 +21,8 @@ use super::screen::complain;
 use super::service::Service;
 use super::set_up::SetUp;
 use crate::alert::Journal;
-use crate::app::InForce;
 use crate::cli::WatchArgs;
-use crate::config::{ListenSettings, Settings};
+use crate::config::ListenSettings;
 use crate::exit::ExitStatus;
 use crate::serve::Health;
 use crate::source::{ChangeHints, Degraded, Polled};
@@ -76,7 +75,7 @@ pub(super) fn follow(args: &WatchArgs, mut set_up: SetUp, voice: &Voice) -> anyh
     let mut journals = daemon.stored_journals();
     loop {
         let is_shown = daemon.publisher.is_some();
-        let mut watch = watch_of(&set_up.settings, set_up.in_force(), is_shown).with_journals(journals);
+        let mut watch = watch_of(&set_up, is_shown).with_journals(journals);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -91,15 +90,18 @@ pub(super) fn follow(args: &WatchArgs, mut set_up: SetUp, voice: &Voice) -> anyh
                     watch.into_journals()
                 };
                 set_up = *new;
+                daemon.show_baseline(&set_up);
             }
         }
     }
 }
 
 /// A watch as the settings want it.
-fn watch_of<'r>(settings: &Settings, in_force: InForce<'r>, is_shown: bool) -> Watch<'r> {
+fn watch_of(set_up: &SetUp, is_shown: bool) -> Watch<'_> {
+    let settings = &set_up.settings;
     let of_watch = &settings.watch;
-    let mut watch = Watch::new(&of_watch.paths, in_force)
+    let mut watch = set_up
+        .watch()
         .active_within(of_watch.active_within.as_secs_f64())
         .replay_max(of_watch.replay_max);
     if is_shown {
@@ -125,6 +127,7 @@ impl<'d> Daemon<'d> {
             ChangeHints::new(knock(&sender, LoopInput::Changed))
         };
         let turn = knock(&sender, LoopInput::Rest);
+        let shown = set_up.baseline.as_ref().map(|it| it.get().as_ref());
         let mut daemon = Self {
             args,
             paths: Vec::new(),
@@ -137,7 +140,7 @@ impl<'d> Daemon<'d> {
             is_over,
             begun: Instant::now(),
             courier: set_up.telling.take().map(|it| it.courier(&turn)).transpose()?,
-            publisher: Publisher::start(settings, turn)?,
+            publisher: Publisher::start(settings, shown, turn)?,
             inputs: sender,
             is_stale: false,
         };
@@ -210,6 +213,13 @@ impl<'d> Daemon<'d> {
             publisher.publish(watch);
         }
         self.voice.show(watch);
+    }
+
+    /// Shows what runs are compared with.
+    fn show_baseline(&self, set_up: &SetUp) {
+        if let (Some(publisher), Some(baseline)) = (&self.publisher, &set_up.baseline) {
+            publisher.show_baseline(baseline.get());
+        }
     }
 
     fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::set_up::SetUp;
-use super::{Heard, Voice, Watch};
+use super::{Heard, Voice};
 use crate::app::audit::status;
 use crate::cli::WatchArgs;
 use crate::exit::ExitStatus;
@@ -21,7 +21,7 @@ const SENT_WITHIN: Duration = Duration::from_secs(60);
 pub(super) fn once(mut set_up: SetUp, args: &WatchArgs, voice: &Voice) -> anyhow::Result<ExitStatus> {
     let telling = set_up.telling.take();
     let paths = &set_up.settings.watch.paths;
-    let mut watch = Watch::new(paths, set_up.in_force());
+    let mut watch = set_up.watch();
     if set_up.settings.mail.is_some() {
         watch = watch.with_pictures_for_messages();
     }

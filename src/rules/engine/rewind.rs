@@ -43,6 +43,9 @@ impl Engine<'_> {
             info.restarts >= INTERLEAVED_MIN && info.points <= INTERLEAVED_POINTS * u64::from(info.restarts);
         if goes_back_and_forth {
             self.restarts.are_several_writers();
+            if let Some(tap) = &mut self.tap {
+                tap.several_writers();
+            }
         }
         self.facts.restart = Some((step, 0));
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {
@@ -52,18 +55,21 @@ impl Engine<'_> {
             return;
         };
         state.is_interleaved |= goes_back_and_forth;
-        for binding in &mut *state.checks {
-            binding.check.rewind(step);
-            binding.forget();
+        let (slot, place) = (state.slot, state.place as usize);
+        let Some(circle) = self.circles.get_mut(state.circle as usize) else {
+            return;
+        };
+        for binding in &mut circle.bindings {
+            binding.checks.rewind(place, step);
+            binding.forget(place);
         }
-        let circle = state.circle as usize;
-        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
+        let hearers = circle.hearers.clone();
+        let rules: Vec<usize> = circle.bindings.iter().map(|it| it.rule).collect();
         self.book
             .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
-        if let Some((assembler, _)) = state.slot {
+        if let Some((assembler, _)) = slot {
             self.rewind_profiles(assembler as usize, step);
         }
-        let hearers = self.circles.get(circle).cloned().unwrap_or_default();
         self.rewind_stream_checks(step);
         self.supersede_stream_alarms(step, &hearers);
     }
