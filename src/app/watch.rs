@@ -57,7 +57,7 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
             screen::complain(&format!("{error:#}"));
             return Ok(ExitStatus::Unreadable);
         }
-        set_up => set_up?,
+        read => read?,
     };
     let voice = Voice::new(args);
     let ended = if args.once {

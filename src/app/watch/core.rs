@@ -395,9 +395,9 @@ impl<'r> Watch<'r> {
             .entry(found.name.clone())
             .or_insert_with(|| LiveRun::new(&found.name, &found.root));
         run.root.clone_from(&found.root);
-        run.baseline = self.baseline.as_ref().and_then(|it| it.beside(found)).cloned();
         let first = found.streams.first().and_then(|it| it.files.first());
         run.absence.end(first.map(PathBuf::as_path));
+        run.baseline = self.baseline.as_ref().and_then(|it| it.beside(found)).cloned();
         for stream in &found.streams {
             let files = stream.files.iter().map(|it| (it.clone(), found.name.clone()));
             self.homes.extend(files);

@@ -98,12 +98,19 @@ pub(super) fn follow(args: &WatchArgs, mut set_up: SetUp, voice: &Voice) -> anyh
 
 /// A watch as the settings want it.
 fn watch_of(set_up: &SetUp, is_shown: bool) -> Watch<'_> {
-    let of_watch = &set_up.settings.watch;
-    let watch = set_up
+    let settings = &set_up.settings;
+    let of_watch = &settings.watch;
+    let mut watch = set_up
         .watch()
         .active_within(of_watch.active_within.as_secs_f64())
         .replay_max(of_watch.replay_max);
-    if is_shown { watch.with_pictures() } else { watch }
+    if is_shown {
+        watch = watch.with_pictures();
+    }
+    if settings.mail.is_some() {
+        watch = watch.with_pictures_for_messages();
+    }
+    watch
 }
 
 impl<'d> Daemon<'d> {
@@ -120,6 +127,7 @@ impl<'d> Daemon<'d> {
             ChangeHints::new(knock(&sender, LoopInput::Changed))
         };
         let turn = knock(&sender, LoopInput::Rest);
+        let shown = set_up.baseline.as_ref().map(|it| it.get().as_ref());
         let mut daemon = Self {
             args,
             paths: Vec::new(),
@@ -132,7 +140,7 @@ impl<'d> Daemon<'d> {
             is_over,
             begun: Instant::now(),
             courier: set_up.telling.take().map(|it| it.courier(&turn)).transpose()?,
-            publisher: Publisher::start(settings, set_up.shown_baseline(), turn)?,
+            publisher: Publisher::start(settings, shown, turn)?,
             inputs: sender,
             is_stale: false,
         };
@@ -205,6 +213,13 @@ impl<'d> Daemon<'d> {
             publisher.publish(watch);
         }
         self.voice.show(watch);
+    }
+
+    /// Shows what runs are compared with.
+    fn show_baseline(&self, set_up: &SetUp) {
+        if let (Some(publisher), Some(baseline)) = (&self.publisher, &set_up.baseline) {
+            publisher.show_baseline(baseline.get());
+        }
     }
 
     fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
@@ -297,13 +312,6 @@ impl<'d> Daemon<'d> {
             courier.degrade("standard output", Some(format!("{error:#}")));
         }
         Ok(())
-    }
-
-    /// Shows what runs are compared with.
-    fn show_baseline(&self, set_up: &SetUp) {
-        if let (Some(publisher), Some(baseline)) = (&self.publisher, set_up.shown_baseline()) {
-            publisher.show_baseline(baseline);
-        }
     }
 
     /// Goes on with new rules and settings, unless they have a problem.

@@ -22,6 +22,9 @@ pub(super) fn once(mut set_up: SetUp, args: &WatchArgs, voice: &Voice) -> anyhow
     let telling = set_up.telling.take();
     let paths = &set_up.settings.watch.paths;
     let mut watch = set_up.watch();
+    if set_up.settings.mail.is_some() {
+        watch = watch.with_pictures_for_messages();
+    }
     let mut courier = telling.map(|it| it.courier(&|| {})).transpose()?;
     if let Some(courier) = &mut courier {
         courier.set_roots(paths);

@@ -1,9 +1,9 @@
-//! What `gradwatch watch` is told to do: settings, rules, line patterns, baseline, receivers.
+//! What `gradwatch watch` is told to do: settings, rules, line patterns, receivers.
 //!
 //! In: the command line and the files that it and the configuration name. Out: all of it, checked. Invariant: all or
 //! nothing: one problem in one of the files, and what was in force before stays.
 
-use super::Watch;
+use super::core::Watch;
 use super::telling::Telling;
 use crate::app::baseline::NamedBaseline;
 use crate::app::{InForce, own_patterns, rule_set, settings};
@@ -11,15 +11,13 @@ use crate::cli::WatchArgs;
 use crate::config::Settings;
 use crate::decode::OwnPatterns;
 use crate::rules::RuleSet;
-use crate::series::Baseline;
 
 /// All that the files say.
 pub(super) struct SetUp {
     pub(super) settings: Settings,
     rules: RuleSet,
     patterns: OwnPatterns,
-    /// What runs are compared with.
-    baseline: Option<NamedBaseline>,
+    pub(super) baseline: Option<NamedBaseline>,
     /// Who is told; nobody: none.
     pub(super) telling: Option<Telling>,
 }
@@ -35,8 +33,8 @@ impl SetUp {
         let settings = settings::of_watch(args)?;
         let rules = rule_set::load_files(&settings.watch.rules)?;
         let patterns = own_patterns::compiled(&rules)?;
-        let named = settings.watch.baseline.as_deref();
         let by = InForce::new(&rules.rules, &patterns);
+        let named = settings.watch.baseline.as_deref();
         let baseline = named.map(|path| NamedBaseline::read(path, by)).transpose()?;
         let telling = Telling::new(args, &settings, has_state)?;
         Ok(Self {
@@ -48,19 +46,9 @@ impl SetUp {
         })
     }
 
-    /// The run that others are compared with.
-    pub(super) fn shown_baseline(&self) -> Option<&Baseline> {
-        self.baseline.as_ref().map(|it| it.get().as_ref())
-    }
-
     /// A watch that has read nothing.
     pub(super) fn watch(&self) -> Watch<'_> {
-        let in_force = InForce::new(&self.rules.rules, &self.patterns);
-        let watch = Watch::new(&self.settings.watch.paths, in_force).with_baseline(self.baseline.clone());
-        if self.settings.mail.is_some() {
-            watch.with_pictures_for_messages()
-        } else {
-            watch
-        }
+        let by = InForce::new(&self.rules.rules, &self.patterns);
+        Watch::new(&self.settings.watch.paths, by).with_baseline(self.baseline.clone())
     }
 }
