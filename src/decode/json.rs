@@ -20,6 +20,24 @@ use super::number::{Number, parse_plain};
 use histogram::Histogram;
 use shape::Shape;
 
+pub use shape::Named;
+
+/// Who hears the values of an object.
+pub trait Hear {
+    /// A value and its keys, joined by `/`.
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>);
+    /// A number at a place where the object before had the same key.
+    fn number(&mut self, named: Named<'_>, number: &Number) {
+        self.scalar(named.path, Scalar::Number(*number));
+    }
+}
+
+impl<F: FnMut(&str, Scalar<'_>)> Hear for F {
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
+        self(path, scalar);
+    }
+}
+
 /// Deepest nesting that is followed.
 pub const DEPTH_MAX: usize = 64;
 
@@ -86,18 +104,15 @@ impl Flattener {
         *self = Self::default();
     }
 
-    /// Reads one value at the start of `bytes`, blanks around it allowed; calls back for every scalar.
+    /// Reads one value at the start of `bytes`, blanks around it allowed; calls back for every scalar. What a listener
+    /// noted in a [`Named`] comes back with the same path: a flattener has one listener that notes anything.
     /// Returns the bytes used, trailing blanks included.
     ///
     /// # Errors
     /// When the bytes are no JSON even to a lenient reader; scalars before the place have been called back.
-    pub fn flatten(
-        &mut self,
-        bytes: &[u8],
-        on_scalar: impl FnMut(&str, Scalar<'_>),
-    ) -> Result<usize, JsonError> {
+    pub fn flatten(&mut self, bytes: &[u8], hear: &mut impl Hear) -> Result<usize, JsonError> {
         self.path.clear();
-        self.read(bytes, 0, on_scalar)
+        self.read(bytes, 0, hear)
     }
 
     /// As [`Self::flatten`], for a value that stands under the path `under`.
@@ -108,26 +123,21 @@ impl Flattener {
         &mut self,
         under: &str,
         bytes: &[u8],
-        on_scalar: impl FnMut(&str, Scalar<'_>),
+        hear: &mut impl Hear,
     ) -> Result<usize, JsonError> {
         self.path.clear();
         self.path.push_str(under);
-        self.read(bytes, 1, on_scalar)
+        self.read(bytes, 1, hear)
     }
 
-    fn read(
-        &mut self,
-        bytes: &[u8],
-        depth: usize,
-        on_scalar: impl FnMut(&str, Scalar<'_>),
-    ) -> Result<usize, JsonError> {
+    fn read(&mut self, bytes: &[u8], depth: usize, hear: &mut impl Hear) -> Result<usize, JsonError> {
         let mut reader = Reader {
             bytes,
             at: 0,
             path: &mut self.path,
             histogram: &mut self.histogram,
             shape: &mut self.shape,
-            on_scalar,
+            hear,
         };
         reader.shape.start();
         reader.skip_blanks();
@@ -137,16 +147,16 @@ impl Flattener {
     }
 }
 
-struct Reader<'b, 'p, F> {
+struct Reader<'b, 'p, H> {
     bytes: &'b [u8],
     at: usize,
     path: &'p mut String,
     histogram: &'p mut Histogram,
     shape: &'p mut Shape,
-    on_scalar: F,
+    hear: &'p mut H,
 }
 
-impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
+impl<'b, H: Hear> Reader<'b, '_, H> {
     fn error<T>(&self, what: &'static str) -> Result<T, JsonError> {
         Err(JsonError {
             offset: self.at,
@@ -182,7 +192,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             Some(b'[') => self.array(depth),
             _ => {
                 let scalar = self.scalar()?;
-                (self.on_scalar)(self.path, scalar);
+                self.hear.scalar(self.path, scalar);
                 Ok(())
             }
         }
@@ -242,7 +252,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             && let Some((mean, used)) = style_gan_mean(self.rest())
         {
             self.at += used;
-            (self.on_scalar)(self.path, Scalar::Number(mean));
+            self.hear.scalar(self.path, Scalar::Number(mean));
             return Ok(());
         }
         if depth > 0 && is_media(self.rest()) {
@@ -288,7 +298,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             self.ends_member()?;
         }
         if is_histogram && let Some(buckets) = self.histogram.norm() {
-            (self.on_scalar)(self.path, Scalar::Histogram(buckets));
+            self.hear.scalar(self.path, Scalar::Histogram(buckets));
         }
         Ok(())
     }
@@ -314,7 +324,9 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             && matches!(self.rest().get(number.used), Some(b',' | b'}'))
         {
             self.at += number.used;
-            (self.on_scalar)(self.shape.path(member), Scalar::Number(number));
+            if let Some(named) = self.shape.named(member) {
+                self.hear.number(named, &number);
+            }
         } else {
             let parent_bytes = self.path.len();
             self.path.clear();
@@ -422,7 +434,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
         if n_elements == 1
             && let Some(number) = single
         {
-            (self.on_scalar)(self.path, Scalar::Number(number));
+            self.hear.scalar(self.path, Scalar::Number(number));
         }
         Ok(())
     }
