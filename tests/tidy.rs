@@ -14,6 +14,7 @@ use crate::support::root;
 
 /// Where each dependency may be named; a path that ends with `/` is a directory. A new dependency needs a line.
 const VENDORS: &[(&str, &[&str])] = &[
+    ("aho_corasick", &["decode/text/screen.rs"]),
     ("annotate_snippets", &["rules/problem.rs"]),
     ("anstream", &["app/", "report/"]),
     ("anstyle", &["report/", "rules/problem.rs"]),
@@ -28,7 +29,14 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("flate2", &["decode/unpack/", "deliver/raster/"]),
     ("resvg", &["deliver/raster.rs"]),
     ("ruzstd", &["decode/unpack/"]),
-    ("foldhash", &["decode/", "extract/", "series/", "rules/"]),
+    (
+        "foldhash",
+        &["decode/", "extract/", "model/kept.rs", "series/", "rules/"],
+    ),
+    (
+        "hashbrown",
+        &["decode/key.rs", "model/kept.rs", "series/store.rs"],
+    ),
     ("indicatif", &["app/"]),
     (
         "jiff",

@@ -74,6 +74,11 @@ impl Dicts {
         self.held_place.is_none()
     }
 
+    /// Whether a dict goes on in the next line.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Takes a line.
     pub(super) fn line(
         &mut self,
