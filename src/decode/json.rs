@@ -9,17 +9,22 @@
 //! number is a value. A `StyleGAN` triple `{"num", "mean", "std"}` is its mean, a W&B histogram object
 //! (`"_type": "histogram"`) is an estimate of the norm of its tensor.
 
+mod escape;
 mod histogram;
+mod kind;
 mod shape;
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::number::{Number, parse_plain};
+use escape::unescape;
 use histogram::Histogram;
+use kind::{is_media, style_gan_mean};
 use shape::Shape;
 
+pub(crate) use kind::is_media_type;
 pub use shape::Named;
 
 /// Who hears the values of an object.
@@ -461,103 +466,6 @@ impl<'b, H: Hear> Reader<'b, '_, H> {
         }
         self.error("array does not end")
     }
-}
-
-/// Whether a media object of Weights & Biases starts here: its numbers are sizes of files and pictures.
-fn is_media(bytes: &[u8]) -> bool {
-    member_type(bytes).is_some_and(is_media_type)
-}
-
-/// Whether the `_type` of an object is that of pictures, sounds, tables or other files (`image-file`).
-pub(crate) fn is_media_type(text: &[u8]) -> bool {
-    const ENDS: [&[u8]; 2] = [b"file", b"table"];
-    const STARTS: [&[u8]; 3] = [b"images", b"audio", b"videos"];
-    ENDS.iter().any(|end| text.ends_with(end)) || STARTS.iter().any(|start| text.starts_with(start))
-}
-
-/// The text of `_type` when it is the first member of the object at the start of `bytes`.
-fn member_type(bytes: &[u8]) -> Option<&[u8]> {
-    let rest = bytes
-        .strip_prefix(b"{")?
-        .trim_ascii_start()
-        .strip_prefix(b"\"_type\"")?;
-    let text = rest
-        .trim_ascii_start()
-        .strip_prefix(b":")?
-        .trim_ascii_start()
-        .strip_prefix(b"\"")?;
-    text.get(..memchr(b'"', text)?)
-}
-
-/// The mean of `{"num": .., "mean": .., "std": ..}` at the start of `bytes`, with the bytes of the object.
-fn style_gan_mean(bytes: &[u8]) -> Option<(Number, usize)> {
-    let mut rest = bytes.strip_prefix(b"{")?.trim_ascii_start();
-    let mut mean = None;
-    for (key, end) in [(&b"\"num\""[..], b','), (b"\"mean\"", b','), (b"\"std\"", b'}')] {
-        rest = rest
-            .strip_prefix(key)?
-            .trim_ascii_start()
-            .strip_prefix(b":")?
-            .trim_ascii_start();
-        let number = parse_plain(rest)?;
-        rest = rest.get(number.used..)?.trim_ascii_start().strip_prefix(&[end])?;
-        if end == b',' {
-            rest = rest.trim_ascii_start();
-        }
-        if key == b"\"mean\"" {
-            mean = Some(number);
-        }
-    }
-    Some((mean?, bytes.len() - rest.len()))
-}
-
-fn unescape(raw: &[u8]) -> String {
-    let text = String::from_utf8_lossy(raw);
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_ref();
-    while let Some(at) = rest.find('\\') {
-        let (plain, behind) = rest.split_at(at);
-        out.push_str(plain);
-        let escape = behind.get(1..).unwrap_or_default();
-        rest = unescape_one(escape, &mut out);
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Resolves the escape behind a backslash; returns what follows it.
-fn unescape_one<'a>(escape: &'a str, out: &mut String) -> &'a str {
-    let mut chars = escape.chars();
-    match chars.next() {
-        Some('u') => return unescape_unicode(chars.as_str(), out),
-        Some('n') => out.push('\n'),
-        Some('t') => out.push('\t'),
-        Some('r') => out.push('\r'),
-        Some('b') => out.push('\x08'),
-        Some('f') => out.push('\x0c'),
-        Some(other) => out.push(other),
-        None => {}
-    }
-    chars.as_str()
-}
-
-fn unescape_unicode<'a>(digits: &'a str, out: &mut String) -> &'a str {
-    let unit = |text: &str| text.get(..4).and_then(|hex| u16::from_str_radix(hex, 16).ok());
-    let Some(high) = unit(digits) else {
-        out.push(char::REPLACEMENT_CHARACTER);
-        return digits;
-    };
-    let rest = digits.get(4..).unwrap_or_default();
-    let low = rest.strip_prefix("\\u").and_then(unit);
-    if let Some(low) = low
-        && let Some(Ok(c)) = char::decode_utf16([high, low]).next()
-        && c.len_utf16() == 2
-    {
-        out.push(c);
-        return rest.get(6..).unwrap_or_default();
-    }
-    out.push(char::from_u32(u32::from(high)).unwrap_or(char::REPLACEMENT_CHARACTER));
-    rest
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@
 //! Three shapes: wide (each number under its key), long (`name` and `value`), and about one layer (`layer`
 //! beside several numbers: `grad_norm/fc1`). A word for the split goes before the name: `val/loss`.
 
+mod head;
+mod tag;
+
 use std::ops::Range;
 
 use super::axis::{StepAxis, integer};
@@ -17,6 +20,8 @@ use super::regroup::Regroup;
 use super::wall_time;
 use super::{Settled, Sink};
 use crate::model::{Form, Mark, Sample};
+use head::Head;
+use tag::{Layer, TagBuffer};
 
 /// Half of a cache line together with its key: rows are long.
 #[derive(Debug, Clone)]
@@ -34,21 +39,6 @@ enum Value {
 struct Cell {
     key: u32,
     value: Value,
-}
-
-/// What the cells of a row say about the row itself.
-#[derive(Debug, Default)]
-struct Head {
-    step: Option<(u8, i64)>,
-    epoch: Option<f64>,
-    time: Option<(u8, f64)>,
-    planned: Option<i64>,
-    split: Option<&'static str>,
-    layer: Option<Range<usize>>,
-    layer_index: Option<i64>,
-    name: Option<Range<usize>>,
-    is_layer_name: bool,
-    value: Option<usize>,
 }
 
 /// Collects the cells of a row and hands the row on.
@@ -385,99 +375,6 @@ fn is_sample(cell: &Cell, key: &Key, head: &Head) -> bool {
         Role::Time(_) => wall_time::from_number(value).is_none(),
         Role::Layer => integer(value).is_none(),
         Role::Step(_) | Role::Epoch | Role::Planned | Role::Ignored => false,
-    }
-}
-
-impl Head {
-    fn take_number(&mut self, at: usize, key: &Key, value: f64) {
-        match key.role {
-            Role::Step(rank) if self.step.is_none_or(|(best, _)| rank < best) => {
-                self.step = integer(value).map(|step| (rank, step)).or(self.step);
-            }
-            Role::Epoch => self.epoch = value.is_finite().then_some(value),
-            Role::Time(rank) if self.time.is_none_or(|(best, _)| rank < best) => {
-                self.time = wall_time::from_number(value)
-                    .map(|time| (rank, time))
-                    .or(self.time);
-            }
-            Role::Planned => self.planned = integer(value),
-            Role::Layer => self.layer_index = integer(value),
-            Role::Value => self.value = Some(at),
-            _ => {}
-        }
-    }
-
-    fn take_text(&mut self, key: &Key, range: &Range<usize>, text: &str) {
-        match key.role {
-            Role::Split => self.split = split_word(text).or(self.split),
-            Role::Layer if text.bytes().all(|b| b.is_ascii_digit()) => self.layer_index = text.parse().ok(),
-            Role::Layer => self.layer = Some(range.clone()),
-            Role::Name { is_layer_word } if !text.is_empty() => {
-                self.name = Some(range.clone());
-                self.is_layer_name = is_layer_word;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn split_word(text: &str) -> Option<&'static str> {
-    const WORDS: [(&str, &str); 9] = [
-        ("train", "train"),
-        ("training", "train"),
-        ("val", "val"),
-        ("valid", "val"),
-        ("validation", "val"),
-        ("dev", "val"),
-        ("eval", "eval"),
-        ("evaluation", "eval"),
-        ("test", "test"),
-    ];
-    WORDS
-        .iter()
-        .find(|(word, _)| word.eq_ignore_ascii_case(text))
-        .map(|(_, split)| *split)
-}
-
-/// The layer that a row is about.
-enum Layer<'a> {
-    None,
-    Path(&'a str),
-    Index(i64),
-}
-
-/// Puts tags together.
-#[derive(Debug, Default)]
-struct TagBuffer(String);
-
-impl TagBuffer {
-    fn name<'a>(&'a mut self, split: Option<&str>, name: &'a str, layer: &Layer<'_>) -> &'a str {
-        let split = split.filter(|word| {
-            !name
-                .get(..word.len())
-                .is_some_and(|s| s.eq_ignore_ascii_case(word))
-        });
-        if split.is_none() && matches!(layer, Layer::None) {
-            return name;
-        }
-        self.0.clear();
-        if let Some(split) = split {
-            self.0.push_str(split);
-            self.0.push('/');
-        }
-        self.0.push_str(name);
-        match layer {
-            Layer::None => {}
-            Layer::Path(path) => {
-                self.0.push('/');
-                self.0.push_str(path);
-            }
-            Layer::Index(index) => {
-                self.0.push_str("/layers.");
-                self.0.push_str(&index.to_string());
-            }
-        }
-        &self.0
     }
 }
 
