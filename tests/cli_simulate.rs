@@ -511,6 +511,33 @@ fn a_killed_writer_leaves_only_what_is_named_partial() {
     }
 }
 
+/// Ctrl-C and `kill` take away what was begun, and the process ends by that signal.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_writer_leaves_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gradwatch"))
+            .args(["simulate", "-n", "50", "--steps", "100000000", "--out"])
+            .arg(dir.path().join("new/run"))
+            .spawn()
+            .unwrap();
+        let is_writing = || {
+            walk(dir.path())
+                .iter()
+                .any(|it| fs::metadata(it).is_ok_and(|it| it.len() > 0))
+        };
+        while !is_writing() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let signal = ["-s", name, &child.id().to_string()];
+        assert!(Command::new("kill").args(signal).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
+    }
+}
+
 /// All files below a directory.
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();

@@ -177,6 +177,23 @@ fn strong_gains_leave_the_format_and_are_named_all_the_same() {
     }
 }
 
+/// In float16 a vanishing gradient does not reach zero: it sticks at a subnormal, and most of a deep chain is flat.
+#[test]
+fn half_precision_chains_are_named_at_every_depth() {
+    for format in ["float16", "bfloat16"] {
+        for depth in [32, 128, 256, 1000] {
+            for bias in [0.0, 1.0] {
+                let mut args = scalar(depth, 0.8, bias, "tensorboard");
+                args.extend(strings(&["--dtype", format, "--looks", "8"]));
+                assert_named(&args, &["vanishing"]);
+            }
+            let mut sound = scalar(depth, 1.0, 0.01, "tensorboard");
+            sound.extend(strings(&["--dtype", format, "--looks", "8"]));
+            assert_named(&sound, &[]);
+        }
+    }
+}
+
 fn matrix(depth: usize, gain: f64, more: &[&str]) -> Vec<String> {
     let mut args = strings(&[
         "-n",

@@ -82,7 +82,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("schemars", &["rules/schema.rs"]),
     ("sd_notify", &["app/watch/service.rs"]),
     ("serde", &["rules/", "report/", "source/", "state/", "app/"]),
-    ("signal_hook", &["app/watch/agenda.rs"]),
+    ("signal_hook", &["app/watch/agenda.rs", "app/interrupt.rs"]),
     (
         "serde_json",
         &[

@@ -6,16 +6,15 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::baseline::{NotOneRun, are_same_files, portray_path};
 use super::pipeline::judge_run_against;
 use super::record::Recorders;
-use super::{InForce, own_patterns, rule_set, whole_file};
+use super::{InForce, own_patterns, progress, rule_set, whole_file};
 use crate::cli::{AuditArgs, ColorWhen, Format, InputArgs, InspectArgs};
 use crate::exit::ExitStatus;
 use crate::model::Severity;
@@ -216,14 +215,7 @@ fn progress_bar(runs: &[RunFiles]) -> ProgressBar {
     if total < WORTH_A_BAR_BYTES {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}")
-    {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
+    progress::bytes_bar(total)
 }
 
 /// Prints to standard output. A reader that goes away (`| head`) is not an error.

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::chain::{self, ChainFailure};
+use super::progress;
 use crate::calibrate::{CalibrateSpec, Calibration, QUANTILES, calibrate, describe, rule_file};
 use crate::cli::{CalibrateArgs, PrintFormat};
 use crate::exit::ExitStatus;
@@ -46,7 +47,11 @@ pub fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatus, Chai
     if !args.from.is_empty() {
         return from_logs::run(args, out);
     }
-    let result = calibrate(&spec_of(args)?)?;
+    let spec = spec_of(args)?;
+    let bar = progress::bar(spec.networks(), "networks");
+    let result = calibrate(&spec, &|done| bar.inc(done));
+    bar.finish_and_clear();
+    let result = result?;
     match args.format() {
         PrintFormat::Text => print_text(&result, out)?,
         PrintFormat::Json => writeln!(out, "{}", to_json(&result))?,

@@ -24,6 +24,9 @@ pub enum ChainFailure {
     /// Standard output cannot be written.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
+    /// A signal to stop.
+    #[error("interrupted; nothing was left behind")]
+    Interrupted,
     /// More weights than training can hold.
     #[error(
         "{0} weights are too many to train: at most {TRAINED_WEIGHTS_MAX}; without --steps and --out any width goes"

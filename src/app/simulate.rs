@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use super::chain::{self, BATCH, ChainFailure};
+use super::interrupt::Interrupt;
 use crate::cli::{PrintFormat, SimulateArgs};
 use crate::exit::ExitStatus;
 use crate::simulate::{
@@ -75,6 +76,7 @@ fn show_matrix(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), ChainFail
 fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), ChainFailure> {
     let mut trainer = trainer(args)?;
     let planned = i64::from(steps);
+    let interrupt = args.out.as_ref().map(|_| Interrupt::listen()).transpose()?;
     let mut writer = match &args.out {
         Some(dir) => Some(RunWriter::create(
             dir,
@@ -85,6 +87,11 @@ fn train(args: &SimulateArgs, steps: u32, out: &mut dyn Write) -> Result<(), Cha
     };
     let mut last = None;
     for _ in 0..steps {
+        if let Some(interrupt) = interrupt.as_ref().filter(|it| it.has_come()) {
+            drop(writer);
+            interrupt.obey();
+            return Err(ChainFailure::Interrupted);
+        }
         let record = trainer.step()?;
         if let Some(writer) = &mut writer {
             writer.step(record.step, &row_of(&record))?;

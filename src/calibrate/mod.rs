@@ -27,7 +27,7 @@ pub use shipped::{
 pub use spikes::{SpikeNull, spike_null};
 pub use threshold::{Bounds, run_z};
 
-use crate::simulate::{ChainSpec, Channel, Network, SimulateError, simulate_pairs};
+use crate::simulate::{ChainSpec, Channel, Network, SimulateError, Tick, simulate_pairs};
 
 /// Kendall's tau that the depth rule asks for beside the ratios.
 pub const TAU: f64 = 0.5;
@@ -74,13 +74,25 @@ pub struct Calibration {
     pub warnings: Vec<String>,
 }
 
-/// Calibrates.
+impl CalibrateSpec {
+    /// Networks that are simulated in all: the healthy ones, and some at every gain.
+    #[must_use]
+    pub fn networks(&self) -> u64 {
+        u64::from(self.repetitions) + GAINS.len() as u64 * u64::from(self.power_repetitions())
+    }
+
+    fn power_repetitions(&self) -> u32 {
+        self.repetitions.min(POWER_REPETITIONS_MAX)
+    }
+}
+
+/// Calibrates; `tick` is told of each of [`CalibrateSpec::networks`].
 ///
 /// # Errors
 /// An ensemble that cannot be simulated, a probability outside (0, 1), too few repetitions or layers.
-pub fn calibrate(spec: &CalibrateSpec) -> Result<Calibration, SimulateError> {
+pub fn calibrate(spec: &CalibrateSpec, tick: Tick<'_>) -> Result<Calibration, SimulateError> {
     check(spec)?;
-    let pairs = simulate_pairs(&spec.chain, spec.repetitions, spec.seed)?;
+    let pairs = simulate_pairs(&spec.chain, spec.repetitions, spec.seed, tick)?;
     let mut channels: Vec<ChannelNull> = Channel::ALL
         .into_iter()
         .map(|channel| ChannelNull::measure(spec, channel, &pairs))
@@ -97,8 +109,7 @@ pub fn calibrate(spec: &CalibrateSpec) -> Result<Calibration, SimulateError> {
     for channel in &mut channels {
         channel.measure_false_alarms(&pairs, &bounds);
     }
-    let repetitions = spec.repetitions.min(POWER_REPETITIONS_MAX);
-    let power = power::by_gain(&spec.chain, repetitions, spec.seed, &bounds)?;
+    let power = power::by_gain(&spec.chain, spec.power_repetitions(), spec.seed, &bounds, tick)?;
     let smallest = power::smallest_gains(&power);
     let gains: Vec<f64> = pairs.iter().map(|pair| pair[0].iso_gain).collect();
     let iso_gain = null::mean_and_sd(&gains);

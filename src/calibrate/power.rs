@@ -4,7 +4,7 @@
 //! Invariant: the gain multiplies the ensemble's own; 1 is healthy.
 
 use super::{Bounds, TAU};
-use crate::simulate::{ChainSpec, Channel, SimulateError, simulate_ensemble};
+use crate::simulate::{ChainSpec, Channel, SimulateError, Tick, simulate_ensemble};
 
 /// The gains that are tried.
 pub const GAINS: [f64; 16] = [
@@ -39,6 +39,7 @@ pub(super) fn by_gain(
     repetitions: u32,
     seed: u64,
     bounds: &Bounds,
+    tick: Tick<'_>,
 ) -> Result<Vec<GainPower>, SimulateError> {
     // Other networks than those that set the bounds.
     let seed = seed ^ 0x5bd1_e995_9e37_79b9;
@@ -49,7 +50,7 @@ pub(super) fn by_gain(
                 gain: chain.gain * gain,
                 ..chain.clone()
             };
-            let networks = simulate_ensemble(&sick, repetitions, seed)?;
+            let networks = simulate_ensemble(&sick, repetitions, seed, tick)?;
             let share = |channel: Channel| {
                 let trends = networks.iter().filter_map(|network| network.trend(channel));
                 trends.filter(|trend| bounds.flag(trend, TAU)).count() as f64 / f64::from(repetitions)

@@ -107,7 +107,7 @@ pub fn shipped_row(
     seed: u64,
 ) -> Result<ShippedRow, SimulateError> {
     let depth = spec.depth();
-    let networks = simulate_ensemble(spec, repetitions, seed)?;
+    let networks = simulate_ensemble(spec, repetitions, seed, &|_| ())?;
     let flagged = networks.iter().filter(|it| rule.flags_any(it, depth)).count() as u64;
     let (mut power, mut weight_power) = ([0.0; 6], [0.0; 6]);
     for ((gain, any), weight) in SHIPPED_GAINS.into_iter().zip(&mut power).zip(&mut weight_power) {
@@ -116,7 +116,7 @@ pub fn shipped_row(
             ..spec.clone()
         };
         // Other networks than the healthy ones.
-        let networks = simulate_ensemble(&sick, (repetitions / POWER_SHARE).max(1), !seed)?;
+        let networks = simulate_ensemble(&sick, (repetitions / POWER_SHARE).max(1), !seed, &|_| ())?;
         *any = mean_power(&networks, |it| rule.flags_any(it, depth));
         *weight = mean_power(&networks, |it| rule.flags_channel(it, Channel::GradWeight, depth));
     }

@@ -55,8 +55,8 @@ fn z_of_a_run_is_exceeded_as_often_as_stated() {
 #[test]
 fn fresh_healthy_networks_stay_below_the_bounds() {
     let asked = spec(12, 32);
-    let result = calibrate(&asked).unwrap();
-    let fresh = simulate_ensemble(&asked.chain, 1_000, 99).unwrap();
+    let result = calibrate(&asked, &|_| ()).unwrap();
+    let fresh = simulate_ensemble(&asked.chain, 1_000, 99, &|_| ()).unwrap();
     let flagged = fresh.iter().filter(|network| {
         Channel::ALL.iter().any(|c| {
             network
@@ -86,11 +86,11 @@ fn fresh_healthy_networks_stay_below_the_bounds() {
 
 #[test]
 fn weight_gradients_are_reported_blind_and_bias_gradients_see() {
-    let result = calibrate(&CalibrateSpec {
+    let asked = CalibrateSpec {
         repetitions: 100,
         ..spec(16, 64)
-    })
-    .unwrap();
+    };
+    let result = calibrate(&asked, &|_| ()).unwrap();
     assert!(
         result
             .warnings
@@ -113,7 +113,7 @@ fn narrow_networks_are_warned_of() {
         repetitions: 60,
         ..spec(24, 4)
     };
-    let result = calibrate(&narrow).unwrap();
+    let result = calibrate(&narrow, &|_| ()).unwrap();
     assert!(
         result.warnings[0].starts_with("depth / width is 6.00"),
         "{:?}",
@@ -133,7 +133,10 @@ fn the_same_seed_gives_the_same_rule_file() {
         repetitions: 60,
         ..spec(8, 16)
     };
-    let (first, second) = (calibrate(&asked).unwrap(), calibrate(&asked).unwrap());
+    let (first, second) = (
+        calibrate(&asked, &|_| ()).unwrap(),
+        calibrate(&asked, &|_| ()).unwrap(),
+    );
     let text = rule_file(&first);
     assert_eq!(text, rule_file(&second));
     assert!(text.contains("60 repetitions, seed 1."), "{text}");
@@ -151,7 +154,7 @@ fn the_same_seed_gives_the_same_rule_file() {
 
 #[test]
 fn nonsense_is_refused() {
-    let refused = |spec: &CalibrateSpec| calibrate(spec).unwrap_err().to_string();
+    let refused = |spec: &CalibrateSpec| calibrate(spec, &|_| ()).unwrap_err().to_string();
     let good = spec(8, 8);
     assert!(
         refused(&CalibrateSpec {

@@ -29,9 +29,11 @@ const RULE_FILES: Embedded = embedded![
     "rules/lr.toml",
     "rules/nonfinite.toml",
     "rules/outlier.toml",
+    "rules/overfit.toml",
     "rules/plateau.toml",
     "rules/precision.toml",
     "rules/sentences.toml",
+    "rules/throughput.toml",
 ];
 
 /// The tests of the shipped rules.
@@ -46,9 +48,11 @@ const TEST_FILES: Embedded = embedded![
     "rules/tests/lr.toml",
     "rules/tests/nonfinite.toml",
     "rules/tests/outlier.toml",
+    "rules/tests/overfit.toml",
     "rules/tests/plateau.toml",
     "rules/tests/precision.toml",
     "rules/tests/sentences.toml",
+    "rules/tests/throughput.toml",
 ];
 
 /// The shipped rules.

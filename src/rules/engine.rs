@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::book::Book;
 use super::check::{
-    Build, Context, Judged, Judgement, ProfileCheck, Profiles, Pulse, SeriesCheck, StreamCheck, StreamEnd,
+    Build, Context, Judged, Judgement, ProfileCheck, Profiles, Pulse, SeriesChecks, StreamCheck, StreamEnd,
 };
 use super::persistence::Persistence;
 use super::rule::Rule;
@@ -38,8 +38,7 @@ pub struct Engine<'r> {
     series: Vec<SeriesState>,
     assemblers: Vec<AssemblerState>,
     stream_checks: Vec<StreamState>,
-    /// Stream checks that hear the same series. There are few such circles for many series.
-    circles: Vec<Box<[usize]>>,
+    circles: Vec<Circle>,
     /// Made at the first line of text.
     line_screen: Option<Screen>,
     book: Book,
@@ -57,10 +56,10 @@ pub struct Engine<'r> {
 }
 
 struct SeriesState {
-    checks: Box<[SeriesBinding]>,
-    slot: Option<(u32, u32)>,
-    /// The circle of stream checks that want its points.
+    /// The circle of rules that look at it, and its place there.
     circle: u32,
+    place: u32,
+    slot: Option<(u32, u32)>,
     role: Role,
     /// Its steps go back and forth: several writers, and no restart.
     is_interleaved: bool,
@@ -77,21 +76,31 @@ enum Role {
     None,
 }
 
+/// Series that the same rules look at, and what these rules make of them. There are few circles for many series.
+struct Circle {
+    bindings: Vec<SeriesBinding>,
+    /// Stream checks that want the points.
+    hearers: Vec<usize>,
+    n_series: u32,
+}
+
 struct SeriesBinding {
     rule: usize,
-    check: Box<dyn SeriesCheck>,
-    /// `None`: its rule fires at the first bad point.
-    persistence: Option<Box<Persistence>>,
+    checks: Box<dyn SeriesChecks>,
+    /// By the place of the series; empty where the rule fires at the first bad point.
+    persistence: Vec<Persistence>,
 }
 
 impl SeriesBinding {
     /// Takes whether a point was bad; whether the rule fires now.
-    fn note(&mut self, is_bad: bool) -> bool {
-        self.persistence.as_mut().map_or(is_bad, |it| it.push(is_bad))
+    fn note(&mut self, place: usize, is_bad: bool) -> bool {
+        self.persistence
+            .get_mut(place)
+            .map_or(is_bad, |it| it.push(is_bad))
     }
 
-    fn forget(&mut self) {
-        if let Some(persistence) = &mut self.persistence {
+    fn forget(&mut self, place: usize) {
+        if let Some(persistence) = self.persistence.get_mut(place) {
             persistence.clear();
         }
     }
@@ -295,6 +304,10 @@ impl<'r> Engine<'r> {
         if self.series.len() < self.series.capacity() {
             self.series.shrink_to_fit();
             self.store.trim();
+            for binding in self.circles.iter_mut().flat_map(|it| &mut it.bindings) {
+                binding.checks.trim();
+                binding.persistence.shrink_to_fit();
+            }
             self.assemblers.iter_mut().for_each(|it| it.assembler.trim());
         }
         self.ranks.rest();
@@ -368,24 +381,23 @@ impl<'r> Engine<'r> {
 
     fn finish_series(&mut self, id: u32) {
         let last_step = self.store.get(id).last_step;
-        let Some(state) = self.series.get_mut(id as usize) else {
+        let Some(state) = self.series.get(id as usize) else {
             return;
         };
-        let mut checks = std::mem::take(&mut state.checks);
-        for binding in &mut *checks {
+        let (circle, place) = (state.circle as usize, state.place as usize);
+        let mut bindings = std::mem::take(&mut self.circles[circle].bindings);
+        for binding in &mut bindings {
             let context = Context {
                 facts: &self.facts,
                 profiles: &Latest(&self.assemblers),
             };
-            match binding.check.finish(&context) {
+            match binding.checks.finish(place, &context) {
                 Judgement::Bad(seen) => self.series_alarm(binding.rule, id, last_step, seen),
                 Judgement::Healed(severity) => self.book.heal(binding.rule, u64::from(id), severity),
                 Judgement::Abstain | Judgement::Good => {}
             }
         }
-        if let Some(state) = self.series.get_mut(id as usize) {
-            state.checks = checks;
-        }
+        self.circles[circle].bindings = bindings;
     }
 
     fn move_on(&mut self, step: i64, wall_time: Option<f64>) {

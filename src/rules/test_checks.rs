@@ -2,10 +2,12 @@
 
 use super::Rule;
 use super::check::{
-    Build, CheckInfo, Context, Judged, Judgement, ParamInfo, Point, ProfileCheck, SeriesCheck, StreamCheck,
+    Build, CheckInfo, Context, Judged, Judgement, ParamInfo, Point, ProfileCheck, SeriesCheck, SeriesChecks,
+    StreamCheck, each,
 };
 use crate::model::{Family, Profile};
 
+#[derive(Clone)]
 struct Silent;
 
 impl SeriesCheck for Silent {
@@ -22,8 +24,8 @@ impl ProfileCheck for Silent {
 
 impl StreamCheck for Silent {}
 
-fn series(_rule: &Rule) -> Box<dyn SeriesCheck> {
-    Box::new(Silent)
+fn series(_rule: &Rule) -> Box<dyn SeriesChecks> {
+    each(Silent)
 }
 
 fn profile(_rule: &Rule) -> Box<dyn ProfileCheck> {

@@ -81,6 +81,9 @@ impl Network {
     }
 }
 
+/// Told of every network that is done, from any thread.
+pub type Tick<'a> = &'a (dyn Fn(u64) + Sync);
+
 /// Simulates `repetitions` networks on all cores.
 ///
 /// # Errors
@@ -89,8 +92,9 @@ pub fn simulate_ensemble(
     spec: &ChainSpec,
     repetitions: u32,
     seed: u64,
+    tick: Tick<'_>,
 ) -> Result<Vec<Network>, SimulateError> {
-    simulate_looks(spec, 1, repetitions, seed)
+    simulate_looks(spec, 1, repetitions, seed, tick)
         .map(|networks| networks.into_iter().map(|[first, _]| first).collect())
 }
 
@@ -102,8 +106,9 @@ pub fn simulate_pairs(
     spec: &ChainSpec,
     repetitions: u32,
     seed: u64,
+    tick: Tick<'_>,
 ) -> Result<Vec<[Network; 2]>, SimulateError> {
-    simulate_looks(spec, 2, repetitions, seed)
+    simulate_looks(spec, 2, repetitions, seed, tick)
 }
 
 /// With one look, the second is the first.
@@ -112,6 +117,7 @@ fn simulate_looks(
     looks: usize,
     repetitions: u32,
     seed: u64,
+    tick: Tick<'_>,
 ) -> Result<Vec<[Network; 2]>, SimulateError> {
     spec.check()?;
     (0..repetitions)
@@ -120,6 +126,7 @@ fn simulate_looks(
             let steps = simulate_steps(spec, looks, &mut Rng::stream(seed, u64::from(index)))?;
             let first = network(spec, steps.first().map_or(&[], Vec::as_slice));
             let second = steps.get(1).map_or(first, |norms| network(spec, norms));
+            tick(1);
             Ok([first, second])
         })
         .collect()

@@ -22,7 +22,7 @@ mod writer;
 
 pub use activation::Activation;
 pub use dense::{DenseLayer, LayerNorms, LayerPass, MatrixChain};
-pub use ensemble::{Channel, DepthTrend, Network, simulate_ensemble, simulate_pairs};
+pub use ensemble::{Channel, DepthTrend, Network, Tick, simulate_ensemble, simulate_pairs};
 pub use error::SimulateError;
 pub use linalg::Matrix;
 pub use lyapunov::{LogGain, critical_gain, log_gain};

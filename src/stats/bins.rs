@@ -83,32 +83,39 @@ impl Keep for Log {
     }
 }
 
-/// A whole series in at most `capacity` bins of equal point counts: when they are full, neighbours are merged
+/// A whole series in at most `N` bins (an even number) of equal point counts: when they are full, neighbours are merged
 /// and bins hold twice as many points from then on.
 #[derive(Debug, Clone)]
-pub struct Bins<K = Plain> {
-    closed: Vec<K>,
+pub struct Bins<const N: usize, K = Plain> {
+    /// The first `n` are closed bins.
+    places: [K; N],
+    n: u16,
     /// Step of the first bin's end.
     base: i64,
     open_sum: f64,
     open_points: u32,
     points_per_bin: u32,
-    capacity: u16,
     /// Steps are counted from `base` in units of `2^shift`.
     shift: u8,
 }
 
-impl<K: Keep> Bins<K> {
-    /// At most `capacity` bins; an even number from 2.
+impl<const N: usize, K: Keep> Default for Bins<N, K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize, K: Keep> Bins<N, K> {
+    /// No points yet.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new() -> Self {
         Self {
-            closed: Vec::new(),
+            places: [K::new(0, 0.0); N],
+            n: 0,
             base: 0,
             open_sum: 0.0,
             open_points: 0,
             points_per_bin: 1,
-            capacity: (capacity.clamp(2, usize::from(u16::MAX)) & !1) as u16,
             shift: 0,
         }
     }
@@ -120,7 +127,7 @@ impl<K: Keep> Bins<K> {
         if self.open_points < self.points_per_bin {
             return false;
         }
-        if self.closed.len() >= usize::from(self.capacity) {
+        if usize::from(self.n) >= N {
             self.merge_pairs();
             // The open points are now half of a bin of the new size.
             if self.open_points < self.points_per_bin {
@@ -129,7 +136,10 @@ impl<K: Keep> Bins<K> {
         }
         let mean = self.open_sum / f64::from(self.open_points);
         let end = self.units(step);
-        self.closed.push(K::new(end, mean));
+        if let Some(place) = self.places.get_mut(usize::from(self.n)) {
+            *place = K::new(end, mean);
+            self.n += 1;
+        }
         self.open_sum = 0.0;
         self.open_points = 0;
         true
@@ -137,14 +147,14 @@ impl<K: Keep> Bins<K> {
 
     /// The step in units from the base, rounded up.
     fn units(&mut self, step: i64) -> u64 {
-        if self.closed.is_empty() {
+        if self.n == 0 {
             (self.base, self.shift) = (step, 0);
         }
         // Interleaved writers go back behind the base.
         let offset = step.saturating_sub(self.base).max(0).unsigned_abs();
         while offset.div_ceil(1 << self.shift) > K::END_MAX {
             self.shift += 1;
-            for it in &mut self.closed {
+            for it in &mut self.places {
                 *it = K::new(it.end().div_ceil(2), it.mean());
             }
         }
@@ -156,19 +166,19 @@ impl<K: Keep> Bins<K> {
     }
 
     fn merge_pairs(&mut self) {
-        let half = self.closed.len() / 2;
-        for pair in 0..half {
+        let half = self.n / 2;
+        for pair in 0..usize::from(half) {
             let (Some(a), Some(b)) = (
-                self.closed.get(2 * pair).copied(),
-                self.closed.get(2 * pair + 1).copied(),
+                self.places.get(2 * pair).copied(),
+                self.places.get(2 * pair + 1).copied(),
             ) else {
                 break;
             };
-            if let Some(slot) = self.closed.get_mut(pair) {
+            if let Some(slot) = self.places.get_mut(pair) {
                 *slot = K::new(b.end(), f64::midpoint(a.mean(), b.mean()));
             }
         }
-        self.closed.truncate(half);
+        self.n = half;
         self.points_per_bin = self.points_per_bin.saturating_mul(2);
     }
 
@@ -179,13 +189,17 @@ impl<K: Keep> Bins<K> {
             last_step: self.step_of(*it),
             mean: it.mean(),
         };
-        self.closed.iter().map(read).collect()
+        self.kept().iter().map(read).collect()
+    }
+
+    fn kept(&self) -> &[K] {
+        self.places.get(..usize::from(self.n)).unwrap_or_default()
     }
 
     /// Points in the closed bins.
     #[must_use]
     pub fn n_points(&self) -> u64 {
-        u64::from(self.points_per_bin).saturating_mul(self.closed.len() as u64)
+        u64::from(self.points_per_bin).saturating_mul(u64::from(self.n))
     }
 
     /// Points in each closed bin.
@@ -196,8 +210,7 @@ impl<K: Keep> Bins<K> {
 
     /// Forgets the bins with points at or after `step`.
     pub fn rewind(&mut self, step: i64) {
-        let keep = self.closed.partition_point(|bin| self.step_of(*bin) < step);
-        self.closed.truncate(keep);
+        self.n = self.kept().partition_point(|bin| self.step_of(*bin) < step) as u16;
         self.open_sum = 0.0;
         self.open_points = 0;
     }
@@ -210,7 +223,7 @@ mod tests {
     #[test]
     fn bins_hold_the_mean_of_all_points_in_order() {
         for n in [1_u32, 7, 8, 9, 64, 1000] {
-            let mut bins = Bins::<Plain>::new(8);
+            let mut bins: Bins<8, Plain> = Bins::new();
             for i in 0..n {
                 bins.push(i64::from(i), f64::from(i));
             }
@@ -225,7 +238,7 @@ mod tests {
 
     #[test]
     fn bins_forget_what_a_restart_supersedes() {
-        let mut bins = Bins::<Plain>::new(8);
+        let mut bins: Bins<8, Plain> = Bins::new();
         for i in 0..20 {
             bins.push(i, 1.0);
         }
@@ -236,7 +249,7 @@ mod tests {
 
     /// Largest error of an end, as a share of the steps of the series; no end is too early.
     fn error_of_ends<K: Keep>(start: i64, stride: i64) -> f64 {
-        let mut bins: Bins<K> = Bins::new(8);
+        let mut bins: Bins<8, K> = Bins::new();
         let step = |i: i64| start.saturating_add(i * stride);
         (0..64).for_each(|i| {
             bins.push(step(i), 1.0);

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::write_new;
 use crate::app::chain::ChainFailure;
 use crate::app::pipeline::judge_run;
+use crate::app::progress;
 use crate::calibrate::{
     DepthLook, HealthyCalibration, HealthyChannel, SpikeNull, TimeNoise, calibrate_healthy, check_target,
     rules_text, spike_null, spike_rules_text, time_noise,
@@ -70,7 +71,12 @@ pub(super) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> Result<ExitStatu
     check_target(args.false_alarm(), args.looks())?;
     let found = discover(&args.from);
     let mut healthy = Healthy::default();
-    found.runs.iter().for_each(|run| healthy.take(run));
+    let bar = progress::bar(found.runs.len() as u64, "runs");
+    for run in &found.runs {
+        healthy.take(run);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
     let known = healthy.calibrate(args);
     if known.depth.is_none() && known.spikes.is_empty() {
         let why = found.problems.first().map_or_else(

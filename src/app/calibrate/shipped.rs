@@ -5,7 +5,10 @@
 
 use std::io::{self, Write};
 
+use indicatif::ProgressBar;
+
 use crate::app::chain::ChainFailure;
+use crate::app::progress;
 use crate::calibrate::{
     DepthRule, SHIPPED_DEPTHS, SHIPPED_GAINS, SHIPPED_WIDTHS, check_repetitions, shipped_ensembles,
     shipped_row,
@@ -44,15 +47,26 @@ pub(super) fn print(
             SHIPPED_DEPTHS.map(|it| it.to_string()).join(", ")
         )));
     }
-    one_look(repetitions, seed, &depths, out)?;
-    let depths: Vec<usize> = RUN_DEPTHS.into_iter().filter(wants).collect();
-    if !depths.is_empty() {
-        whole_runs(repetitions, seed, &depths, out)?;
+    let run_depths: Vec<usize> = RUN_DEPTHS.into_iter().filter(wants).collect();
+    let ensembles = shipped_ensembles(1, 1).len();
+    let look_rows = SHIPPED_WIDTHS.len() * ensembles * depths.len();
+    let run_rows = RUN_ENSEMBLES * run_depths.len() * When::ALL.len();
+    let bar = progress::bar((look_rows + run_rows) as u64, "rows");
+    one_look(repetitions, seed, &depths, &bar, out)?;
+    if !run_depths.is_empty() {
+        whole_runs(repetitions, seed, &run_depths, &bar, out)?;
     }
+    bar.finish_and_clear();
     Ok(())
 }
 
-fn one_look(repetitions: u32, seed: u64, depths: &[usize], out: &mut dyn Write) -> Result<(), ChainFailure> {
+fn one_look(
+    repetitions: u32,
+    seed: u64,
+    depths: &[usize],
+    bar: &ProgressBar,
+    out: &mut dyn Write,
+) -> Result<(), ChainFailure> {
     let rule = shipped_rule()?;
     writeln!(
         out,
@@ -70,7 +84,10 @@ fn one_look(repetitions: u32, seed: u64, depths: &[usize], out: &mut dyn Write) 
             for depth in depths {
                 let ensembles = shipped_ensembles(*depth, width);
                 if let Some((name, spec)) = ensembles.get(index) {
-                    writeln!(out, "{}", look_row(&rule, (name, spec), repetitions, seed)?)?;
+                    let row = look_row(&rule, (name, spec), repetitions, seed)?;
+                    bar.inc(1);
+                    // Both may be the same terminal.
+                    bar.suspend(|| writeln!(out, "{row}"))?;
                 }
             }
         }
@@ -105,6 +122,7 @@ fn whole_runs(
     repetitions: u32,
     seed: u64,
     depths: &[usize],
+    bar: &ProgressBar,
     out: &mut dyn Write,
 ) -> Result<(), ChainFailure> {
     let rules = runs::depth_rules();
@@ -114,6 +132,7 @@ fn whole_runs(
             for when in When::ALL {
                 if let Some((ensemble, spec)) = shipped_ensembles(*depth, RUN_WIDTH).get(index) {
                     let measured = runs::measure(&rules, spec, when, repetitions, seed)?;
+                    bar.inc(1);
                     rows.push(RunRow {
                         ensemble,
                         depth: *depth,

@@ -1,7 +1,7 @@
 //! Tables and JSON of simulated layers.
 //!
 //! In: layers. Out: text. Invariants: a number too large or too small for `f64` is printed by its logarithm;
-//! JSON holds `null` for no logarithm (an exact zero) and the words of the audit report for non-finite values.
+//! JSON holds the words of the audit report for non-finite values, the logarithm of an exact zero among them.
 
 use std::io::{self, Write};
 
@@ -80,15 +80,7 @@ fn put(row: &mut Value, name: &str, value: Scaled) {
     if let Some(fields) = row.as_object_mut() {
         fields.insert(name.to_owned(), number(value.to_f64()));
         fields.insert(format!("sign_{name}"), json!(value.sign()));
-        let ln = value.ln_abs();
-        fields.insert(
-            format!("ln_{name}"),
-            if ln == f64::NEG_INFINITY {
-                Value::Null
-            } else {
-                number(ln)
-            },
-        );
+        fields.insert(format!("ln_{name}"), number(value.ln_abs()));
     }
 }
 

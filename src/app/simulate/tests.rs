@@ -71,7 +71,7 @@ fn json_keeps_signs_beside_logs() {
     assert_eq!(last["grad_bias"], 1.0);
     let listed = json(&["-w", "2,0,3", "-b", "0"]);
     assert_eq!(listed["layers"][0]["sign_grad_bias"], 0);
-    assert!(listed["layers"][0]["ln_grad_bias"].is_null());
+    assert_eq!(listed["layers"][0]["ln_grad_bias"], "-Infinity");
     assert_eq!(listed["layers"][2]["weight_norm"], 3.0);
     let rounded = json(&["-w", "1.25", "-n", "60", "--dtype", "float16"]);
     let last = &rounded["layers"][59];

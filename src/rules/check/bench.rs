@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Build, CheckInfo, Context, Judgement, Point, Profiles, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Point, Profiles, SeriesChecks};
 use crate::model::{Profile, Quantity, Severity};
 use crate::rules::{Params, Rule, SharedBounds};
 use crate::series::Facts;
@@ -57,7 +57,7 @@ pub(crate) fn rule(check: &'static CheckInfo, quantity: Quantity, changed: &[(&s
 
 /// One series under one check, with the facts of its stream.
 pub(crate) struct Bench {
-    pub(crate) check: Box<dyn SeriesCheck>,
+    pub(crate) check: Box<dyn SeriesChecks>,
     pub(crate) facts: Facts,
     pub(crate) said: Vec<(i64, Judgement)>,
     is_loss: bool,
@@ -81,7 +81,11 @@ impl Bench {
             panic!("not a series check");
         };
         Self {
-            check: build(&rule),
+            check: {
+                let mut checks = build(&rule);
+                checks.add();
+                checks
+            },
             facts: Facts {
                 first_step: Some(0),
                 ..Facts::default()
@@ -104,7 +108,7 @@ impl Bench {
             facts: &self.facts,
             profiles: &NoProfiles,
         };
-        let judgement = self.check.observe(&point, &context);
+        let judgement = self.check.observe(0, &point, &context);
         self.said.push((self.step, judgement.clone()));
         self.step += 1;
         judgement
@@ -129,7 +133,7 @@ impl Bench {
     }
 
     pub(crate) fn rewind(&mut self, step: i64) {
-        self.check.rewind(step);
+        self.check.rewind(0, step);
         self.step = step;
     }
 
@@ -138,7 +142,7 @@ impl Bench {
             facts: &self.facts,
             profiles: &NoProfiles,
         };
-        let judgement = self.check.finish(&context);
+        let judgement = self.check.finish(0, &context);
         self.said.push((self.step, judgement.clone()));
         judgement
     }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::loss_state::{LossState, loss_state};
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::series::LossFacts;
@@ -40,12 +40,13 @@ pub static INFO: CheckInfo = CheckInfo {
         },
     ],
     doc: "The median of the last five points against the median of the first five.",
-    build: Build::Series(|rule| Box::new(Decay::new(rule))),
+    build: Build::Series(|rule| each(Decay::new(rule))),
 };
 
 /// Points of both medians.
 const POINTS: usize = 5;
 
+#[derive(Clone)]
 struct Decay {
     bounds: Arc<Bounds>,
     /// The median of the first points, once they are there, and the step of the last of them.
@@ -55,6 +56,7 @@ struct Decay {
 }
 
 /// A ring of the last points.
+#[derive(Clone)]
 struct Recent {
     values: [f64; POINTS],
     n: u8,

@@ -10,6 +10,12 @@ use crate::stats::{median, median_log, range};
 /// Smallest normal number of float32 (and bfloat16). A norm below it is made of rounding.
 pub(super) const F32_NORMAL_MIN: f64 = 1.175_494_350_822_287_5e-38;
 
+/// Smallest normal number of float16. Rounding to nearest never takes a product with a factor above 1/2 from a subnormal
+/// to zero: it sticks (at 0.8 per layer at 2^-23), and every layer from there on has the same norm.
+const F16_NORMAL_MIN: f64 = 6.103_515_625e-5;
+/// Neighbours with the same norm to the last bit that make a floor.
+const FLOOR_LAYERS_MIN: usize = 3;
+
 /// The end at which the numbers left the format.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct LostEnd {
@@ -34,7 +40,7 @@ pub(super) struct DepthView {
     pub(super) n_nonfinite: usize,
     /// Where the numbers left the format, when that is one unbroken run of layers at one end.
     pub(super) lost_end: Option<LostEnd>,
-    /// Layers that were zero, or smaller than any normal float32.
+    /// Layers that were zero, smaller than any normal float32, or stuck at the floor of float16.
     pub(super) n_underflow: usize,
 }
 
@@ -65,7 +71,41 @@ impl DepthView {
                 lost_after += 1;
             }
         }
-        self.lost_end = self.find_lost_end(lost_before, lost_after);
+        let (floor_before, floor_after) = self.drop_floor();
+        self.lost_end = self.find_lost_end(lost_before + floor_before, lost_after + floor_after);
+    }
+
+    /// Leaves out the layers at one end that share the smallest norm of all below float16's normal numbers; gives how
+    /// many there were at the input and at the output.
+    fn drop_floor(&mut self) -> (usize, usize) {
+        let (Some(first), Some(last)) = (self.norms.first(), self.norms.last()) else {
+            return (0, 0);
+        };
+        let floor = first.min(*last);
+        if floor >= F16_NORMAL_MIN || self.norms.len() <= FLOOR_LAYERS_MIN {
+            return (0, 0);
+        }
+        let is_input = *first == floor;
+        let is_stuck = |norm: &&f64| **norm == floor;
+        let n_stuck = if is_input {
+            self.norms.iter().take_while(is_stuck).count()
+        } else {
+            self.norms.iter().rev().take_while(is_stuck).count()
+        };
+        let n_at_floor = self.norms.iter().filter(|norm| **norm <= floor).count();
+        if n_stuck < FLOOR_LAYERS_MIN || n_at_floor > n_stuck || n_stuck == self.norms.len() {
+            return (0, 0);
+        }
+        self.n_underflow += n_stuck;
+        if is_input {
+            self.norms.drain(..n_stuck);
+            self.ranks.drain(..n_stuck);
+            (n_stuck, 0)
+        } else {
+            self.norms.truncate(self.norms.len() - n_stuck);
+            self.ranks.truncate(self.norms.len());
+            (0, n_stuck)
+        }
     }
 
     fn find_lost_end(&self, before: usize, after: usize) -> Option<LostEnd> {

@@ -14,7 +14,7 @@
 mod state;
 
 use self::state::State;
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 
@@ -72,7 +72,7 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "The median of five against the best smoothed loss, in units of the fall so far and of the noise; a slow \
           steady rise; a growing oscillation.",
-    build: Build::Series(|rule| Box::new(Divergence::new(rule))),
+    build: Build::Series(|rule| each(Divergence::new(rule))),
 };
 
 /// Points before anything is judged: a median of five and something to compare it with.
@@ -113,6 +113,7 @@ const CREEP_BINS: usize = 8;
 const CREEP_BIN_POINTS: u64 = 8;
 const SWING_SHARE: f64 = 0.25;
 
+#[derive(Clone)]
 struct Divergence {
     fall_share: f64,
     noises: f64,

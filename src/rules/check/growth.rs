@@ -16,7 +16,7 @@
 use std::sync::Arc;
 
 use super::loss_state::{LossState, loss_state};
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::stats::bins::{Bin, Bins, Log};
@@ -70,7 +70,7 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "A straight rise of ln norm over the last part of the run, with a forecast of the step at which float16 or \
           float32 overflows; a lasting jump by CUSUM.",
-    build: Build::Series(|rule| Box::new(Growth::new(rule))),
+    build: Build::Series(|rule| each(Growth::new(rule))),
 };
 
 /// Bins of the whole run.
@@ -91,11 +91,12 @@ const CONFIRM_POINTS: usize = 15;
 const FLOAT16_MAX: f64 = 65504.0;
 const FLOAT32_MAX: f64 = 3.4e38;
 
+#[derive(Clone)]
 struct Growth {
     bounds: Arc<Bounds>,
     has_begun: bool,
     starts_at_zero: bool,
-    bins: Bins<Log>,
+    bins: Bins<BINS, Log>,
     /// In a place of its own: few series rise, and each of thousands has this check.
     rise: Option<Box<Rise>>,
     /// Where lasting jumps are looked for.
@@ -113,6 +114,7 @@ struct Bounds {
 }
 
 /// The search for a lasting jump.
+#[derive(Clone)]
 struct Jump {
     cusum: Cusum,
     /// A ring of the last values.
@@ -186,7 +188,7 @@ impl Growth {
         Self {
             has_begun: false,
             starts_at_zero: false,
-            bins: Bins::new(BINS),
+            bins: Bins::new(),
             rise: None,
             jump: (bounds.shift_ratio > 0.0).then(|| Box::new(Jump::new())),
             bounds,

@@ -3,7 +3,7 @@
 //! In: the learning rate. Out: `negative` (the rule's severity), `zero`, `jump` and `early` (info: schedules do such
 //! things on purpose; what a jump breaks is another rule's finding). Invariant: constant state; a restart is no jump.
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 
@@ -36,7 +36,7 @@ pub static INFO: CheckInfo = CheckInfo {
         },
     ],
     doc: "Negative, exactly zero for many points, a jump between two points, or next to nothing long before the end.",
-    build: Build::Series(|rule| Box::new(LearningRate::new(rule))),
+    build: Build::Series(|rule| each(LearningRate::new(rule))),
 };
 
 /// Share of the peak that is next to nothing.
@@ -44,6 +44,7 @@ const NEXT_TO_NOTHING: f64 = 0.01;
 /// Share of the peak that a schedule computed in float32 may miss its end by: some rounding errors of 6e-8.
 const ROUNDING: f64 = 1e-6;
 
+#[derive(Clone)]
 struct LearningRate {
     jump: f64,
     zeros_max: u64,

@@ -7,7 +7,7 @@
 //! halved at each overflow, so in good health it goes up and down by one halving. In the log of tr8-104B it fell from
 //! its usual level 1,300 steps before the loss showed the divergence.
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::stats::window::{WINDOW_MAX, Window};
@@ -48,12 +48,13 @@ pub static INFO: CheckInfo = CheckInfo {
         },
     ],
     doc: "Net halvings of the loss scale after its first search, and a scale that stays at its floor.",
-    build: Build::Series(|rule| Box::new(LossScale::new(rule))),
+    build: Build::Series(|rule| each(LossScale::new(rule))),
 };
 
 /// Falls between two points before the floor is one that was fallen to.
 const FALLS_MIN: u32 = 2;
 
+#[derive(Clone)]
 struct LossScale {
     halvings: f64,
     floor: f64,

@@ -6,11 +6,13 @@
 //! measured table at the place where it is declared.
 
 pub mod baseline;
+pub mod clip_saturation;
 pub mod dead_layer;
 pub mod decay;
 pub mod depth_trend;
 mod depth_view;
 pub mod divergence;
+pub mod frozen_layer;
 pub mod gain;
 pub mod gradient_level;
 pub mod growth;
@@ -22,6 +24,7 @@ pub mod loss_scale;
 pub mod masked;
 pub mod no_progress;
 pub mod non_finite;
+pub mod overfit;
 #[cfg(test)]
 mod profile_fixture;
 pub mod registry;
@@ -32,6 +35,9 @@ pub mod stall;
 #[cfg(test)]
 mod stream_fixture;
 pub mod threshold;
+pub mod throughput;
+pub mod update_ratio;
+pub mod weight_drift;
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -79,7 +85,7 @@ pub struct CheckInfo {
 #[derive(Debug, Clone, Copy)]
 pub enum Build {
     /// Each series by itself.
-    Series(fn(&Rule) -> Box<dyn SeriesCheck>),
+    Series(fn(&Rule) -> Box<dyn SeriesChecks>),
     /// All layers of one quantity and split at one step.
     Profile(fn(&Rule) -> Box<dyn ProfileCheck>),
     /// A whole stream: several series, marks, lines.
@@ -233,6 +239,61 @@ pub trait SeriesCheck: Send {
     /// The log is complete; what can be said only then (`audit` alone).
     fn finish(&mut self, _context: &Context<'_>) -> Judgement {
         Judgement::Abstain
+    }
+}
+
+/// The checks of many series by one rule. A run has thousands of series: their checks lie side by side, without a box
+/// for each.
+pub trait SeriesChecks: Send {
+    /// One more series; its place is how many there were.
+    fn add(&mut self);
+    /// Judges the next point of the series at this place.
+    fn observe(&mut self, place: usize, point: &Point, context: &Context<'_>) -> Judgement;
+    /// A restart superseded all points of the series at or after `step`.
+    fn rewind(&mut self, place: usize, step: i64);
+    /// The log is complete.
+    fn finish(&mut self, place: usize, context: &Context<'_>) -> Judgement;
+    /// Gives room back that was kept for further series.
+    fn trim(&mut self);
+}
+
+/// The checks of many series that all begin like this one.
+#[must_use]
+pub fn each<C: SeriesCheck + Clone + 'static>(fresh: C) -> Box<dyn SeriesChecks> {
+    Box::new(Each {
+        fresh,
+        all: Vec::new(),
+    })
+}
+
+struct Each<C> {
+    fresh: C,
+    all: Vec<C>,
+}
+
+impl<C: SeriesCheck + Clone> SeriesChecks for Each<C> {
+    fn add(&mut self) {
+        self.all.push(self.fresh.clone());
+    }
+
+    fn observe(&mut self, place: usize, point: &Point, context: &Context<'_>) -> Judgement {
+        let check = self.all.get_mut(place);
+        check.map_or(Judgement::Abstain, |it| it.observe(point, context))
+    }
+
+    fn rewind(&mut self, place: usize, step: i64) {
+        if let Some(check) = self.all.get_mut(place) {
+            check.rewind(step);
+        }
+    }
+
+    fn finish(&mut self, place: usize, context: &Context<'_>) -> Judgement {
+        let check = self.all.get_mut(place);
+        check.map_or(Judgement::Abstain, |it| it.finish(context))
+    }
+
+    fn trim(&mut self) {
+        self.all.shrink_to_fit();
     }
 }
 

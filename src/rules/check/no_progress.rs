@@ -9,7 +9,7 @@
 //! effective sample size of autocorrelated noise); the first point at most 10 % above the last third, so that a
 //! loss which fell before the second log line is not called flat.
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::stats::bins::Bins;
@@ -53,7 +53,7 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "Medians of the first fifth, first third and last third of the run so far; a flat loss has moved by less \
           than 3 %, without a significant fall.",
-    build: Build::Series(|rule| Box::new(NoProgress::new(rule))),
+    build: Build::Series(|rule| each(NoProgress::new(rule))),
 };
 
 /// Bins of the whole run.
@@ -77,6 +77,7 @@ const SE_MAX: f64 = 0.05;
 /// A rise of so many standard errors is not a plateau but a divergence.
 const T_RISE: f64 = -2.0;
 
+#[derive(Clone)]
 struct NoProgress {
     drop: f64,
     points: u64,
@@ -85,7 +86,7 @@ struct NoProgress {
     full: Severity,
     first: Option<(i64, f64)>,
     is_odd: bool,
-    bins: Bins,
+    bins: Bins<BINS>,
     flat: Option<Flat>,
     has_said: bool,
     learning_rate_seen: f64,
@@ -110,7 +111,7 @@ impl NoProgress {
             full: rule.severity,
             first: None,
             is_odd: false,
-            bins: Bins::new(BINS),
+            bins: Bins::new(),
             flat: None,
             has_said: false,
             learning_rate_seen: 0.0,

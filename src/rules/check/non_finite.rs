@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 
@@ -55,14 +55,14 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "Any NaN, +Inf or -Inf. Persistent: the rule's severity at its first point. Transient (skipped batch): \
           warning at most. While the loss scale is being searched or lowered: info.",
-    build: Build::Series(|rule| Box::new(NonFinite::new(rule))),
+    build: Build::Series(|rule| each(NonFinite::new(rule))),
 };
 
 /// Most points in a row that a search for the loss scale can take: 2^32 down to 1.
 const SEARCH_POINTS_MAX: u32 = 32;
 /// A halving this many points ago still explains a skipped step: it stands in the same record or the next, and healing
 /// takes two points more.
-const SCALE_MEMORY_POINTS: u32 = 3;
+const SCALE_MEMORY_POINTS: u8 = 3;
 
 /// What is known of the training loss beside a non-finite value of another series.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +72,7 @@ enum LossBeside {
     Gone,
 }
 
+#[derive(Clone)]
 struct NonFinite {
     bounds: Arc<Bounds>,
     state: State,
@@ -93,14 +94,14 @@ struct State {
     points: u32,
     bad_points: u32,
     bad_in_a_row: u32,
-    good_in_a_row: u32,
     loss_points: u32,
     points_since_loss: u32,
     longest_wait_for_loss: u32,
-    points_since_scale: u32,
-    /// Loss scales are powers of two.
-    scale: Option<f32>,
-    scale_before: Option<f32>,
+    /// Loss scales are powers of two; 0: none was logged.
+    scale: f32,
+    scale_before: f32,
+    points_since_scale: u8,
+    good_in_a_row: u8,
     /// Worst severity said and not yet lowered.
     said: Option<Severity>,
     is_search: bool,
@@ -217,8 +218,8 @@ impl State {
             self.points_since_loss = self.points_since_loss.saturating_add(1);
         }
         self.points_since_scale = self.points_since_scale.saturating_add(1);
-        let scale = context.facts.loss_scale.map(|it| it as f32);
-        if self.scale != scale {
+        let scale = context.facts.loss_scale.map_or(0.0, |it| it as f32);
+        if self.scale.to_bits() != scale.to_bits() {
             self.scale_before = self.scale;
             self.scale = scale;
             self.points_since_scale = 0;
@@ -240,7 +241,8 @@ impl State {
     /// Whether the loss scale was lowered within the last points.
     fn scale_fell(&self) -> bool {
         self.points_since_scale <= SCALE_MEMORY_POINTS
-            && matches!((self.scale_before, self.scale), (Some(before), Some(now)) if now < before)
+            && self.scale > 0.0
+            && self.scale < self.scale_before
     }
 }
 

@@ -4,9 +4,10 @@
 //! parameter names are unique, and every default lies within its range (tested).
 
 use super::{
-    CheckInfo, baseline, dead_layer, decay, depth_trend, divergence, gain, gradient_level, growth,
-    layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked, no_progress, non_finite,
-    silence, skipped_steps, spike, stall, threshold,
+    CheckInfo, baseline, clip_saturation, dead_layer, decay, depth_trend, divergence, frozen_layer, gain,
+    gradient_level, growth, layer_outlier, learning_rate, log_integrity, log_pattern, loss_scale, masked,
+    no_progress, non_finite, overfit, silence, skipped_steps, spike, stall, threshold, throughput,
+    update_ratio, weight_drift,
 };
 
 /// Every check that a rule can name.
@@ -17,13 +18,18 @@ pub static CHECKS: &[&CheckInfo] = &[
     &gain::INFO,
     &gradient_level::INFO,
     &dead_layer::INFO,
+    &frozen_layer::INFO,
     &layer_outlier::INFO,
     &divergence::INFO,
     &spike::INFO,
     &no_progress::INFO,
+    &overfit::INFO,
     &growth::INFO,
+    &weight_drift::INFO,
     &decay::INFO,
     &learning_rate::INFO,
+    &update_ratio::INFO,
+    &clip_saturation::INFO,
     &loss_scale::INFO,
     &skipped_steps::INFO,
     &baseline::INFO,
@@ -31,6 +37,7 @@ pub static CHECKS: &[&CheckInfo] = &[
     &stall::INFO,
     &log_pattern::INFO,
     &log_integrity::INFO,
+    &throughput::INFO,
     &threshold::INFO,
 ];
 

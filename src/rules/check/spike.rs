@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use super::loss_state::{LossState, loss_state};
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::stats::level::Level;
@@ -67,7 +67,7 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "Robust z-score of the logarithm against the last usual points. One outlier is info; three of five, or a \
           tenfold one that the next point has not left, are a warning.",
-    build: Build::Series(|rule| Box::new(Spike::new(rule))),
+    build: Build::Series(|rule| each(Spike::new(rule))),
 };
 
 /// Usual points needed before anything is judged; below 32 the bound on z is raised.
@@ -95,6 +95,7 @@ const SINGLE_WARNING: f64 = 1e3;
 /// Points whose median is the start of the series.
 const START_POINTS: usize = 5;
 
+#[derive(Clone)]
 struct Spike {
     bounds: Arc<Bounds>,
     state: State,

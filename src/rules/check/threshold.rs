@@ -2,7 +2,7 @@
 //!
 //! In: any series. Out: bad above `above` or below `below`. Invariant: no state; NaN is neither.
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::Family;
 
 /// The check.
@@ -29,13 +29,14 @@ pub static INFO: CheckInfo = CheckInfo {
     doc: "Compares each value with fixed bounds. Absolute bounds do not carry over from run to run; they are for what a \
           user knows of their own.",
     build: Build::Series(|rule| {
-        Box::new(Threshold {
+        each(Threshold {
             above: rule.params.get("above"),
             below: rule.params.get("below"),
         })
     }),
 };
 
+#[derive(Clone, Copy)]
 struct Threshold {
     above: f64,
     below: f64,

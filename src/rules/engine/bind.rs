@@ -3,8 +3,11 @@
 //! In: the first sample of a tag. Out: a series with its checks, its place in a profile, its role among the facts.
 //! Invariant: a series is bound once, by its tag alone, so that the order of tags does not matter.
 
-use super::{AssemblerState, Engine, HashMap, ProfileBinding, Role, RuleMemory, SeriesBinding, SeriesState};
+use super::{
+    AssemblerState, Circle, Engine, HashMap, ProfileBinding, Role, RuleMemory, SeriesBinding, SeriesState,
+};
 use crate::model::{Quantity, Sample, Slot, Split};
+use crate::rules::Rule;
 use crate::rules::check::Build;
 use crate::rules::persistence::Persistence;
 use crate::series::{Assembler, History, LossFacts, names_a_game};
@@ -26,21 +29,16 @@ impl Engine<'_> {
             Quantity::LossScale => Role::LossScale,
             _ => Role::None,
         };
-        let checks = self
+        let concerned = self
             .rules
             .iter()
             .enumerate()
             .filter(|(_, rule)| {
-                rule.concerns_run(&self.run) && rule.concerns_series(&info.tag, &info.meaning)
+                matches!(rule.check.build, Build::Series(_))
+                    && rule.concerns_run(&self.run)
+                    && rule.concerns_series(&info.tag, &info.meaning)
             })
-            .filter_map(|(index, rule)| match rule.check.build {
-                Build::Series(build) => Some(SeriesBinding {
-                    rule: index,
-                    check: build(rule),
-                    persistence: Persistence::if_any(rule.persistence).map(Box::new),
-                }),
-                Build::Profile(_) | Build::Stream(_) => None,
-            })
+            .map(|(index, _)| index)
             .collect();
         let hearers = self
             .stream_checks
@@ -49,25 +47,44 @@ impl Engine<'_> {
             .filter(|(_, it)| self.rules[it.rule].concerns_series(&info.tag, &info.meaning))
             .map(|(index, _)| index)
             .collect();
-        let circle = self.circle_of(hearers);
+        let (circle, place) = self.join_circle(concerned, hearers);
         let slot = self.slot_for(id, sample);
         self.series.push(SeriesState {
-            checks,
-            slot,
             circle,
+            place,
+            slot,
             role,
             is_interleaved: false,
             attempt: self.n_restarts,
         });
     }
 
-    fn circle_of(&mut self, hearers: Box<[usize]>) -> u32 {
-        let known = self.circles.iter().position(|it| *it == hearers);
-        let circle = known.unwrap_or(self.circles.len());
-        if known.is_none() {
-            self.circles.push(hearers);
+    /// Takes a series into the circle of those that the same rules look at; the circle, and its place there.
+    fn join_circle(&mut self, concerned: Vec<usize>, hearers: Vec<usize>) -> (u32, u32) {
+        let rules = self.rules;
+        let is_it = |it: &Circle| {
+            it.hearers == hearers && it.bindings.iter().map(|it| it.rule).eq(concerned.iter().copied())
+        };
+        let index = self.circles.iter().position(is_it).unwrap_or(self.circles.len());
+        if index == self.circles.len() {
+            let bindings = concerned
+                .into_iter()
+                .filter_map(|rule| binding(rule, &rules[rule]));
+            self.circles.push(Circle {
+                bindings: bindings.collect(),
+                hearers,
+                n_series: 0,
+            });
         }
-        circle as u32
+        let circle = &mut self.circles[index];
+        for binding in &mut circle.bindings {
+            binding.checks.add();
+            binding
+                .persistence
+                .extend(Persistence::if_any(rules[binding.rule].persistence));
+        }
+        circle.n_series += 1;
+        (index as u32, circle.n_series - 1)
     }
 
     fn slot_for(&mut self, id: u32, sample: &Sample<'_>) -> Option<(u32, u32)> {
@@ -122,4 +139,15 @@ impl Engine<'_> {
         });
         self.assemblers.len() - 1
     }
+}
+
+fn binding(index: usize, rule: &Rule) -> Option<SeriesBinding> {
+    let Build::Series(build) = rule.check.build else {
+        return None;
+    };
+    Some(SeriesBinding {
+        rule: index,
+        checks: build(rule),
+        persistence: Vec::new(),
+    })
 }

@@ -13,11 +13,12 @@ use crate::series::evidence;
 
 impl Engine<'_> {
     pub(super) fn judge_point(&mut self, id: u32, sample: &Sample<'_>) {
-        let Some(state) = self.series.get_mut(id as usize) else {
+        let Some(state) = self.series.get(id as usize) else {
             return;
         };
-        let circle = state.circle as usize;
-        if state.checks.is_empty() && self.circles[circle].is_empty() {
+        let (index, place) = (state.circle as usize, state.place as usize);
+        let circle = &mut self.circles[index];
+        if circle.bindings.is_empty() && circle.hearers.is_empty() {
             return;
         }
         let point = &Point::new(
@@ -26,30 +27,30 @@ impl Engine<'_> {
             sample.value,
             sample.form.resolution(),
         );
-        let mut checks = std::mem::take(&mut state.checks);
-        for binding in &mut *checks {
+        let mut bindings = std::mem::take(&mut circle.bindings);
+        let hearers = std::mem::take(&mut circle.hearers);
+        for binding in &mut bindings {
             let context = Context {
                 facts: &self.facts,
                 profiles: &Latest(&self.assemblers),
             };
-            match binding.check.observe(point, &context) {
+            match binding.checks.observe(place, point, &context) {
                 Judgement::Abstain => {}
                 Judgement::Good => {
-                    binding.note(false);
+                    binding.note(place, false);
                 }
                 Judgement::Healed(severity) => {
-                    binding.forget();
+                    binding.forget(place);
                     self.book.heal(binding.rule, u64::from(id), severity);
                 }
                 Judgement::Bad(seen) => {
-                    if binding.note(true) {
+                    if binding.note(place, true) {
                         self.series_alarm(binding.rule, id, point.step, seen);
                     }
                 }
             }
         }
-        for place in 0..self.circles[circle].len() {
-            let index = self.circles[circle][place];
+        for &index in &hearers {
             let mut judged = std::mem::take(&mut self.judged);
             let context = Context {
                 facts: &self.facts,
@@ -61,9 +62,8 @@ impl Engine<'_> {
             self.take_stream_judgements(index, &mut judged);
             self.judged = judged;
         }
-        if let Some(state) = self.series.get_mut(id as usize) {
-            state.checks = checks;
-        }
+        let circle = &mut self.circles[index];
+        (circle.bindings, circle.hearers) = (bindings, hearers);
     }
 
     pub(super) fn series_alarm(&mut self, rule: usize, id: u32, step: i64, mut seen: Observation) {

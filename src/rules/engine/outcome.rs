@@ -39,9 +39,9 @@ impl Engine<'_> {
     pub(super) fn outcome(&mut self) -> Outcome {
         let matched = |index: usize, rule: &Rule| match rule.check.build {
             Build::Series(_) => self
-                .series
+                .circles
                 .iter()
-                .any(|it| it.checks.iter().any(|binding| binding.rule == index)),
+                .any(|it| it.bindings.iter().any(|binding| binding.rule == index)),
             Build::Profile(_) => self
                 .assemblers
                 .iter()
@@ -105,7 +105,7 @@ impl Engine<'_> {
         let Some(listener) = self.stream_checks.iter().position(|it| it.rule == rule) else {
             return false;
         };
-        declared.quantities.is_empty() || self.circles.iter().any(|it| it.contains(&listener))
+        declared.quantities.is_empty() || self.circles.iter().any(|it| it.hearers.contains(&listener))
     }
 
     /// A writer that forgot the step logs every point at the same one.

@@ -52,18 +52,21 @@ impl Engine<'_> {
             return;
         };
         state.is_interleaved |= goes_back_and_forth;
-        for binding in &mut *state.checks {
-            binding.check.rewind(step);
-            binding.forget();
+        let (slot, place) = (state.slot, state.place as usize);
+        let Some(circle) = self.circles.get_mut(state.circle as usize) else {
+            return;
+        };
+        for binding in &mut circle.bindings {
+            binding.checks.rewind(place, step);
+            binding.forget(place);
         }
-        let circle = state.circle as usize;
-        let rules: Vec<usize> = state.checks.iter().map(|it| it.rule).collect();
+        let hearers = circle.hearers.clone();
+        let rules: Vec<usize> = circle.bindings.iter().map(|it| it.rule).collect();
         self.book
             .rewind_subject(step, u64::from(id), |rule| rules.contains(&rule));
-        if let Some((assembler, _)) = state.slot {
+        if let Some((assembler, _)) = slot {
             self.rewind_profiles(assembler as usize, step);
         }
-        let hearers = self.circles.get(circle).cloned().unwrap_or_default();
         self.rewind_stream_checks(step);
         self.supersede_stream_alarms(step, &hearers);
     }

@@ -88,7 +88,7 @@ fn the_tails_of_healthy_slopes_are_the_measured_ones() {
         }
         let spec = spec_of(cell[0][0], depth, width).unwrap();
         let n = repetitions(depth, width, number(cell[0][4]) as u32);
-        let networks = simulate_ensemble(&spec, n, 2).unwrap();
+        let networks = simulate_ensemble(&spec, n, 2, &|_| ()).unwrap();
         for row in cell {
             let slope = |trend: &DepthTrend| trend.slope.abs();
             let trends = networks.iter().filter_map(|it| it.trends[channel_of(row[3])]);

@@ -78,7 +78,7 @@ fn check_cells(repetitions: impl Fn(usize, usize) -> Option<u32>) -> usize {
         let Some((count, spec)) = repetitions(depth, width).zip(spec_of(cell[0][0], depth, width)) else {
             continue;
         };
-        let networks = simulate_ensemble(&spec, count, 1).unwrap();
+        let networks = simulate_ensemble(&spec, count, 1, &|_| ()).unwrap();
         for row in cell {
             let channel = channel_of(row[3]);
             let slopes: Vec<f64> = networks
@@ -128,8 +128,8 @@ fn healthy_slopes_are_the_measured_ones() {
 #[test]
 fn gain_shifts_the_slope_of_a_linear_chain_exactly() {
     let base = ChainSpec::uniform(16, 8);
-    let healthy = simulate_ensemble(&base, 20, 3).unwrap();
-    let sick = simulate_ensemble(&ChainSpec { gain: 0.8, ..base }, 20, 3).unwrap();
+    let healthy = simulate_ensemble(&base, 20, 3, &|_| ()).unwrap();
+    let sick = simulate_ensemble(&ChainSpec { gain: 0.8, ..base }, 20, 3, &|_| ()).unwrap();
     for (a, b) in healthy.iter().zip(&sick) {
         let shift = |channel: usize| b.trends[channel].unwrap().slope - a.trends[channel].unwrap().slope;
         let ln_gain = 0.8f64.ln();

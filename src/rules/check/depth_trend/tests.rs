@@ -184,6 +184,26 @@ fn a_trend_that_leads_out_of_the_format_is_told() {
     assert_eq!(of(Quantity::ActivationNorm, &level), ["abstain"]);
 }
 
+/// float16 keeps what rounds to its smallest numbers: at 0.8 per layer gradients fall to 8 x 2^-24 and stay there.
+#[test]
+fn norms_that_stick_at_a_subnormal_of_float16_are_a_tail() {
+    let of = |quantity, norms: &[f64]| verdicts(&judge(&Net::weights(quantity, norms)));
+    let floor = 8.0 * 2.0_f64.powi(-24);
+    let mut stuck = vec![floor; 256];
+    let climb = geometric(floor, 1.25, 72);
+    stuck[184..].copy_from_slice(&climb);
+    assert_eq!(of(Quantity::GradNorm, &stuck), ["vanishing"]);
+    stuck.reverse();
+    assert_eq!(of(Quantity::ActivationNorm, &stuck), ["vanishing"]);
+    assert_eq!(of(Quantity::GradNorm, &stuck), ["exploding"]);
+    // The same shape far above float16's end, or a floor that something lies below, is no underflow.
+    stuck.reverse();
+    let normal: Vec<f64> = stuck.iter().map(|norm| norm * 1e3).collect();
+    assert_eq!(of(Quantity::GradNorm, &normal), ["good"]);
+    stuck[100] = floor / 2.0;
+    assert_eq!(of(Quantity::GradNorm, &stuck), ["good"]);
+}
+
 #[test]
 fn zeros_and_subnormals_are_left_out_not_replaced() {
     // 8 frozen layers of 24 healthy ones: an epsilon would make this a slope of 4.65 per layer.

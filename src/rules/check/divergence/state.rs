@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) good_points: u32,
     pub(super) medians_before: [f64; 5],
     pub(super) said: Option<Severity>,
-    pub(super) bins: Bins,
+    pub(super) bins: Bins<BINS>,
     pub(super) creep: Option<(f64, f64)>,
     pub(super) swing: Swing,
 }
@@ -97,7 +97,7 @@ impl Default for State {
             good_points: 0,
             medians_before: [f64::INFINITY; 5],
             said: None,
-            bins: Bins::new(BINS),
+            bins: Bins::new(),
             creep: None,
             swing: Swing::default(),
         }
