@@ -240,9 +240,7 @@ impl State {
 
     /// Whether the loss scale was lowered within the last points.
     fn scale_fell(&self) -> bool {
-        self.points_since_scale <= SCALE_MEMORY_POINTS
-            && self.scale > 0.0
-            && self.scale < self.scale_before
+        self.points_since_scale <= SCALE_MEMORY_POINTS && self.scale > 0.0 && self.scale < self.scale_before
     }
 }
 

@@ -7,7 +7,7 @@ use crate::rules::book::Noted;
 use crate::rules::check::bench::rule;
 use crate::rules::check::{
     Build, CheckInfo, Context, Judged, Judgement, Observation, Point, ProfileCheck, SeriesCheck, StreamCheck,
-    StreamEnd,
+    StreamEnd, each,
 };
 use crate::series::SeriesInfo;
 
@@ -68,6 +68,7 @@ fn run(rules: &[Rule], points: impl IntoIterator<Item = (&'static str, i64, f64)
 }
 
 /// Finds every point bad but the first, of which the log has not yet said what it is.
+#[derive(Clone)]
 struct AllIsBad;
 
 impl SeriesCheck for AllIsBad {
@@ -82,9 +83,9 @@ impl SeriesCheck for AllIsBad {
 
 static SPIKE: CheckInfo = CheckInfo {
     family: Family::Spike,
-    ..check("all-is-bad", Build::Series(|_| Box::new(AllIsBad)))
+    ..check("all-is-bad", Build::Series(|_| each(AllIsBad)))
 };
-static OTHER: CheckInfo = check("all-is-bad", Build::Series(|_| Box::new(AllIsBad)));
+static OTHER: CheckInfo = check("all-is-bad", Build::Series(|_| each(AllIsBad)));
 
 #[test]
 fn a_finding_in_a_smoothed_loss_says_that_it_is_smoothed() {
