@@ -345,6 +345,64 @@ fn the_live_page_has_the_pictures_of_the_report() {
     }
 }
 
+/// A run is shown beside the run that it is compared with, as in the report; the baseline itself beside nothing.
+#[test]
+fn the_live_page_shows_the_baseline() {
+    let runs = tempfile::tempdir().unwrap();
+    for (name, rate) in [("sick", "0.01"), ("twin", "0")] {
+        let made = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
+            .args("simulate --layers 12 --weight 0.7 --bias 0.05 --steps 40 --learning-rate".split(' '))
+            .args([rate, "--as", "jsonl", "--out"])
+            .arg(runs.path().join(name))
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    let (twin, html) = (runs.path().join("twin"), runs.path().join("report.html"));
+    let twin = twin.to_str().unwrap();
+    let audit = Command::new(assert_cmd::cargo::cargo_bin("gradwatch"))
+        .arg("audit")
+        .args([&runs.path().join("sick"), Path::new("--html"), &html])
+        .args(["--baseline", twin])
+        .output()
+        .unwrap();
+    assert!(audit.status.code().is_some_and(|it| it < 2), "{audit:?}");
+    let report = embedded(&fs::read_to_string(&html).unwrap(), "baseline");
+    let daemon = Daemon::start(runs.path(), &["--baseline", twin]);
+    let baseline = daemon.get("/data/baseline");
+    assert!(baseline.json() == report, "it is not that of the report");
+    let known = format!("If-None-Match: {}\r\n", baseline.header("etag").unwrap());
+    assert_eq!(get(daemon.address, "/data/baseline", &known).status, 304);
+    for (run, is_compared) in [("sick", true), ("twin", false)] {
+        let shown = daemon.get_until(&format!("/data/run?run={run}"), |it| it.status == 200);
+        assert_eq!(shown.json()["compared"], is_compared, "{run}");
+    }
+    // A baseline that goes on is read again when the daemon is asked to.
+    let log = fs::read_dir(runs.path().join("twin"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let row = fs::read_to_string(&log)
+        .unwrap()
+        .lines()
+        .last()
+        .unwrap()
+        .replace("\"step\": 39,", "\"step\": 40,");
+    append(&log, &format!("{row}\n"));
+    let hung_up = Command::new("kill")
+        .args(["-HUP", &daemon.child.id().to_string()])
+        .status();
+    assert!(hung_up.unwrap().success());
+    let tag = baseline.header("etag").unwrap().to_owned();
+    let again = daemon.get_until("/data/baseline", |it| it.header("etag") != Some(&tag));
+    let last = again.json()["loss"]["steps"].as_array().unwrap().last().cloned();
+    assert_eq!(last, Some(Value::from(40)));
+    let alone = Daemon::start(runs.path(), &[]);
+    assert_eq!(alone.get("/data/baseline").json(), Value::Null);
+}
+
 /// Clients that say half a request, or never read an answer, keep nobody from being answered and no alarm from being
 /// said; beyond the limit of connections others wait until one is free.
 #[test]

@@ -3,6 +3,7 @@
 //! In: depths, gains, formats. Out: assertions on findings and verdicts. Invariant: the bounds on gains are those
 //! that the depth rules state (total factor 1e3, 1.10 per layer), not fitted to what comes out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
@@ -352,6 +353,45 @@ fn paths_that_cannot_be_compared_are_refused() {
     );
 }
 
+/// Run, rule and diagnosis of what a watch says of finished runs.
+fn told(dir: &Path, baseline: &Path) -> BTreeSet<[String; 3]> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_gradwatch"))
+        .args(["watch", "--once", "--format", "json", "--baseline"])
+        .args([baseline, dir])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines = said.lines().map(serde_json::from_str::<serde_json::Value>);
+    lines
+        .map(|it| {
+            row(
+                it.as_ref().unwrap()["run"].as_str().unwrap(),
+                &it.as_ref().unwrap()["finding"],
+            )
+        })
+        .collect()
+}
+
+/// The same of the findings of an audit that are worth an alarm.
+fn serious(audit: &serde_json::Value) -> BTreeSet<[String; 3]> {
+    let runs = audit["runs"].as_array().unwrap();
+    let rows = runs.iter().flat_map(|run| {
+        let findings = run["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|it| it["severity"] != "info")
+            .map(|it| row(run["run"].as_str().unwrap(), it))
+    });
+    rows.collect()
+}
+
+fn row(run: &str, finding: &serde_json::Value) -> [String; 3] {
+    [
+        run.to_owned(),
+        finding["rule"].to_string(),
+        finding["diagnosis"].to_string(),
+    ]
+}
+
 #[test]
 fn an_audit_with_a_baseline_names_what_does_not_train() {
     let dir = tempfile::tempdir().unwrap();
@@ -392,6 +432,11 @@ fn an_audit_with_a_baseline_names_what_does_not_train() {
     assert!(rules(&with, "sound").is_empty());
     assert_eq!(rules(&with, "stuck"), ["baseline-not-training"]);
     assert_eq!(rules(&with, "wild"), ["baseline-worse"]);
+    assert_eq!(
+        told(dir.path(), &dir.path().join("lr0")),
+        serious(&with),
+        "a watch says what an audit says"
+    );
     let without = audit(&[]);
     for run in without["runs"].as_array().unwrap() {
         assert!(rules(&without, run["run"].as_str().unwrap()).is_empty());

@@ -29,14 +29,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("flate2", &["decode/unpack/", "deliver/raster/"]),
     ("resvg", &["deliver/raster.rs"]),
     ("ruzstd", &["decode/unpack/"]),
-    (
-        "foldhash",
-        &["decode/", "extract/", "model/kept.rs", "series/", "rules/"],
-    ),
-    (
-        "hashbrown",
-        &["decode/key.rs", "model/kept.rs", "series/store.rs"],
-    ),
+    ("foldhash", &["model/", "decode/", "series/", "rules/"]),
+    ("hashbrown", &["decode/", "series/"]),
     ("indicatif", &["app/"]),
     (
         "jiff",
@@ -78,6 +72,7 @@ const VENDORS: &[(&str, &[&str])] = &[
             "state/place.rs",
         ],
     ),
+    ("unicode_width", &["report/columns.rs"]),
     ("secrecy", &["deliver/", "serve/guard.rs"]),
     ("schemars", &["rules/schema.rs"]),
     ("sd_notify", &["app/watch/service.rs"]),

@@ -3,15 +3,16 @@
 //! In: paths. Out: a report on standard output, progress on standard error when that is a terminal. Invariant:
 //! the output does not depend on the number of threads.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use super::baseline::{NotOneRun, are_same_files, portray_path};
+use super::baseline::{NamedBaseline, NotOneRun};
 use super::pipeline::judge_run_against;
 use super::record::Recorders;
 use super::{InForce, own_patterns, progress, rule_set, whole_file};
@@ -21,7 +22,7 @@ use crate::model::Severity;
 use crate::report::html::{Detail, RankRecording, RunPage, run_page, write_page};
 use crate::report::plot::{Plot, write_plots};
 use crate::report::{
-    AuditReport, RunReport, TextStyle, write_audit_json, write_audit_text, write_inspect_json,
+    AuditReport, RunReport, TextStyle, printable, write_audit_json, write_audit_text, write_inspect_json,
     write_inspect_text,
 };
 use crate::series::Baseline;
@@ -35,18 +36,14 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let rules = rule_set::load_files(&args.rules)?;
     let patterns = own_patterns::compiled(&rules)?;
     let by = InForce::new(&rules.rules, &patterns);
-    let baseline = match args
-        .baseline
-        .as_deref()
-        .map(|path| read_baseline(path, by))
-        .transpose()
-    {
+    let named = args.baseline.as_deref();
+    let baseline = match named.map(|path| NamedBaseline::read(path, by)).transpose() {
         Ok(baseline) => baseline,
-        Err(NotOneRun::Several(why)) => return Err(anyhow::anyhow!(why)),
         Err(NotOneRun::Nothing(why)) => {
             eprintln!("gradwatch: {why}");
             return Ok(ExitStatus::Unreadable);
         }
+        Err(several) => return Err(several.into()),
     };
     if let Some(path) = &args.html {
         whole_file::check(path)?;
@@ -54,10 +51,11 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
     let found = discover(&args.input.paths);
     let detail = args.html.as_ref().map(|_| Detail::of_runs(found.runs.len()));
     let (report, pages) = read(&args.input, found, |run, tick| {
-        judge_and_draw(run, by, other_than(run, baseline.as_ref()), detail, tick)
+        let beside = baseline.as_ref().and_then(|it| it.beside(run));
+        judge_and_draw(run, by, beside, detail, tick)
     })?;
     if let Some(path) = &args.html {
-        let shown = baseline.as_ref().map(|it| it.0.as_ref());
+        let shown = baseline.as_ref().map(|it| it.get().as_ref());
         let pages: Vec<RunPage> = pages.into_iter().flatten().collect();
         whole_file::write(path, |out| write_page(&report, &pages, shown, out))?;
     }
@@ -65,6 +63,7 @@ pub fn audit(args: &AuditArgs) -> anyhow::Result<ExitStatus> {
         Format::Text => write_audit_text(&report, style, out),
         Format::Json => write_audit_json(&report, out),
     })?;
+    say_unread(&args.input, &report);
     Ok(status(&report, args.input.strict, Some(args.fail_on.into())))
 }
 
@@ -98,7 +97,33 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
         (None, Format::Text) => write_inspect_text(&report, style, out),
         (None, Format::Json) => write_inspect_json(&report, out),
     })?;
+    say_unread(&args.input, &report);
     Ok(status(&report, args.input.strict, None))
+}
+
+/// A path that was given and is not there must not be overseen: beside others that are, the exit status is silent of it.
+fn say_unread(input: &InputArgs, report: &AuditReport) {
+    let lost = report.problems.iter().filter(|it| !it.is_note);
+    let given: BTreeSet<String> = input.paths.iter().map(|it| it.display().to_string()).collect();
+    let unread: Vec<String> = lost
+        .filter(|it| given.contains(&it.path))
+        .map(|it| printable(&it.to_string()).into_owned())
+        .collect();
+    if unread.is_empty() {
+        return;
+    }
+    let advice = if input.strict || report.is_empty() {
+        ""
+    } else {
+        "; only --strict turns this into exit status 3"
+    };
+    let (n, of) = (unread.len(), given.len());
+    // Nobody may be listening any more; the report says it too.
+    let _ = writeln!(
+        io::stderr(),
+        "gradwatch: {n} of {of} paths could not be read: {}{advice}",
+        unread.join("; ")
+    );
 }
 
 pub(super) fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Severity>) -> ExitStatus {
@@ -109,29 +134,6 @@ pub(super) fn status(report: &AuditReport, is_strict: bool, fail_on: Option<Seve
     } else {
         ExitStatus::Clean
     }
-}
-
-/// The baseline and its files.
-type ReadBaseline = (Arc<Baseline>, Vec<PathBuf>);
-
-fn read_baseline(path: &Path, by: InForce<'_>) -> Result<ReadBaseline, NotOneRun> {
-    let portrayed = portray_path(path, by)?;
-    let files = portrayed.files.clone();
-    Ok((
-        Arc::new(portrayed.into_baseline(path.display().to_string())),
-        files,
-    ))
-}
-
-/// The baseline, unless this run is it.
-fn other_than<'b>(run: &RunFiles, baseline: Option<&'b ReadBaseline>) -> Option<&'b Arc<Baseline>> {
-    let (baseline, files) = baseline?;
-    let own: Vec<PathBuf> = run
-        .streams
-        .iter()
-        .flat_map(|it| it.files.iter().cloned())
-        .collect();
-    (!are_same_files(&own, files)).then_some(baseline)
 }
 
 /// An audit shows no series: those of ten thousand runs would be all that its memory holds.

@@ -1,10 +1,13 @@
-//! Runs in little, from their files: for `compare` and for `audit --baseline`.
+//! Runs in little, from their files: for `compare`, and for `--baseline` of `audit` and `watch`.
 //!
 //! In: a path with one run in it. Out: its report and its [`Portrait`]. Invariant: read by the same engine as
 //! every audit; a path with no run or several is refused in a sentence that says so.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thiserror::Error;
 
 use super::InForce;
 use super::pipeline::judge_run;
@@ -24,12 +27,53 @@ pub struct Portrayed {
 }
 
 /// Why a path cannot be compared.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum NotOneRun {
     /// Nothing in it can be read.
+    #[error("{0}")]
     Nothing(String),
     /// It holds several runs.
+    #[error("{0}")]
     Several(String),
+}
+
+/// A baseline, and the files that it was read from.
+#[derive(Debug, Clone)]
+pub struct NamedBaseline {
+    baseline: Arc<Baseline>,
+    files: BTreeSet<PathBuf>,
+}
+
+impl NamedBaseline {
+    /// Reads the one run at a path.
+    ///
+    /// # Errors
+    /// As [`portray_path`].
+    pub fn read<'r>(path: &Path, by: impl Into<InForce<'r>>) -> Result<Self, NotOneRun> {
+        let portrayed = portray_path(path, by)?;
+        Ok(Self {
+            files: portrayed.files.iter().map(|it| real_path(it)).collect(),
+            baseline: Arc::new(portrayed.into_baseline(path.display().to_string())),
+        })
+    }
+
+    /// The run in little.
+    #[must_use]
+    pub fn get(&self) -> &Arc<Baseline> {
+        &self.baseline
+    }
+
+    /// What a run is to be compared with: nothing, when it is the baseline itself, or has files of it.
+    #[must_use]
+    pub fn beside(&self, run: &RunFiles) -> Option<&Arc<Baseline>> {
+        let mut files = run.streams.iter().flat_map(|it| &it.files);
+        let is_it = files.any(|it| self.files.contains(&real_path(it)));
+        (!is_it).then_some(&self.baseline)
+    }
+}
+
+fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Reads the one run at a path.
@@ -106,10 +150,7 @@ impl Portrayed {
 #[must_use]
 pub fn are_same_files(a: &[PathBuf], b: &[PathBuf]) -> bool {
     let real = |paths: &[PathBuf]| {
-        let mut real: Vec<PathBuf> = paths
-            .iter()
-            .map(|it| it.canonicalize().unwrap_or_else(|_| it.clone()))
-            .collect();
+        let mut real: Vec<PathBuf> = paths.iter().map(|it| real_path(it)).collect();
         real.sort();
         real
     };

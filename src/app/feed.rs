@@ -7,15 +7,13 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use super::file_sink::{FileSink, KeptProblems, Target};
 use super::order::{Begin, Order};
 use crate::decode::{Decode, Opened, OwnPatterns, Sink, Tally, open_reading};
 use crate::model::{Form, Mark, Problem, Sample, TextLine};
 use crate::report::FileReport;
 use crate::rules::Engine;
 use crate::source::{BLOCK_BYTES, BlockReader};
-
-/// Problems of one file that are listed; the rest is counted.
-pub(super) const PROBLEMS_MAX: usize = 100;
 
 /// Said of a text without numbers, when its run has none elsewhere either.
 pub(super) const NOTHING_FOUND: &str =
@@ -64,12 +62,12 @@ pub fn feed(
     }
     match readers.as_mut_slice() {
         [] => {}
-        [only] => while only.read_into_engine(&mut blocks, engine, &mut fed.problems, tick) {},
-        many => merge(many, patterns, &mut blocks, engine, &mut fed.problems, tick),
+        [only] => while only.read_into_engine(&mut blocks, engine, tick) {},
+        many => merge(many, patterns, &mut blocks, engine, tick),
     }
     for reader in readers {
         fed.precedence = fed.precedence.min(precedence(reader.decoder.format()));
-        fed.problems.extend(reader.overflow_note());
+        fed.problems.extend(reader.problems.named(&reader.shown));
         fed.problems.extend(reader.nothing_note());
         fed.files.push(reader.report());
     }
@@ -157,15 +155,11 @@ impl FileReader {
         &mut self,
         blocks: &mut BlockReader,
         engine: &mut Engine<'_>,
-        problems: &mut Vec<Problem>,
         tick: &dyn Fn(u64),
     ) -> bool {
-        let mut target = EngineTarget { engine };
         let mut sink = FileSink {
-            target: &mut target,
-            problems,
-            path: &self.shown,
-            kept: &mut self.problems,
+            target: &mut EngineTarget { engine },
+            heard: &mut self.problems,
         };
         self.is_done = !read_block(
             blocks,
@@ -180,19 +174,11 @@ impl FileReader {
     }
 
     /// Decodes until something is in the queue or the file is at its end.
-    fn fill(
-        &mut self,
-        blocks: &mut BlockReader,
-        limit: usize,
-        problems: &mut Vec<Problem>,
-        tick: &dyn Fn(u64),
-    ) {
+    fn fill(&mut self, blocks: &mut BlockReader, limit: usize, tick: &dyn Fn(u64)) {
         while self.queue.is_empty() && !self.is_done {
             let mut sink = FileSink {
                 target: &mut self.queue,
-                problems,
-                path: &self.shown,
-                kept: &mut self.problems,
+                heard: &mut self.problems,
             };
             self.is_done = !read_block(
                 blocks,
@@ -204,16 +190,6 @@ impl FileReader {
                 tick,
             );
         }
-    }
-
-    fn overflow_note(&self) -> Option<Problem> {
-        let dropped = self.problems.dropped;
-        (dropped > 0).then(|| {
-            Problem::path(
-                self.shown.clone(),
-                format!("{dropped} further problems of this file are not listed"),
-            )
-        })
     }
 
     /// Why a file that could be read gave nothing.
@@ -284,7 +260,6 @@ fn merge(
     patterns: &OwnPatterns,
     blocks: &mut BlockReader,
     engine: &mut Engine<'_>,
-    problems: &mut Vec<Problem>,
     tick: &dyn Fn(u64),
 ) {
     let limit = (AHEAD_BYTES / files.len().max(1)).clamp(AHEAD_BYTES_MIN, BLOCK_BYTES);
@@ -293,7 +268,7 @@ fn merge(
         order.wait(index, file.peek_begin(patterns, blocks, limit));
     }
     let mut head = |files: &mut [FileReader], index: usize| {
-        files[index].fill(blocks, limit, problems, tick);
+        files[index].fill(blocks, limit, tick);
         next_time(&files[index].queue)
     };
     while let Some((index, until)) = order.next(&mut |index| head(files, index)) {
@@ -307,7 +282,7 @@ impl FileReader {
         let Ok(mut peek) = FileReader::open(blocks, &self.path, self.shown.clone(), patterns) else {
             return Begin::UNKNOWN;
         };
-        peek.fill(blocks, limit, &mut Vec::new(), &|_| ());
+        peek.fill(blocks, limit, &|_| ());
         begin_of(&peek.queue)
     }
 }
@@ -400,20 +375,6 @@ impl Held {
     }
 }
 
-/// How many problems of a file were listed and how many only counted.
-#[derive(Debug, Default)]
-pub(super) struct KeptProblems {
-    pub(super) kept: usize,
-    pub(super) dropped: u64,
-}
-
-/// Where decoded items go.
-pub(super) trait Target {
-    fn sample(&mut self, sample: &Sample<'_>);
-    fn line(&mut self, line: &TextLine<'_>);
-    fn mark(&mut self, mark: Mark<'_>);
-}
-
 struct EngineTarget<'e, 'r> {
     engine: &'e mut Engine<'r>,
 }
@@ -461,36 +422,5 @@ impl Target for VecDeque<Held> {
             // Nothing that is merged holds lines of several ranks, or of programs that smooth.
             Mark::FieldMissing { .. } | Mark::Smoothed { .. } | Mark::Rank(_) => return,
         }));
-    }
-}
-
-/// A sink that knows which file it hears.
-struct FileSink<'s, T: Target> {
-    target: &'s mut T,
-    problems: &'s mut Vec<Problem>,
-    path: &'s str,
-    kept: &'s mut KeptProblems,
-}
-
-impl<T: Target> Sink for FileSink<'_, T> {
-    fn sample(&mut self, sample: &Sample<'_>) {
-        self.target.sample(sample);
-    }
-    fn line(&mut self, line: &TextLine<'_>) {
-        self.target.line(line);
-    }
-    fn mark(&mut self, mark: Mark<'_>) {
-        self.target.mark(mark);
-    }
-    fn problem(&mut self, problem: Problem) {
-        if self.kept.kept < PROBLEMS_MAX {
-            self.kept.kept += 1;
-            self.problems.push(Problem {
-                path: self.path.to_owned(),
-                ..problem
-            });
-        } else {
-            self.kept.dropped += 1;
-        }
     }
 }

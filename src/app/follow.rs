@@ -152,7 +152,9 @@ impl Follower {
         }
         if polled != Polled::More {
             self.settle(sink);
-            self.reader.decoder().into_iter().for_each(|it| it.rest());
+            if let Some(decoder) = self.reader.decoder() {
+                decoder.rest();
+            }
         }
         polled
     }

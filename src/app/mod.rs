@@ -10,6 +10,7 @@ pub mod chain;
 mod chain_case;
 pub mod compare;
 pub mod feed;
+mod file_sink;
 pub mod follow;
 mod in_force;
 mod interrupt;

@@ -34,6 +34,7 @@ pub fn of_watch(args: &WatchArgs) -> anyhow::Result<Settings> {
     if !args.rules.is_empty() {
         watch.rules.clone_from(&args.rules);
     }
+    watch.baseline = args.baseline.clone().or(watch.baseline.take());
     watch.poll = args.poll_every.unwrap_or(watch.poll);
     watch.active_within = args.active_within.unwrap_or(watch.active_within);
     watch.replay_max = args.replay_max.unwrap_or(watch.replay_max);

@@ -27,15 +27,16 @@ mod telling;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::{Timestamp, Unit};
 
 use super::audit::text_style;
+use super::baseline::{NamedBaseline, NotOneRun};
 use super::{InForce, own_patterns, rule_set, settings};
 use crate::alert::Notice;
 use crate::cli::{Format, WatchArgs};
+use crate::config::WatchSettings;
 use crate::decode::OwnPatterns;
 use crate::exit::ExitStatus;
 use crate::report::{TextStyle, printable, write_notices_json, write_notices_text};
@@ -54,26 +55,23 @@ use self::telling::Telling;
 /// When a rule file is wrong, signals cannot be caught, or the output cannot be written.
 pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     let settings = settings::of_watch(args)?;
-    let watched = &settings.watch;
-    let (rules, patterns) = loaded(&watched.rules)?;
+    let loaded = match Loaded::read(&settings.watch) {
+        Err(error) if matches!(error.downcast_ref(), Some(NotOneRun::Nothing(_))) => {
+            screen::complain(&format!("{error:#}"));
+            return Ok(ExitStatus::Unreadable);
+        }
+        loaded => loaded?,
+    };
     let voice = Voice::new(args);
     let telling = Telling::new(args, &settings)?;
     let ended = if args.once {
-        let mut watch = Watch::new(&watched.paths, InForce::new(&rules.rules, &patterns));
+        let mut watch = loaded.watch(&settings.watch);
         if settings.mail.is_some() {
             watch = watch.with_pictures_for_messages();
         }
         once::once(watch, args, &settings, &voice, telling.as_ref())
     } else {
-        let reload = || loaded(&watched.rules);
-        follow::follow(
-            args,
-            &settings,
-            (rules, patterns),
-            &reload,
-            &voice.with_table(),
-            telling.as_ref(),
-        )
+        follow::follow(args, &settings, loaded, &voice.with_table(), telling.as_ref())
     };
     match ended {
         Err(error) if is_broken_pipe(&error) => Ok(ExitStatus::Clean),
@@ -81,11 +79,32 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<ExitStatus> {
     }
 }
 
-/// The rules in force and the user's own line patterns.
-fn loaded(files: &[PathBuf]) -> anyhow::Result<(RuleSet, OwnPatterns)> {
-    let rules = rule_set::load_files(files)?;
-    let patterns = own_patterns::compiled(&rules)?;
-    Ok((rules, patterns))
+/// What runs are judged by, as it was last read.
+struct Loaded {
+    rules: RuleSet,
+    patterns: OwnPatterns,
+    baseline: Option<NamedBaseline>,
+}
+
+impl Loaded {
+    fn read(settings: &WatchSettings) -> anyhow::Result<Self> {
+        let rules = rule_set::load_files(&settings.rules)?;
+        let patterns = own_patterns::compiled(&rules)?;
+        let by = InForce::new(&rules.rules, &patterns);
+        let named = settings.baseline.as_deref();
+        let baseline = named.map(|path| NamedBaseline::read(path, by)).transpose()?;
+        Ok(Self {
+            rules,
+            patterns,
+            baseline,
+        })
+    }
+
+    /// A watch that has read nothing.
+    fn watch(&self, settings: &WatchSettings) -> Watch<'_> {
+        let by = InForce::new(&self.rules.rules, &self.patterns);
+        Watch::new(&settings.paths, by).with_baseline(self.baseline.clone())
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -27,6 +27,10 @@ pub struct WatchArgs {
     /// Rule files on top of the shipped rules; a rule with a shipped id overrides the keys it names.
     #[arg(long, value_name = "FILE")]
     pub rules: Vec<PathBuf>,
+    /// A run at learning rate 0 (or any other) that every run is compared with: its log directory or file. It is read at the
+    /// start, and again on SIGHUP.
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
     /// Look at the files from time to time only, and ask the operating system for no hints of changes. Not needed on
     /// network file systems: there hints are not trusted anyway.
     #[arg(long)]

@@ -267,7 +267,14 @@ impl Section<'_, '_> {
 }
 
 fn read_watch(section: &mut Section<'_, '_>) -> WatchSettings {
-    section.knows(&["paths", "rules", "poll", "active_within", "replay_max"]);
+    section.knows(&[
+        "paths",
+        "rules",
+        "baseline",
+        "poll",
+        "active_within",
+        "replay_max",
+    ]);
     let default = WatchSettings::default();
     let size = section.text("replay_max");
     let replay_max = size.as_deref().and_then(bytes).filter(|it| *it > 0);
@@ -280,6 +287,7 @@ fn read_watch(section: &mut Section<'_, '_>) -> WatchSettings {
     WatchSettings {
         paths: section.paths("paths").unwrap_or(default.paths),
         rules: section.paths("rules").unwrap_or(default.rules),
+        baseline: section.path("baseline"),
         poll: section
             .time_within("poll", Duration::from_millis(10), HOUR)
             .unwrap_or(default.poll),

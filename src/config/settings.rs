@@ -44,6 +44,8 @@ pub struct WatchSettings {
     pub paths: Vec<PathBuf>,
     /// Rule files on top of the shipped rules.
     pub rules: Vec<PathBuf>,
+    /// The run that every run is compared with.
+    pub baseline: Option<PathBuf>,
     /// Time between two looks at the known files.
     pub poll: Duration,
     /// A run in which nothing changed for this long is left unread until it changes.
@@ -57,6 +59,7 @@ impl Default for WatchSettings {
         Self {
             paths: Vec::new(),
             rules: Vec::new(),
+            baseline: None,
             poll: Duration::from_secs(2),
             active_within: Duration::from_secs(24 * 3600),
             replay_max: 8 << 30,

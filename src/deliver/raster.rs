@@ -140,6 +140,32 @@ mod tests {
         }
     }
 
+    /// What the names of the layers change in the picture is one line of text per row, and another one for other names.
+    #[test]
+    fn the_names_of_the_layers_can_be_read_in_the_picture() {
+        let drawn = |name: &dyn Fn(usize) -> String| {
+            let mut picture = deep();
+            for (index, row) in picture.rows.iter_mut().enumerate() {
+                row.name = name(index);
+            }
+            pixels(&picture.svg())
+        };
+        let named = drawn(&|index| format!("h.{index}.attn"));
+        let others = drawn(&|index| format!("h.{index}.nttn"));
+        // As long, because the picture is laid out by the longest name.
+        let blank = drawn(&|index| "\u{a0}".repeat(format!("h.{index}.attn").len()));
+        let width = named.width() as usize;
+        let lines_that_differ = |a: &Pixmap, b: &Pixmap| {
+            let rows = a.pixels().chunks(width).zip(b.pixels().chunks(width));
+            let differs: Vec<bool> = rows.map(|(a, b)| a[..width / 6] != b[..width / 6]).collect();
+            differs.chunk_by(|a, b| a == b).filter(|it| it[0]).count()
+        };
+        assert_eq!(named.height(), blank.height());
+        assert_eq!(lines_that_differ(&named, &blank), 32, "a line of text per layer");
+        assert_eq!(lines_that_differ(&named, &others), 32, "its own name");
+        assert_eq!(lines_that_differ(&named, &named), 0);
+    }
+
     #[test]
     fn what_cannot_be_drawn_is_nothing() {
         assert_eq!(png("<svg"), None);

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::escape::printable;
 use super::json::{file, number, problem};
+use super::profile_rows::write_profiles;
 use super::run::{AuditReport, RunReport};
 use super::text::{TextStyle, write_problems};
-use crate::model::{Quantity, Smoothing};
+use crate::model::Smoothing;
 use crate::rules::words;
 use crate::series::SeriesInfo;
 
@@ -107,22 +108,23 @@ fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Resu
         writeln!(out, "  {} layers, depth order {order}", run.layers.len())?;
     }
     write_series(run, style, out)?;
+    write_profiles(run, style, out)?;
     write_problems(&run.problems, style, out)
 }
 
 fn write_series(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let (known, other): (Vec<_>, Vec<_>) = run
-        .series
-        .iter()
-        .partition(|(_, info)| info.meaning.quantity != Quantity::Other);
-    for (rank, info) in known.iter().chain(&other) {
+    // Each quantity by itself, in the order of the log; `other` comes last.
+    let mut series: Vec<_> = run.series.iter().collect();
+    series.sort_by_key(|(_, info)| info.meaning.quantity);
+    for (rank, info) in series {
         rows.push(row(*rank, info));
     }
     let header = [
         "quantity", "tag", "depth", "role", "points", "steps", "min", "max", "last",
     ];
-    style.table(&header, &rows, out)
+    // On a narrow terminal: what the tag says too, then the extremes, and only the end of the tag.
+    style.fitting_table(&header, rows, &[3, 0, 2, 6, 7, 5], 1, out)
 }
 
 fn row(rank: Option<u32>, info: &SeriesInfo) -> Vec<String> {

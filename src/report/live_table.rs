@@ -1,13 +1,13 @@
 //! The runs that are followed, as lines that fit a terminal.
 //!
 //! In: one summary per run with its age, and the size of the terminal. Out: lines without line ends. Invariants: no more
-//! lines than asked for, none wider than the terminal (a character is taken to be one column wide); the worst run comes
-//! first, then the one that changed last; nothing from a log reaches the terminal unescaped.
+//! lines than asked for, none wider than the terminal; the worst run comes first, then the one that changed last; nothing from a log reaches the terminal unescaped.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::columns::{columns as columns_of, cut, padded};
 use super::escape::printable;
 use super::spark::sparkline;
 use super::summary::RunSummary;
@@ -19,8 +19,12 @@ use crate::rules::words::thousands;
 const SPARK_COLUMNS: usize = 16;
 /// Columns that a name gets at least, and at most.
 const NAME_COLUMNS: (usize, usize) = (8, 40);
-/// Terminals narrower than this show no loss; narrower than the second one no finding either.
-const WIDTHS: (usize, usize) = (72, 48);
+/// Columns of verdict, step and age with the blanks between them.
+const FIXED_COLUMNS: usize = 26;
+/// Columns that most findings take, with the step since when; the loss is shown where it leaves so many.
+const FINDING_COLUMNS: usize = 36;
+/// Terminals narrower than this show no finding.
+const FINDING_FROM: usize = 48;
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +50,10 @@ pub fn live_table(mut rows: Vec<LiveRow<'_>>, columns: usize, lines: usize, styl
         n_runs
     };
     let shown = rows.get(..n_shown).unwrap_or_default();
-    let widest = shown.iter().map(|it| it.summary.run.chars().count()).max();
+    let widest = shown
+        .iter()
+        .map(|it| columns_of(&printable(&it.summary.run)))
+        .max();
     let layout = Layout::of(columns, widest.unwrap_or_default());
     let head = layout.line(&Cells {
         verdict: "verdict",
@@ -84,20 +91,21 @@ struct Layout {
 impl Layout {
     fn of(columns: usize, widest_name: usize) -> Self {
         let third = columns / 3;
+        let name = widest_name.clamp(NAME_COLUMNS.0, NAME_COLUMNS.1.min(third.max(NAME_COLUMNS.0)));
         Self {
             columns,
-            name: widest_name.clamp(NAME_COLUMNS.0, NAME_COLUMNS.1.min(third.max(NAME_COLUMNS.0))),
-            has_spark: columns >= WIDTHS.0,
-            has_finding: columns >= WIDTHS.1,
+            name,
+            has_spark: columns >= FIXED_COLUMNS + name + 2 + SPARK_COLUMNS + 2 + FINDING_COLUMNS,
+            has_finding: columns >= FINDING_FROM,
         }
     }
 
     fn line(&self, cells: &Cells<'_>) -> String {
         let name = self.name;
         let mut line = format!(
-            "{:<8} {:<name$} {:>9} {:>6}",
+            "{:<8} {} {:>9} {:>6}",
             cells.verdict,
-            cut(cells.run, name),
+            padded(&cut(cells.run, name), name),
             cells.step,
             cells.age
         );
@@ -162,18 +170,6 @@ fn age_words(age: Duration) -> String {
     }
 }
 
-/// At most this many characters; what is cut ends in `…`.
-fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(columns.saturating_sub(1)).collect();
-    if columns > 0 {
-        cut.push('…');
-    }
-    cut
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,21 +227,46 @@ mod tests {
         let runs: Vec<RunSummary> = (0..30)
             .map(|it| run(&format!("{long}{it}"), Verdict::Critical))
             .chain([run("evil\u{1b}[2J\n", Verdict::Warning)])
+            .chain(
+                ["学習率を下げた実験".repeat(4), "🔥👩\u{200d}🔬".repeat(9)]
+                    .map(|it| run(&it, Verdict::Warning)),
+            )
             .collect();
         for columns in [0, 1, 7, 20, 47, 48, 71, 72, 80, 200] {
             for lines in [0, 1, 2, 3, 5, 31, 32, 60] {
                 let table = table(&runs, columns, lines);
                 assert!(table.len() <= lines, "{columns}x{lines}: {} lines", table.len());
                 for line in &table {
-                    assert!(line.chars().count() <= columns, "{columns}x{lines}: {line}");
+                    assert!(columns_of(line) <= columns, "{columns}x{lines}: {line}");
                     assert!(!line.contains(['\u{1b}', '\n']), "{line:?}");
                 }
             }
         }
         let some = table(&runs, 80, 5);
         assert_eq!(some.len(), 5);
-        assert_eq!(some[4], "and 28 more runs");
+        assert_eq!(some[4], "and 30 more runs");
         assert!(table(&[], 80, 24).is_empty());
+    }
+
+    #[test]
+    fn wide_names_keep_the_columns_straight() {
+        let runs = [
+            run("訓練/基準", Verdict::Healthy),
+            run("plain-name", Verdict::Healthy),
+        ];
+        let table = table(&runs, 80, 10);
+        let step_ends = |line: &String| columns_of(line.split("12,000").next().unwrap());
+        assert_eq!(step_ends(&table[1]), step_ends(&table[2]), "{table:?}");
+    }
+
+    #[test]
+    fn since_when_a_run_is_sick_comes_before_its_loss() {
+        let runs = [run("vanishing-sigmoid", Verdict::Critical)];
+        let since = "non-finite-loss since step 11,000";
+        assert!(table(&runs, 80, 10)[1].contains(since));
+        assert!(!table(&runs, 80, 10)[1].contains('█'));
+        let wide = &table(&runs, 100, 10)[1];
+        assert!(wide.contains(since) && wide.contains('█'), "{wide}");
     }
 
     #[test]

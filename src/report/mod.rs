@@ -3,6 +3,7 @@
 //! In: the outcome of runs, and notices of alarms. Out: text, JSON and a page. Invariant: every format is made from the same
 //! [`AuditReport`]; text from logs is escaped where it is shown.
 
+mod columns;
 mod escape;
 pub mod html;
 mod inspect;
@@ -10,10 +11,13 @@ mod json;
 mod layers;
 mod live_table;
 mod notice;
+mod paragraph;
 pub mod plot;
+mod profile_rows;
 mod run;
 mod spark;
 mod summary;
+mod table;
 mod text;
 
 // What is told of numbers is told in the same words everywhere.

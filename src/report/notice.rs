@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::escape::printable;
 use super::json::finding as finding_json;
-use super::text::{TextStyle, layer_names};
+use super::paragraph::{since, write_effect, write_explanation, write_paragraph};
+use super::text::TextStyle;
 use crate::alert::{News, Notice, Over};
-use crate::model::{Finding, Verdict};
-use crate::rules::words::thousands;
+use crate::model::Verdict;
 
 /// Writes one JSON object per line.
 ///
@@ -78,7 +78,7 @@ pub fn write_notices_text(
                         && it.finding.caused_by.as_deref() == Some(&notice.finding.rule)
                 };
                 for effect in notices.iter().filter(is_effect) {
-                    write_effect(&effect.finding, style, out)?;
+                    write_effect(&effect.finding, notice.finding.severity, style, out)?;
                 }
             }
             News::Resolved(over) => write_resolved(notice, over, time, style, out)?,
@@ -105,35 +105,8 @@ fn write_alarm(notice: &Notice, time: &str, style: TextStyle, out: &mut dyn Writ
         style.bold(&finding.rule),
         since(finding)
     )?;
-    writeln!(out, "    {}", printable(&finding.message))?;
-    // Up to three names stand in the sentence already.
-    if finding.layers.len() > 3 {
-        writeln!(
-            out,
-            "    {} {}",
-            style.dim("layers  "),
-            printable(&layer_names(&finding.layers))
-        )?;
-    }
-    if !finding.diagnosis.is_empty() {
-        writeln!(out, "    {} {}", style.dim("look at "), finding.diagnosis)?;
-    }
-    for (index, remedy) in finding.remedy.iter().enumerate() {
-        let label = if index == 0 { "do      " } else { "   or   " };
-        writeln!(out, "    {} {remedy}", style.dim(label))?;
-    }
-    Ok(())
-}
-
-fn write_effect(effect: &Finding, style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
-    let message = printable(&effect.message);
-    writeln!(
-        out,
-        "    {} {}{}: {message}",
-        style.dim("leads to"),
-        effect.rule,
-        since(effect)
-    )
+    write_paragraph("", &finding.message, style, out)?;
+    write_explanation(finding, style, out)
 }
 
 fn write_resolved(
@@ -163,10 +136,4 @@ pub(crate) fn why_over(over: Over) -> &'static str {
         Over::Superseded => "a restart from an earlier step replaced the steps that showed it",
         Over::NotSeenAgain => "the log was written anew, has come as far again, and does not show it",
     }
-}
-
-fn since(finding: &Finding) -> String {
-    finding
-        .first_step
-        .map_or_else(String::new, |it| format!(" since step {}", thousands(it)))
 }

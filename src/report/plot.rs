@@ -5,12 +5,13 @@
 
 use std::io::{self, Write};
 
+use super::columns::{columns, cut_beginning, padded, wrapped};
 use super::escape::printable;
 use super::html::RankRecording;
 use super::run::RunReport;
 use super::spark::{sparkline, sparkline_log};
 use super::text::TextStyle;
-use crate::model::{DepthOrder, Group, Quantity};
+use crate::model::{DepthOrder, Group, Quantity, Split};
 use crate::rules::words::{number, thousands};
 use crate::series::record::{Cell, Grid, Line, Recording};
 
@@ -119,14 +120,33 @@ impl Canvas {
             all.join(&it.cell);
             all
         });
+        let mut words = Vec::new();
         if all.min <= all.max {
-            writeln!(
-                out,
-                "  {} .. {}, last {}",
-                number(all.min),
-                number(all.max),
-                number(all.last)
-            )?;
+            words.push(format!("{} .. {}", number(all.min), number(all.max)));
+        }
+        let last = spans.last().map(|it| it.cell);
+        let last = last.and_then(|it| {
+            if it.last.is_finite() {
+                Some(it.last)
+            } else {
+                it.shown()
+            }
+        });
+        words.extend(last.map(|it| format!("last {}", number(it))));
+        if let Some(first) = spans.iter().find(|it| it.cell.n_nonfinite > 0) {
+            let (bad, n) = (thousands(all.n_nonfinite.into()), thousands(all.n.into()));
+            let steps = (first.first_step, first.last_step);
+            let since = if steps.0 == steps.1 {
+                thousands(steps.0)
+            } else {
+                steps_text(steps)
+            };
+            words.push(format!(
+                "{bad} of {n} points not finite, the first at step {since}"
+            ));
+        }
+        for line in wrapped(&words.join(", "), self.width().saturating_sub(2)) {
+            writeln!(out, "  {line}")?;
         }
         Ok(())
     }
@@ -136,11 +156,15 @@ impl Canvas {
             return Ok(());
         };
         let (quantity, split) = grid.key();
+        let split = match split {
+            Split::Train | Split::Unknown => String::new(),
+            split => format!(" ({split})"),
+        };
         let scale = LogScale::of(grid.rows().iter().flat_map(|it| &it.cells));
         writeln!(out)?;
         writeln!(
             out,
-            "  {quantity} ({split}){}: steps {} to the right, one log scale {} .. {}",
+            "  {quantity}{split}{}: steps {} to the right, one log scale {} .. {}",
             self.rank(),
             steps_text((first.first_step, last.last_step)),
             BLOCKS[0].to_string() + " " + &number(scale.low.exp()),
@@ -213,13 +237,15 @@ impl Canvas {
         )?;
         if let Some(line) = crate::report::html::depth_line(grid, group, index) {
             let n_layers = line.ends.1 - line.ends.0 + 1;
-            writeln!(
-                out,
-                "  x{} per layer toward the output, x{} toward the input; a factor of {} over {n_layers} layers",
+            let words = format!(
+                "x{} per layer toward the output, x{} toward the input; a factor of {} over {n_layers} layers",
                 number(line.slope.exp()),
                 number((-line.slope).exp()),
                 number((line.slope.abs() * (n_layers as f64 - 1.0)).exp()),
-            )?;
+            );
+            for line in wrapped(&words, self.width().saturating_sub(2)) {
+                writeln!(out, "  {line}")?;
+            }
         }
         Ok(())
     }
@@ -230,7 +256,7 @@ impl Canvas {
             .iter()
             .filter_map(|it| grid.slots().get(*it as usize));
         let longest = names
-            .map(|it| printable(&it.layer.path).chars().count())
+            .map(|it| columns(&printable(&it.layer.path)))
             .max()
             .unwrap_or(0);
         longest.min(NAME_WIDTH_MAX).min(self.width() / 3)
@@ -251,12 +277,7 @@ fn steps_text((first, last): (i64, i64)) -> String {
 
 /// A name padded to the width, or its end behind an ellipsis: layer names differ at their ends.
 fn fitted(name: &str, width: usize) -> String {
-    let length = name.chars().count();
-    if length <= width {
-        return format!("{name:width$}");
-    }
-    let end: String = name.chars().skip(length - width.saturating_sub(1)).collect();
-    format!("…{end}")
+    padded(&cut_beginning(name, width), width)
 }
 
 /// At most `width` cells; neighbours are joined.

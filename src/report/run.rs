@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{DepthOrder, Finding, Problem, Severity, Verdict};
 use crate::rules::{Evidence, Outcome, RunOutcome};
-use crate::series::{History, SeriesInfo};
+use crate::series::{Facts, History, SeriesInfo};
 
 /// What was read of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,24 @@ pub struct LossSpan {
     pub initial: f64,
     /// Smallest median of five.
     pub best: f64,
-    /// Median of the last five.
+    /// Median of the last five; NaN when the loss ends in what is not finite.
     pub last: f64,
+}
+
+impl LossSpan {
+    /// The loss of a stream; `None` while it has none.
+    #[must_use]
+    pub fn of(facts: &Facts, history: &History) -> Option<Self> {
+        Some(Self {
+            initial: facts.loss.initial?,
+            best: facts.loss.best?,
+            last: if history.ends_in_non_finite() {
+                f64::NAN
+            } else {
+                facts.loss.current?
+            },
+        })
+    }
 }
 
 /// What is reported of one run.
@@ -119,10 +135,8 @@ impl RunReport {
             self.last_step = self.last_step.max(facts.last_step);
         }
         self.steps_are_ordinal = facts.steps_are_ordinal && (self.streams == 0 || self.steps_are_ordinal);
-        if let (None, Some(initial), Some(best), Some(last)) =
-            (self.loss, facts.loss.initial, facts.loss.best, facts.loss.current)
-        {
-            self.loss = Some(LossSpan { initial, best, last });
+        if let (None, Some(loss)) = (self.loss, LossSpan::of(facts, &outcome.loss_history)) {
+            self.loss = Some(loss);
             self.loss_history = outcome.loss_history.clone();
         }
         if outcome.layers.len() > self.layers.len() {

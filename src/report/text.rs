@@ -6,9 +6,10 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
 
+use super::columns::columns;
 use super::escape::printable;
+use super::paragraph::{write_effect, write_explanation, write_paragraph};
 use super::run::{AuditReport, RunReport};
 use super::spark::{sparkline, sparkline_log};
 use crate::model::{Finding, Problem, Severity, Verdict};
@@ -16,8 +17,9 @@ use crate::rules::words::{number, thousands};
 
 /// Problems of a run that are listed; the rest is counted.
 const PROBLEMS_SHOWN: usize = 8;
-/// Width of sparklines.
+/// Width of sparklines, and on the narrowest terminal.
 const SPARK_WIDTH: usize = 48;
+const SPARK_WIDTH_MIN: usize = 8;
 
 /// Colours and width.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,16 @@ impl TextStyle {
         self.paint(Style::new().dimmed(), text)
     }
 
+    /// Columns of a sparkline on a line with so many others.
+    fn room_beside(self, n_others: usize) -> usize {
+        let room = |it: u16| {
+            usize::from(it)
+                .saturating_sub(n_others)
+                .clamp(SPARK_WIDTH_MIN, SPARK_WIDTH)
+        };
+        self.width.map_or(SPARK_WIDTH, room)
+    }
+
     fn paint(self, style: Style, text: &str) -> String {
         if self.is_colored {
             format!("{style}{text}{style:#}")
@@ -45,25 +57,7 @@ impl TextStyle {
         }
     }
 
-    /// Colours the verdict that a line of the overview begins with. Done after the table was laid out, so that
-    /// escapes do not count as width.
-    fn paint_verdict(self, line: &str) -> String {
-        let verdicts = [
-            Verdict::Critical,
-            Verdict::Warning,
-            Verdict::Healthy,
-            Verdict::NoData,
-        ];
-        let found = verdicts
-            .into_iter()
-            .find_map(|it| Some((it, line.strip_prefix(' ')?.strip_prefix(word(it))?)));
-        match found.filter(|_| self.is_colored) {
-            Some((verdict, rest)) => format!(" {}{rest}", self.verdict(verdict)),
-            None => line.to_owned(),
-        }
-    }
-
-    fn verdict(self, verdict: Verdict) -> String {
+    pub(super) fn verdict(self, verdict: Verdict) -> String {
         self.verdict_as(verdict, word(verdict))
     }
 
@@ -84,34 +78,9 @@ impl TextStyle {
             other => self.verdict(Verdict::of(other)),
         }
     }
-
-    pub(super) fn table(self, header: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        match self.width {
-            Some(width) => {
-                table.set_content_arrangement(ContentArrangement::Dynamic);
-                table.set_width(width.max(40));
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
-        }
-        table.set_header(header.iter().map(std::string::ToString::to_string));
-        for row in rows {
-            table.add_row(row.clone());
-        }
-        for line in table.lines() {
-            writeln!(out, " {}", self.paint_verdict(line.trim_end()))?;
-        }
-        Ok(())
-    }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+pub(super) fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Critical => "CRITICAL",
         Verdict::Warning => "WARNING",
@@ -145,7 +114,9 @@ fn write_overview(report: &AuditReport, style: TextStyle, out: &mut dyn Write) -
     let mut runs: Vec<&RunReport> = report.runs.iter().collect();
     runs.sort_by_key(|it| std::cmp::Reverse(it.verdict));
     let rows: Vec<Vec<String>> = runs.into_iter().map(overview_row).collect();
-    style.table(&["verdict", "run", "steps", "loss", "layers", "what"], &rows, out)
+    let header = ["verdict", "run", "steps", "loss", "layers", "what"];
+    // On a narrow terminal: no layers, no steps, no loss, and only the end of the name.
+    style.fitting_table(&header, rows, &[4, 2, 3], 1, out)
 }
 
 fn overview_row(run: &RunReport) -> Vec<String> {
@@ -197,7 +168,8 @@ fn write_run(run: &RunReport, style: TextStyle, out: &mut dyn Write) -> io::Resu
             number(loss.last),
             number(loss.best)
         );
-        writeln!(out, "  loss      {}  {span}", sparkline(&curve, SPARK_WIDTH))?;
+        let room = style.room_beside("  loss        ".len() + span.len());
+        writeln!(out, "  loss      {}  {span}", sparkline(&curve, room))?;
     }
     for finding in run.findings.iter().filter(|it| it.caused_by.is_none()) {
         write_root(run, finding, style, out)?;
@@ -221,63 +193,25 @@ fn write_root(run: &RunReport, finding: &Finding, style: TextStyle, out: &mut dy
         style.severity(finding.severity),
         style.bold(&finding.rule)
     )?;
-    writeln!(out, "    {}", printable(&finding.message))?;
+    write_paragraph("", &finding.message, style, out)?;
     if finding.severity == Severity::Info {
         return Ok(());
     }
-    write_profile(run, finding, out)?;
-    // Up to three names stand in the sentence already.
-    if finding.layers.len() > 3 {
-        let names = layer_names(&finding.layers);
-        writeln!(out, "    {} {}", style.dim("layers  "), printable(&names))?;
-    }
-    if !finding.diagnosis.is_empty() {
-        writeln!(out, "    {} {}", style.dim("look at "), finding.diagnosis)?;
-    }
-    for (index, remedy) in finding.remedy.iter().enumerate() {
-        let label = if index == 0 { "do      " } else { "   or   " };
-        writeln!(out, "    {} {remedy}", style.dim(label))?;
-    }
-    for effect in run
-        .findings
-        .iter()
-        .filter(|it| it.caused_by.as_deref() == Some(&finding.rule))
-    {
-        let step = effect
-            .first_step
-            .map_or_else(String::new, |it| format!(" since step {}", thousands(it)));
-        // An effect may be more urgent than its cause.
-        let severity = if effect.severity > finding.severity {
-            format!("{} ", style.severity(effect.severity))
-        } else {
-            String::new()
-        };
-        writeln!(
-            out,
-            "    {} {severity}{}{step}: {}",
-            style.dim("leads to"),
-            effect.rule,
-            printable(&effect.message)
-        )?;
+    write_profile(run, finding, style, out)?;
+    write_explanation(finding, style, out)?;
+    let effects = run.findings.iter();
+    for effect in effects.filter(|it| it.caused_by.as_deref() == Some(&finding.rule)) {
+        write_effect(effect, finding.severity, style, out)?;
     }
     Ok(())
 }
 
-/// Enough names to see the pattern: the first ones and the last.
-pub(super) fn layer_names(layers: &[String]) -> String {
-    const SHOWN: usize = 6;
-    match layers {
-        [] => String::new(),
-        [.., last] if layers.len() > SHOWN => format!(
-            "{}, ... {last} ({} layers)",
-            layers[..SHOWN - 1].join(", "),
-            layers.len()
-        ),
-        all => all.join(", "),
-    }
-}
-
-fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+fn write_profile(
+    run: &RunReport,
+    finding: &Finding,
+    style: TextStyle,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let Some(evidence) = run
         .evidence
         .get(&(finding.rule.clone(), finding.kind, finding.quantity))
@@ -289,15 +223,20 @@ fn write_profile(run: &RunReport, finding: &Finding, out: &mut dyn Write) -> io:
     let (Some(first), Some(last)) = (evidence.first(), evidence.last()) else {
         return Ok(());
     };
-    writeln!(
-        out,
-        "    input {} output   {} {} .. {} {} (log scale, at the alarm)",
-        sparkline_log(&values, SPARK_WIDTH),
+    let ends = format!(
+        "{} {} .. {} {} (log scale, at the alarm)",
         printable(&first.0),
         number(first.1),
         printable(&last.0),
         number(last.1),
-    )
+    );
+    let picture = sparkline_log(&values, style.room_beside("    input  output ".len()));
+    let line = format!("    input {picture} output   {ends}");
+    if style.width.is_some_and(|it| columns(&line) > usize::from(it)) {
+        writeln!(out, "    input {picture} output")?;
+        return write_paragraph("", &ends, style, out);
+    }
+    writeln!(out, "{line}")
 }
 
 pub(super) fn write_problems(problems: &[Problem], style: TextStyle, out: &mut dyn Write) -> io::Result<()> {
@@ -332,9 +271,13 @@ fn summary(report: &AuditReport, style: TextStyle) -> String {
         1 => "1 run".to_owned(),
         n => format!("{n} runs"),
     };
-    if parts.is_empty() {
+    let found = if parts.is_empty() {
         "no runs found".to_owned()
     } else {
         format!("{runs}: {}", parts.join(", "))
+    };
+    match report.problems.iter().filter(|it| !it.is_note).count() {
+        0 => found,
+        n => format!("{found}, {n} {}", style.verdict_as(Verdict::Critical, "NOT READ")),
     }
 }

@@ -65,6 +65,12 @@ impl History {
         &self.bins
     }
 
+    /// Whether the last points are none that are finite.
+    #[must_use]
+    pub fn ends_in_non_finite(&self) -> bool {
+        self.bins.last().is_some_and(|it| it.last.is_nan())
+    }
+
     fn halve(&mut self) {
         let joined = self.bins.chunks(2).map(|pair| match pair {
             [a, b] => {

@@ -11,4 +11,7 @@ pub trait Tap: Send {
     fn point(&mut self, id: u32, series: &SeriesInfo, step: i64, wall_time: Option<f64>, value: f64);
     /// A restart superseded the points of series `id` at or after `step`.
     fn rewind(&mut self, id: u32, step: i64);
+    /// What looked like restarts was none: several processes write into one log, and from now on none of their points is
+    /// taken back.
+    fn several_writers(&mut self) {}
 }

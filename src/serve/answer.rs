@@ -76,6 +76,7 @@ async fn route(site: &Arc<Site>, path: &str, query: &str, headers: &HeaderMap) -
         "/api/v1/runs" => made(site, api::runs).await,
         "/api/v1/alerts" => made(site, api::alerts).await,
         "/data/overview" => overview(site, headers).await,
+        "/data/baseline" => baseline(site, headers).await,
         "/data/run" => match parameter(query, "run") {
             Some(run) => run_data(site, &run, headers).await,
             None => text(StatusCode::BAD_REQUEST, "which run? /data/run?run=NAME"),
@@ -136,6 +137,12 @@ async fn overview(site: &Arc<Site>, headers: &HeaderMap) -> Response {
     let snapshot = site.board.snapshot();
     let tag = format!("\"{}-{}\"", site.board.epoch, snapshot.revision);
     unless_known(&tag, headers, move || snapshot.overview()).await
+}
+
+async fn baseline(site: &Arc<Site>, headers: &HeaderMap) -> Response {
+    let (number, json) = site.board.baseline();
+    let tag = format!("\"{}-b{number}\"", site.board.epoch);
+    unless_known(&tag, headers, move || json).await
 }
 
 async fn run_data(site: &Arc<Site>, run: &str, headers: &HeaderMap) -> Response {

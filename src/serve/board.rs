@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::snapshot::Snapshot;
 use crate::report::RunReport;
-use crate::report::html::{Detail, RankRecording, run_page};
+use crate::report::html::{Detail, RankRecording, baseline_json, run_page};
+use crate::series::Baseline;
 
 /// Runs whose pictures are kept at the same time; the one that was looked at longest ago goes first.
 pub const VIEWS_MAX: usize = 8;
@@ -38,16 +39,18 @@ pub struct RunView {
     /// Another number for each state of the run.
     pub revision: u64,
     made_of: Mutex<Option<(RunReport, Vec<RankRecording>)>>,
+    is_compared: bool,
     json: OnceLock<Bytes>,
 }
 
 impl RunView {
-    /// The parts of a picture; drawn by the first reader.
+    /// The parts of a picture; drawn by the first reader. A run that `is_compared` is shown beside the baseline.
     #[must_use]
-    pub fn new(revision: u64, report: RunReport, recordings: Vec<RankRecording>) -> Self {
+    pub fn new(revision: u64, report: RunReport, recordings: Vec<RankRecording>, is_compared: bool) -> Self {
         Self {
             revision,
             made_of: Mutex::new(Some((report, recordings))),
+            is_compared,
             json: OnceLock::new(),
         }
     }
@@ -60,7 +63,7 @@ impl RunView {
             parts.map_or_else(
                 || Bytes::from_static(b"null"),
                 |(report, recordings)| {
-                    run_page(&report, recordings, Detail::of_runs(1), false)
+                    run_page(&report, recordings, Detail::of_runs(1), self.is_compared)
                         .into_json()
                         .into()
                 },
@@ -81,6 +84,8 @@ pub struct Board {
     snapshot: Mutex<Arc<Snapshot>>,
     looked_at: Mutex<HashMap<String, Looked>>,
     health: Mutex<Health>,
+    /// What runs are compared with, as the page reads it; another number for each.
+    baseline: Mutex<(u64, Bytes)>,
     news: watch::Sender<u64>,
     wake: Box<dyn Fn() + Send + Sync>,
     is_woken: AtomicBool,
@@ -98,6 +103,7 @@ impl Board {
             snapshot: Mutex::default(),
             looked_at: Mutex::default(),
             health: Mutex::default(),
+            baseline: Mutex::new((0, Bytes::from_static(b"null"))),
             news: watch::Sender::new(0),
             wake,
             is_woken: AtomicBool::new(false),
@@ -130,6 +136,19 @@ impl Board {
     #[must_use]
     pub fn health(&self) -> Health {
         *lock(&self.health)
+    }
+
+    /// Puts up what runs are compared with.
+    pub fn put_baseline(&self, baseline: &Baseline) {
+        let json = Bytes::from(baseline_json(baseline));
+        let mut held = lock(&self.baseline);
+        *held = (held.0 + 1, json);
+    }
+
+    /// What runs are compared with, as the page reads it (`null`: nothing), and its number.
+    #[must_use]
+    pub(super) fn baseline(&self) -> (u64, Bytes) {
+        lock(&self.baseline).clone()
     }
 
     /// Puts up a new snapshot.
@@ -226,10 +245,13 @@ mod tests {
         }
         assert_eq!(woken.load(Ordering::Relaxed), 1);
         assert_eq!(board.wanted().len(), VIEWS_MAX);
-        board.put_view("run-23", RunView::new(7, RunReport::new("run-23"), Vec::new()));
+        board.put_view(
+            "run-23",
+            RunView::new(7, RunReport::new("run-23"), Vec::new(), false),
+        );
         board.put_view(
             "nobody looks at it",
-            RunView::new(7, RunReport::new("x"), Vec::new()),
+            RunView::new(7, RunReport::new("x"), Vec::new(), false),
         );
         assert!(board.wanted().contains(&("run-23".to_owned(), Some(7))));
         assert_eq!(board.wanted().len(), VIEWS_MAX);

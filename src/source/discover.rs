@@ -1,10 +1,10 @@
 //! The paths a user gave to runs.
 //!
 //! In: files and directories. Out: [`Discovery`]. Invariants: the answer depends on the paths and the names in
-//! them, not on the order of the file system; a path given twice counts once; a file given by name is a log
-//! whatever its name.
+//! them, not on the order of the file system; a path given twice counts once, and a run below two of the paths too;
+//! a file given by name is a log whatever its name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,45 @@ fn discover_at_most(paths: &[PathBuf], max_files: u64, listings: &mut Listings) 
             Ok(_) => add_file(path, is_only_root, &mut found),
         }
     }
+    if seen.len() > 1 {
+        leave_out_repeated(&mut found);
+    }
     found
+}
+
+/// Roots may lie in each other: of runs with the same files the first one stays, and none that is part of another.
+fn leave_out_repeated(found: &mut Discovery) {
+    let files_of = |run: &RunFiles| -> BTreeSet<PathBuf> {
+        let files = run.streams.iter().flat_map(|it| &it.files);
+        files
+            .map(|it| fs::canonicalize(it).unwrap_or_else(|_| it.clone()))
+            .collect()
+    };
+    let files: Vec<BTreeSet<PathBuf>> = found.runs.iter().map(files_of).collect();
+    let mut homes: HashMap<&Path, Vec<usize>> = HashMap::new();
+    for (run, path) in files
+        .iter()
+        .enumerate()
+        .flat_map(|(run, it)| it.iter().map(move |path| (run, path)))
+    {
+        homes.entry(path).or_default().push(run);
+    }
+    let is_repeated = |run: usize, own: &BTreeSet<PathBuf>| {
+        let others = own
+            .first()
+            .and_then(|it| homes.get(it.as_path()))
+            .into_iter()
+            .flatten();
+        others.filter(|it| **it != run).any(|other| {
+            files
+                .get(*other)
+                .is_some_and(|it| own.is_subset(it) && (own.len() < it.len() || *other < run))
+        })
+    };
+    let mut repeated = files.iter().enumerate().map(|(run, own)| is_repeated(run, own));
+    found.runs.retain(|_| !repeated.next().unwrap_or(false));
+    let mut said = BTreeSet::new();
+    found.problems.retain(|it| said.insert(it.to_string()));
 }
 
 fn add_file(path: &Path, is_only_root: bool, found: &mut Discovery) {

@@ -49,8 +49,8 @@ function stop({ child }) {
   });
 }
 
-async function fresh(browser, name, address, { allowed = [] } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: "light" });
+async function fresh(browser, name, address, { allowed = [], ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: "light", ...options });
   const page = await context.newPage();
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !allowed.some((it) => message.text().includes(it))) wrong.push(`${name}: console: ${message.text()}`);
@@ -125,6 +125,32 @@ async function theNumbersAreThoseOfTheFiles(address, dir) {
   check(alerts.alerts.some((it) => it.run === "deep" && it.finding.rule === "non-finite-loss"), "numbers: the alarm is not in the list");
 }
 
+/** With a baseline the live page shows it beside each run, and nothing beside itself; also in the dark on a phone. */
+async function theBaselineIsBeside(browser) {
+  const runs = join(work, "compared");
+  for (const [name, scale] of [["sick", 1], ["twin", 2]]) {
+    mkdirSync(join(runs, name), { recursive: true });
+    writeFileSync(join(runs, name, "metrics.jsonl"), rows(0, 40, (step) => scale * (3 + 0.01 * (step % 3))));
+  }
+  const compared = await daemon("--listen", "127.0.0.1:0", "--baseline", join(runs, "twin"), runs);
+  const page = await fresh(browser, "baseline", `${compared.address}#run=sick`, { viewport: { width: 380, height: 800 }, colorScheme: "dark" });
+  await textOf(page, ".legend", "baseline");
+  const hint = page.locator("#grid-grad_norm .hint");
+  check(/squares: baseline .*twin at step 39$/.test(await hint.innerText()), `baseline: the profile says ${await hint.innerText()}`);
+  appendFileSync(join(runs, "sick", "metrics.jsonl"), rows(40, 50, () => 3));
+  await page.waitForFunction(() => document.querySelector(".step-now").textContent === "step 49");
+  check((await page.locator(".legend").first().innerText()).includes("baseline"), "baseline: it was lost with new points");
+  check(await page.evaluate(() => document.documentElement.scrollWidth) <= 380, "baseline: wider than a phone");
+  const color = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
+  check(color[0] < 60, `baseline: in the dark the background is ${color}`);
+  await page.screenshot({ path: join(shots, "live-phone.png"), fullPage: true });
+  await page.evaluate(() => { location.hash = "#run=twin"; });
+  await page.waitForFunction(() => document.querySelector("h1")?.textContent.startsWith("twin"));
+  check(!(await page.locator(".legend").first().innerText()).includes("baseline"), "baseline: it is compared with itself");
+  await page.context().close();
+  await stop(compared);
+}
+
 /** A page that is open says when its daemon is gone, and goes on when it is back. */
 async function aLostDaemonIsSaid(browser, address, running, dir) {
   const page = await fresh(browser, "lost", address, { allowed: ["Failed to load resource"] });
@@ -164,6 +190,7 @@ try {
   await theRunGrows(browser, running.address, log);
   await theNumbersAreThoseOfTheFiles(running.address, dir);
   await aTokenIsAskedForOnce(browser, dir);
+  await theBaselineIsBeside(browser);
   running = await aLostDaemonIsSaid(browser, running.address, running, dir);
 } finally {
   await browser.close();

@@ -13,9 +13,10 @@ use super::publish::{limits_for_messages, limits_for_pages};
 use super::rest::{Now, last_change};
 use super::round::Round;
 use super::run::LiveRun;
-use super::stream::LiveStream;
+use super::stream::{EngineParts, LiveStream};
 use crate::alert::{Fingerprint, Journal, Notice};
 use crate::app::InForce;
+use crate::app::baseline::NamedBaseline;
 use crate::model::{Finding, Problem};
 use crate::report::AuditReport;
 use crate::report::html::RankRecording;
@@ -47,6 +48,8 @@ impl RunRecorders {
 /// Follows all runs under some paths.
 pub struct Watch<'r> {
     by: InForce<'r>,
+    /// What runs are compared with.
+    baseline: Option<NamedBaseline>,
     paths: Vec<PathBuf>,
     runs: BTreeMap<String, LiveRun<'r>>,
     /// Which run a file belongs to.
@@ -98,6 +101,7 @@ impl<'r> Watch<'r> {
     pub fn new(paths: &[PathBuf], by: impl Into<InForce<'r>>) -> Self {
         Self {
             by: by.into(),
+            baseline: None,
             paths: paths.to_vec(),
             runs: BTreeMap::new(),
             homes: HashMap::new(),
@@ -116,6 +120,13 @@ impl<'r> Watch<'r> {
             limits: None,
             limits_of: None,
         }
+    }
+
+    /// Compares every run with this one.
+    #[must_use]
+    pub fn with_baseline(mut self, baseline: Option<NamedBaseline>) -> Self {
+        self.baseline = baseline;
+        self
     }
 
     /// Keeps pictures of every run; `publish` says what they cost.
@@ -354,6 +365,7 @@ impl<'r> Watch<'r> {
             .entry(found.name.clone())
             .or_insert_with(|| LiveRun::new(&found.name, &found.root));
         run.root.clone_from(&found.root);
+        run.baseline = self.baseline.as_ref().and_then(|it| it.beside(found)).cloned();
         for stream in &found.streams {
             let files = stream.files.iter().map(|it| (it.clone(), found.name.clone()));
             self.homes.extend(files);
@@ -366,8 +378,13 @@ impl<'r> Watch<'r> {
                 live
             } else {
                 self.round.add(&found.name);
-                let recorder = self.limits.map(SharedRecorder::new);
-                LiveStream::new(stream, &found.name, self.by, recorder)
+                let parts = EngineParts {
+                    by: self.by,
+                    run: found.name.clone(),
+                    recorder: self.limits.map(SharedRecorder::new),
+                    baseline: run.baseline.clone(),
+                };
+                LiveStream::new(stream, parts)
             };
             run.streams.push((key, live));
         }

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::app::feed::{Held, KeptProblems, PROBLEMS_MAX, Target, begin_of, give_until, next_time};
+use crate::app::feed::{Held, begin_of, give_until, next_time};
+use crate::app::file_sink::{FileSink, Hears, KeptProblems, Target};
 use crate::app::follow::{FileNews, FollowSink, Follower};
 use crate::app::order::Begin;
 use crate::decode::{Opened, OwnPatterns, Sink};
@@ -63,8 +64,7 @@ pub(super) struct LiveFile {
 /// What a file said beside its points.
 #[derive(Debug, Default)]
 struct Heard {
-    problems: Vec<Problem>,
-    kept: KeptProblems,
+    problems: KeptProblems,
     /// Why it cannot be read: not yet passed on, and the last one.
     failures: Vec<Problem>,
     last_failure: Option<String>,
@@ -153,7 +153,7 @@ impl LiveFile {
         let target = &mut OneEngine { engine, fresh };
         let polled = self.follower.poll(
             &mut pools.alone,
-            &mut LiveSink {
+            &mut FileSink {
                 target,
                 heard: &mut self.heard,
             },
@@ -164,7 +164,7 @@ impl LiveFile {
 
     pub(super) fn finish_alone<'r>(&mut self, engine: &mut Engine<'r>, fresh: &Fresh<'_, 'r>) {
         let target = &mut OneEngine { engine, fresh };
-        self.follower.finish(&mut LiveSink {
+        self.follower.finish(&mut FileSink {
             target,
             heard: &mut self.heard,
         });
@@ -178,7 +178,7 @@ impl LiveFile {
     /// Wall time of the next item, which is read if need be; `None` at the end of what is there.
     pub(super) fn head(&mut self, pools: &mut Pools) -> Option<f64> {
         while self.queue.is_empty() && !self.is_at_end {
-            let mut sink = LiveSink {
+            let mut sink = FileSink {
                 target: &mut self.queue,
                 heard: &mut self.heard,
             };
@@ -219,7 +219,7 @@ impl LiveFile {
     }
 
     pub(super) fn finish_merged(&mut self) {
-        self.follower.finish(&mut LiveSink {
+        self.follower.finish(&mut FileSink {
             target: &mut self.queue,
             heard: &mut self.heard,
         });
@@ -228,23 +228,18 @@ impl LiveFile {
     /// What was read of it, in numbers.
     pub(super) fn totals(&self) -> Totals {
         let tally = self.follower.tally();
-        let n_listed = self.heard.problems.iter().filter(|it| !it.is_note).count() as u64;
         Totals {
             files: 1,
             bytes: self.follower.tail().offset(),
             records: tally.records,
             skipped: tally.skipped,
-            problems: n_listed + self.heard.kept.dropped + u64::from(self.heard.last_failure.is_some()),
+            problems: self.heard.problems.count() + u64::from(self.heard.last_failure.is_some()),
         }
     }
 
     /// What was read of it, as `audit` reports it.
     pub(super) fn report(&self, shown: &str) -> (FileReport, Vec<Problem>) {
-        let named = |it: &Problem| Problem {
-            path: shown.to_owned(),
-            ..it.clone()
-        };
-        let mut problems: Vec<Problem> = self.heard.problems.iter().map(named).collect();
+        let mut problems: Vec<Problem> = self.heard.problems.named(shown).collect();
         let (format, refusal) = match self.follower.opened() {
             _ if self.heard.last_failure.is_some() => {
                 ("unreadable".to_owned(), self.heard.last_failure.clone())
@@ -315,32 +310,13 @@ impl Restart for VecDeque<Held> {
     }
 }
 
-struct LiveSink<'s, T: Restart> {
-    target: &'s mut T,
-    heard: &'s mut Heard,
-}
-
-impl<T: Restart> Sink for LiveSink<'_, T> {
-    fn sample(&mut self, sample: &Sample<'_>) {
-        self.target.sample(sample);
-    }
-    fn line(&mut self, line: &TextLine<'_>) {
-        self.target.line(line);
-    }
-    fn mark(&mut self, mark: Mark<'_>) {
-        self.target.mark(mark);
-    }
+impl Hears for Heard {
     fn problem(&mut self, problem: Problem) {
-        if self.heard.kept.kept < PROBLEMS_MAX {
-            self.heard.kept.kept += 1;
-            self.heard.problems.push(problem);
-        } else {
-            self.heard.kept.dropped += 1;
-        }
+        self.problems.problem(problem);
     }
 }
 
-impl<T: Restart> FollowSink for LiveSink<'_, T> {
+impl<T: Restart> FollowSink for FileSink<'_, T, Heard> {
     fn news(&mut self, news: FileNews) {
         if matches!(news, FileNews::Rewritten | FileNews::Recognised) {
             self.target.restart();
@@ -348,7 +324,7 @@ impl<T: Restart> FollowSink for LiveSink<'_, T> {
         }
         if news == FileNews::Recognised {
             // What the wrong decoder could not read is no fault of the file.
-            (self.heard.problems, self.heard.kept) = (Vec::new(), KeptProblems::default());
+            self.heard.problems = KeptProblems::default();
         }
     }
 

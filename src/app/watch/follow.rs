@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Voice;
 use super::agenda::{Agenda, LoopInput, listen_for_signals};
 use super::core::{Heard, Watch};
 use super::courier::Courier;
@@ -20,12 +19,10 @@ use super::rest::Now;
 use super::screen::complain;
 use super::service::Service;
 use super::telling::Telling;
-use crate::app::InForce;
+use super::{Loaded, Voice};
 use crate::cli::WatchArgs;
-use crate::config::Settings;
-use crate::decode::OwnPatterns;
+use crate::config::{Settings, WatchSettings};
 use crate::exit::ExitStatus;
-use crate::rules::RuleSet;
 use crate::serve::Health;
 use crate::source::{ChangeHints, Degraded, Polled};
 
@@ -41,13 +38,12 @@ const WALKS_MAX: usize = 5;
 /// Why following ended.
 enum Ended {
     Shutdown,
-    Reload((RuleSet, OwnPatterns)),
+    Reload(Loaded),
 }
 
 /// What stays the same when the rules change.
 struct Daemon<'d> {
-    paths: &'d [PathBuf],
-    reload: &'d dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
+    settings: &'d WatchSettings,
     voice: &'d Voice,
     agenda: Agenda,
     hints: ChangeHints,
@@ -60,23 +56,21 @@ struct Daemon<'d> {
     publisher: Option<Publisher>,
 }
 
-/// Follows until it is told to end. `reload` gives the rules anew when SIGHUP asks for it.
+/// Follows until it is told to end.
 pub(super) fn follow(
     args: &WatchArgs,
     settings: &Settings,
-    (mut rules, mut patterns): (RuleSet, OwnPatterns),
-    reload: &dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
+    mut loaded: Loaded,
     voice: &Voice,
     telling: Option<&Telling>,
 ) -> anyhow::Result<ExitStatus> {
-    let mut daemon = Daemon::start(args, settings, reload, voice, telling)?;
+    let mut daemon = Daemon::start(args, settings, &loaded, voice, telling)?;
     let mut journals = match &daemon.courier {
-        Some(courier) => courier.journals(daemon.paths),
+        Some(courier) => courier.journals(&settings.watch.paths),
         None => BTreeMap::default(),
     };
     loop {
-        let in_force = InForce::new(&rules.rules, &patterns);
-        let mut watch = watch_of(settings, in_force, daemon.publisher.is_some()).with_journals(journals);
+        let mut watch = watch_of(settings, &loaded, daemon.publisher.is_some()).with_journals(journals);
         match daemon.turn(&mut watch)? {
             Ended::Shutdown => {
                 daemon.courier.into_iter().for_each(Courier::close);
@@ -86,16 +80,18 @@ pub(super) fn follow(
             }
             Ended::Reload(new) => {
                 journals = watch.into_journals();
-                (rules, patterns) = new;
+                loaded = new;
+                daemon.show_baseline(&loaded);
             }
         }
     }
 }
 
 /// A watch as the settings want it.
-fn watch_of<'r>(settings: &Settings, in_force: InForce<'r>, is_shown: bool) -> Watch<'r> {
+fn watch_of<'r>(settings: &Settings, loaded: &'r Loaded, is_shown: bool) -> Watch<'r> {
     let of_watch = &settings.watch;
-    let mut watch = Watch::new(&of_watch.paths, in_force)
+    let mut watch = loaded
+        .watch(of_watch)
         .active_within(of_watch.active_within.as_secs_f64())
         .replay_max(of_watch.replay_max);
     if is_shown {
@@ -112,7 +108,7 @@ impl<'d> Daemon<'d> {
     fn start(
         args: &WatchArgs,
         settings: &'d Settings,
-        reload: &'d dyn Fn() -> anyhow::Result<(RuleSet, OwnPatterns)>,
+        loaded: &Loaded,
         voice: &'d Voice,
         telling: Option<&'d Telling>,
     ) -> anyhow::Result<Self> {
@@ -136,8 +132,7 @@ impl<'d> Daemon<'d> {
             None => service.rest_max(),
         };
         Ok(Self {
-            paths: &settings.watch.paths,
-            reload,
+            settings: &settings.watch,
             voice,
             agenda: Agenda::new(settings.watch.poll, rest_max, receiver),
             hints: if args.poll {
@@ -150,7 +145,11 @@ impl<'d> Daemon<'d> {
             is_over,
             begun: Instant::now(),
             courier,
-            publisher: Publisher::start(settings, turn)?,
+            publisher: Publisher::start(
+                settings,
+                loaded.baseline.as_ref().map(|it| it.get().as_ref()),
+                turn,
+            )?,
         })
     }
 
@@ -164,8 +163,8 @@ impl<'d> Daemon<'d> {
                 LoopInput::GoOn => self.look(watch, |watch, is_over| watch.go_on(is_over))?,
                 LoopInput::Changed => self.follow_hints(watch)?,
                 LoopInput::Reload => {
-                    if let Some(rules) = self.reload() {
-                        return Ok(Ended::Reload(rules));
+                    if let Some(loaded) = self.reload() {
+                        return Ok(Ended::Reload(loaded));
                     }
                 }
                 LoopInput::Shutdown => {
@@ -197,6 +196,13 @@ impl<'d> Daemon<'d> {
         self.voice.show(watch);
     }
 
+    /// Shows what runs are compared with.
+    fn show_baseline(&self, loaded: &Loaded) {
+        if let (Some(publisher), Some(baseline)) = (&self.publisher, &loaded.baseline) {
+            publisher.show_baseline(baseline.get());
+        }
+    }
+
     fn walk(&mut self, watch: &mut Watch<'_>) -> anyhow::Result<()> {
         let begun = Instant::now();
         for _ in 0..WALKS_MAX {
@@ -204,7 +210,7 @@ impl<'d> Daemon<'d> {
             self.voice.say(&watch.walk())?;
             self.service.is_alive();
             let is_over = self.is_over.load(Ordering::Relaxed);
-            if is_over || !self.hints.cover(self.paths, watch.directories()) {
+            if is_over || !self.hints.cover(&self.settings.paths, watch.directories()) {
                 break;
             }
         }
@@ -288,11 +294,10 @@ impl<'d> Daemon<'d> {
         Ok(())
     }
 
-    /// The new rules, unless they have a problem.
-    fn reload(&self) -> Option<(RuleSet, OwnPatterns)> {
+    /// The new rules and the baseline as it is now, unless they have a problem.
+    fn reload(&self) -> Option<Loaded> {
         self.service.is_reloading();
-        let loaded = (self.reload)();
-        match loaded {
+        match Loaded::read(self.settings) {
             Ok(loaded) => {
                 say("the rules were read again: all runs are judged anew");
                 Some(loaded)

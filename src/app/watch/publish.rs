@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::deliver::secret_path;
 use crate::model::{Finding, Severity, Verdict};
 use crate::report::{LossSpan, RunSummary, serious, spark};
-use crate::series::Facts;
+use crate::series::Baseline;
 use crate::series::record::{Limits, SPANS_MAX};
 use crate::serve::{self, Board, Guard, Health, RunRow, RunView, Said, Server, Snapshot, Totals};
 
@@ -128,6 +128,7 @@ impl Publisher {
     /// Begins to answer, when an address was given. `wake` makes the loop turn.
     pub(super) fn start(
         settings: &Settings,
+        baseline: Option<&Baseline>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else {
@@ -137,6 +138,9 @@ impl Publisher {
         let token_file = listen.token.as_ref().map(secret_path).transpose()?;
         let guard = Guard::new(address, token_file.as_deref())?;
         let board = Arc::new(Board::new(Box::new(wake)));
+        if let Some(baseline) = baseline {
+            board.put_baseline(baseline);
+        }
         let set_up = serve::Settings {
             address,
             guard,
@@ -168,6 +172,11 @@ impl Publisher {
     /// Says what the loop knows of itself beside the runs.
     pub(super) fn set_health(&self, health: Health) {
         self.board.set_health(health);
+    }
+
+    /// Shows what runs are compared with.
+    pub(super) fn show_baseline(&self, baseline: &Baseline) {
+        self.board.put_baseline(baseline);
     }
 
     /// Counts what was said.
@@ -227,7 +236,7 @@ impl Publisher {
                 continue;
             }
             let recordings = run.streams.iter().filter_map(|(_, it)| it.recording()).collect();
-            let view = RunView::new(run.change, run.report_now(), recordings);
+            let view = RunView::new(run.change, run.report_now(), recordings, run.baseline.is_some());
             self.board.put_view(&name, view);
             self.viewed_at.insert(name, Instant::now());
         }
@@ -281,7 +290,7 @@ fn summary_of(name: &str, run: &LiveRun<'_>, found: &[Finding]) -> RunSummary {
     let (loss, loss_spark) = streams()
         .find_map(|it| {
             Some((
-                span_of(it.engine().facts())?,
+                LossSpan::of(it.engine().facts(), it.engine().loss_history())?,
                 spark(it.engine().loss_history().bins()),
             ))
         })
@@ -302,14 +311,6 @@ fn summary_of(name: &str, run: &LiveRun<'_>, found: &[Finding]) -> RunSummary {
         spark: loss_spark.unwrap_or_default(),
         is_reading: !streams().all(LiveStream::is_caught_up),
     }
-}
-
-fn span_of(facts: &Facts) -> Option<LossSpan> {
-    Some(LossSpan {
-        initial: facts.loss.initial?,
-        best: facts.loss.best?,
-        last: facts.loss.current?,
-    })
 }
 
 fn verdict_of(found: &[Finding], has_points: bool) -> Verdict {

@@ -16,7 +16,8 @@ use crate::alert::{Journal, Notice};
 use crate::app::pipeline::{report_of, shown_path};
 use crate::model::{Finding, Problem};
 use crate::report::RunReport;
-use crate::rules::{StreamOutcome, join};
+use crate::rules::{StreamOutcome, exonerate, join};
+use crate::series::Baseline;
 use crate::source::Polled;
 
 /// A followed run.
@@ -24,6 +25,8 @@ pub(super) struct LiveRun<'r> {
     pub(super) name: String,
     pub(super) root: PathBuf,
     pub(super) streams: Vec<(StreamKey, LiveStream<'r>)>,
+    /// The run that this one is compared with.
+    pub(super) baseline: Option<Arc<Baseline>>,
     pub(super) journal: Journal,
     pub(super) rest: Rest,
     /// It was looked at since it was taken up.
@@ -58,6 +61,7 @@ impl LiveRun<'_> {
             name: name.to_owned(),
             root: root.to_owned(),
             streams: Vec::new(),
+            baseline: None,
             journal: Journal::default(),
             rest: Rest::default(),
             was_read: false,
@@ -130,7 +134,10 @@ impl LiveRun<'_> {
         (self.joined, self.reach) = (marks, reach);
         let outcomes: Vec<StreamOutcome> = self.streams.iter_mut().map(|(_, it)| it.outcome_now()).collect();
         let layers = outcomes.iter().map(|it| it.outcome.layers.len()).max();
-        let joined = join(outcomes);
+        let mut joined = join(outcomes);
+        if let Some(baseline) = &self.baseline {
+            exonerate(&mut joined.findings, baseline);
+        }
         let notices = self.journal.update(&self.name, &joined.findings, reach);
         self.is_waiting = self.journal.is_waiting();
         self.known = Some(Known {
@@ -146,7 +153,7 @@ impl LiveRun<'_> {
         let (name, root) = (&self.name, &self.root);
         let shown = |path: &Path| shown_path(path, root);
         let streams = self.streams.iter_mut().map(|(_, it)| it.report_now(&shown));
-        report_of(name, streams, None)
+        report_of(name, streams, self.baseline.as_ref())
     }
 
     pub(super) fn take_failures(&mut self) -> Vec<Problem> {
@@ -162,7 +169,7 @@ impl LiveRun<'_> {
         let report = report_of(
             &self.name,
             self.streams.into_iter().map(|(_, it)| it.finish(pools, &shown)),
-            None,
+            self.baseline.as_ref(),
         );
         let notices = self.journal.update(&self.name, &report.findings, reach);
         (report, notices)

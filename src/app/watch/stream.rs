@@ -6,6 +6,7 @@
 //! has grown by a quarter (so that reading again costs a constant factor) or ends.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::file::{LiveFile, Pools};
 use super::rest::changed_at;
@@ -16,18 +17,43 @@ use crate::app::pipeline::end_of;
 use crate::model::Problem;
 use crate::report::html::RankRecording;
 use crate::rules::check::Pulse;
-use crate::rules::{Engine, Outcome, Rule, StreamOutcome};
+use crate::rules::{Engine, Outcome, StreamOutcome};
+use crate::series::Baseline;
 use crate::series::record::SharedRecorder;
 use crate::source::{Polled, StreamFiles};
 
 /// Turns that the files of one stream take in one poll, so that no stream starves another.
 const TURNS_PER_POLL: usize = 4_096;
 
+/// What an engine is made of.
+pub(super) struct EngineParts<'r> {
+    /// What it judges by.
+    pub(super) by: InForce<'r>,
+    /// The run.
+    pub(super) run: String,
+    /// Hears the points.
+    pub(super) recorder: Option<SharedRecorder>,
+    /// The run that this one is compared with.
+    pub(super) baseline: Option<Arc<Baseline>>,
+}
+
+impl<'r> EngineParts<'r> {
+    /// An engine that has seen nothing, and its listener.
+    fn fresh(&self) -> Engine<'r> {
+        let mut engine = Engine::new(self.by.rules, &self.run);
+        if let Some(baseline) = &self.baseline {
+            engine = engine.with_baseline(Arc::clone(baseline));
+        }
+        match &self.recorder {
+            Some(recorder) => engine.with_tap(recorder.listen_anew()),
+            None => engine,
+        }
+    }
+}
+
 /// A followed stream.
 pub(super) struct LiveStream<'r> {
-    by: InForce<'r>,
-    run: String,
-    recorder: Option<SharedRecorder>,
+    parts: EngineParts<'r>,
     rank: Option<u32>,
     files: Vec<LiveFile>,
     engine: Engine<'r>,
@@ -45,35 +71,19 @@ pub(super) struct LiveStream<'r> {
     is_final: bool,
 }
 
-/// An engine that has seen nothing, and its listener.
-fn fresh<'r>(rules: &'r [Rule], run: &str, recorder: Option<&SharedRecorder>) -> Engine<'r> {
-    let engine = Engine::new(rules, run);
-    match recorder {
-        Some(recorder) => engine.with_tap(recorder.listen_anew()),
-        None => engine,
-    }
-}
-
 impl<'r> LiveStream<'r> {
-    /// A stream of which nothing was read; `recorder` hears its points.
-    pub(super) fn new(
-        stream: &StreamFiles,
-        run: &str,
-        by: InForce<'r>,
-        recorder: Option<SharedRecorder>,
-    ) -> Self {
-        let engine = fresh(by.rules, run, recorder.as_ref());
+    /// A stream of which nothing was read.
+    pub(super) fn new(stream: &StreamFiles, parts: EngineParts<'r>) -> Self {
+        let patterns = parts.by.patterns;
         Self {
-            by,
-            run: run.to_owned(),
-            recorder,
             rank: stream.rank,
             files: stream
                 .files
                 .iter()
-                .map(|it| LiveFile::new(it, by.patterns))
+                .map(|it| LiveFile::new(it, patterns))
                 .collect(),
-            engine,
+            engine: parts.fresh(),
+            parts,
             order: Order::default(),
             is_in_pass: false,
             is_disordered: false,
@@ -91,7 +101,7 @@ impl<'r> LiveStream<'r> {
             .files
             .iter()
             .filter(is_new)
-            .map(|it| LiveFile::new(it, self.by.patterns))
+            .map(|it| LiveFile::new(it, self.parts.by.patterns))
             .collect();
         if new.is_empty() {
             return false;
@@ -111,8 +121,8 @@ impl<'r> LiveStream<'r> {
     pub(super) fn poll(&mut self, pools: &mut Pools) -> Polled {
         let polled = match self.files.as_mut_slice() {
             [only] => {
-                let (rules, run, recorder) = (self.by.rules, &self.run, self.recorder.as_ref());
-                let polled = only.read_alone(&mut self.engine, &|| fresh(rules, run, recorder), pools);
+                let parts = &self.parts;
+                let polled = only.read_alone(&mut self.engine, &|| parts.fresh(), pools);
                 self.generation += u64::from(only.take_reset());
                 polled
             }
@@ -195,7 +205,7 @@ impl<'r> LiveStream<'r> {
     /// Reads everything again, with a fresh engine.
     fn begin_anew(&mut self) {
         self.files.iter_mut().for_each(LiveFile::begin_anew);
-        self.engine = fresh(self.by.rules, &self.run, self.recorder.as_ref());
+        self.engine = self.parts.fresh();
         self.order = Order::default();
         (self.is_in_pass, self.is_disordered, self.begun_bytes) = (false, false, None);
         self.generation += 1;
@@ -261,8 +271,8 @@ impl<'r> LiveStream<'r> {
             while self.poll(pools) == Polled::More {}
         }
         if let [only] = self.files.as_mut_slice() {
-            let (rules, run, recorder) = (self.by.rules, &self.run, self.recorder.as_ref());
-            only.finish_alone(&mut self.engine, &|| fresh(rules, run, recorder));
+            let parts = &self.parts;
+            only.finish_alone(&mut self.engine, &|| parts.fresh());
         } else {
             self.finish_merged();
         }
@@ -292,12 +302,12 @@ impl<'r> LiveStream<'r> {
 
     /// Its pictures so far, with its rank.
     pub(super) fn recording(&self) -> Option<RankRecording> {
-        Some((self.rank, self.recorder.as_ref()?.copy()))
+        Some((self.rank, self.parts.recorder.as_ref()?.copy()))
     }
 
     /// What listens to it, with its rank.
     pub(super) fn recorder(&self) -> Option<(Option<u32>, SharedRecorder)> {
-        Some((self.rank, self.recorder.clone()?))
+        Some((self.rank, self.parts.recorder.clone()?))
     }
 
     pub(super) fn rank(&self) -> Option<u32> {

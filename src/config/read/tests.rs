@@ -28,6 +28,7 @@ fn every_key_is_taken() {
         [watch]
         paths = ["/data/runs", "more"]
         rules = "team.toml"
+        baseline = "twin"
         poll = "500ms"
         active_within = "2d"
         replay_max = "1GiB"
@@ -67,6 +68,7 @@ fn every_key_is_taken() {
         WatchSettings {
             paths: vec![PathBuf::from("/data/runs"), PathBuf::from("conf/more")],
             rules: vec![PathBuf::from("conf/team.toml")],
+            baseline: Some(PathBuf::from("conf/twin")),
             poll: Duration::from_millis(500),
             active_within: Duration::from_secs(172_800),
             replay_max: 1 << 30,

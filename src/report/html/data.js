@@ -1,4 +1,5 @@
-// What the page is given, and how its numbers are read. Text from logs only ever becomes textContent.
+// What the page is given, and how its numbers are read. Text from logs only ever becomes textContent, and what would turn
+// the direction of the text around it is shown as its number.
 
 /** Parses the data element with this id; `null` when it is not there. */
 function readData(id) {
@@ -6,14 +7,18 @@ function readData(id) {
   return element === null ? null : JSON.parse(element.textContent);
 }
 
+/** Bidi_Control of Unicode: one of them in a name would turn what stands beside it. */
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const plain = (text) => String(text).replace(TURNING, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
 /** An element with properties, attributes (`aria-*`, `data-*`, `for`, `role`, `href`) and children. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.includes("-") || ["for", "role", "href", "colspan"].includes(name)) element.setAttribute(name, value);
-    else element[name] = value;
+    else element[name] = name === "textContent" || name === "title" ? plain(value) : value;
   }
-  element.append(...children.filter((it) => it !== null && it !== undefined));
+  element.append(...children.filter((it) => it !== null && it !== undefined).map((it) => (typeof it === "string" ? plain(it) : it)));
   return element;
 }
 

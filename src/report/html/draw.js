@@ -26,10 +26,11 @@ function theme() {
   };
 }
 
-/** Fits the canvas to its box and gives a context in CSS pixels. */
-function prepare(canvas, height) {
-  const width = Math.max(120, canvas.parentElement.clientWidth);
-  const ratio = Math.min(3, window.devicePixelRatio || 1);
+/** Fits the canvas to its box and gives a context in CSS pixels. Paper is laid out after the pictures are drawn: there they
+ *  are as wide as `paper`, and twice as sharp. */
+function prepare(canvas, height, paper) {
+  const width = isPrinting ? paper : widthOf(canvas.parentElement);
+  const ratio = isPrinting ? 2 : Math.min(3, window.devicePixelRatio || 1);
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
   canvas.style.height = `${height}px`;
@@ -38,6 +39,8 @@ function prepare(canvas, height) {
   context.clearRect(0, 0, width, height);
   return { context, width, ratio };
 }
+
+const widthOf = (box) => Math.max(120, box.clientWidth);
 
 /** Round numbers between two bounds. */
 function ticks(low, high, wanted) {
@@ -85,8 +88,11 @@ function stepText(step) {
 /** The axis of steps below a picture. */
 function drawStepAxis(context, colors, range, toX, top, bottom, width) {
   context.font = colors.font;
-  context.textAlign = "center";
   context.textBaseline = "top";
+  context.textAlign = "right";
+  context.fillStyle = colors.dim;
+  context.fillText("step", toX(range[0]) - 14, bottom + 9);
+  context.textAlign = "center";
   for (const step of ticks(range[0], range[1], Math.max(2, width / 90)).filter(Number.isInteger)) {
     const x = Math.round(toX(step)) + 0.5;
     context.strokeStyle = colors.grid;
@@ -210,6 +216,6 @@ class Picture {
     event.preventDefault();
   }
 
-  say() { this.readout.textContent = this.describe(); }
+  say() { this.readout.textContent = plain(this.describe()); }
   stepAt() { return null; }
 }

@@ -3,7 +3,7 @@
 const LAYERS_SHOWN = 8;
 
 function findingsSection(run, key, chosen) {
-  const findings = run.findings.map((finding, index) => ({ finding, index }));
+  const findings = run.findings.map((finding, index) => ({ finding, index, beganIn: run.ranks > 1 ? rankOf(run, finding) : null }));
   const rules = new Set(run.findings.map((it) => it.rule));
   const isRoot = ({ finding }) => finding.caused_by === null || !rules.has(finding.caused_by);
   const roots = findings.filter(isRoot);
@@ -20,9 +20,9 @@ function findingsSection(run, key, chosen) {
   return section;
 }
 
-function findingCard({ finding, index }, all, key, chosen, depth = 0) {
+function findingCard({ finding, index, beganIn }, all, key, chosen, depth = 0) {
   const since = finding.first_step === null ? "" : `since step ${thousands(finding.first_step)}`;
-  const where = finding.rank === null ? "" : `, rank ${finding.rank} only`;
+  const where = finding.rank !== null ? `, rank ${finding.rank} only` : beganIn !== null ? `, first in rank ${beganIn}` : "";
   const link = make("a", { href: hashOf({ run: key, finding: index }), className: "show", textContent: "show in the pictures" });
   const parts = [
     make("div", { className: "finding-head" }, badge(finding.severity), make("h3", { textContent: finding.rule }),

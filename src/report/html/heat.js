@@ -1,6 +1,6 @@
 // Layers over steps as colours on a log scale: the input on top, one band per role.
 
-const HEAD_HEIGHT = 16, HEAT_BOTTOM = 22, HEAT_HEIGHT = 560;
+const HEAD_HEIGHT = 16, HEAT_BOTTOM = 22, HEAT_HEIGHT = 560, HEAT_PAPER = 680;
 
 /** A grid as the pictures need it: rows in the order of the groups, cells row by row. */
 function readGrid(raw) {
@@ -52,6 +52,17 @@ function gridName(raw) {
   return (QUANTITY_NAMES[raw.quantity] ?? raw.quantity) + split;
 }
 
+/** What the numbers of a grid are. */
+const unitOf = (grid) => grid.name.replace(" per layer", "").toLowerCase();
+
+/** What stands above the rows of a group. */
+function headOf({ name, role, order, begin, end }) {
+  const n = end - begin;
+  if (order === "ranks") return name;
+  const words = n === 1 ? "1 layer" : `${n} layers`;
+  return role === "" || n === 1 || order === "unknown" ? `${name} · ${words}` : `${name} · ${words}, input on top`;
+}
+
 /** What a cell says, in words. */
 function cellText(grid, row, column) {
   const i = row * grid.nColumns + column;
@@ -70,7 +81,7 @@ function columnText(grid, column) {
 
 class HeatPicture extends Picture {
   constructor(view, grid, onRow) {
-    super(view, `${grid.name}: ${grid.rows.length} layers over steps as colours. Arrow keys move through steps and layers.`);
+    super(view, `${grid.name}: ${grid.rows.length} rows over steps as colours. Arrow keys move through steps and rows.`);
     Object.assign(this, { onRow, row: 0 });
     this.scale = make("div", { className: "scale" });
     this.take(grid);
@@ -86,7 +97,7 @@ class HeatPicture extends Picture {
     const keyed = (name, text) => make("span", { className: "keyed" }, make("i", { className: `key ${name}` }), text);
     this.scale.replaceChildren(...[
       make("span", { textContent: powerText(this.low / Math.LN10) }), make("i", { className: "ramp" }),
-      make("span", { textContent: powerText(this.high / Math.LN10) }),
+      make("span", { textContent: `${powerText(this.high / Math.LN10)}, log scale` }),
       hasBad ? keyed("bad-key", "NaN or ∞") : null,
       grid.cells.kinds.includes(IS_ZERO) ? keyed("zero-key", "exactly 0") : null,
       keyed("empty-key", "not logged"),
@@ -124,10 +135,10 @@ class HeatPicture extends Picture {
 
   draw() {
     const colors = theme();
-    this.height = this.layOut(Math.max(120, this.box.clientWidth));
-    const { context, width } = prepare(this.canvas, this.height);
+    this.height = this.layOut(isPrinting ? HEAT_PAPER : widthOf(this.box));
+    const { context, width, ratio } = prepare(this.canvas, this.height, HEAT_PAPER);
     const { range } = this.view;
-    Object.assign(this, { context, width });
+    Object.assign(this, { context, width, ratio });
     // The last column is as wide as the others.
     this.span = [range[0], range[1] + this.grid.usualGap];
     this.toX = (step) => this.left + (width - this.left - MARGIN.right) * (step - this.span[0]) / (this.span[1] - this.span[0]);
@@ -144,10 +155,6 @@ class HeatPicture extends Picture {
   drawNames(context, colors) {
     context.textBaseline = "middle";
     for (const group of this.grid.groups) {
-      context.font = `600 ${colors.font}`;
-      context.textAlign = "left";
-      context.fillStyle = colors.text;
-      context.fillText(fitText(context, `${group.name} · ${group.end - group.begin}`, this.width, false), 0, group.top + HEAD_HEIGHT / 2);
       context.font = "10px system-ui, sans-serif";
       context.textAlign = "right";
       context.fillStyle = colors.dim;
@@ -159,26 +166,46 @@ class HeatPicture extends Picture {
     }
   }
 
+  /** Above the lines that go through all groups. */
+  drawHeads(context, colors) {
+    context.font = `600 ${colors.font}`;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    for (const group of this.grid.groups) {
+      const text = fitText(context, headOf(group), this.width, false);
+      context.fillStyle = colors.panel;
+      context.fillRect(0, group.top, context.measureText(text).width + 3, HEAD_HEIGHT - 2);
+      context.fillStyle = colors.text;
+      context.fillText(text, 0, group.top + HEAD_HEIGHT / 2);
+    }
+  }
+
   drawCells(context, colors) {
     const { grid } = this;
     const { kinds, logs } = grid.cells;
     const height = this.rowHeight > 4 ? this.rowHeight - 1 : this.rowHeight;
     const share = 255 / (this.high - this.low);
+    // On whole pixels of the screen, so that nothing shines through between neighbours.
+    const snap = (x) => Math.round(x * this.ratio) / this.ratio;
     for (let row = 0; row < grid.rows.length; row++) {
       const y = this.tops[row];
       context.fillStyle = colors.empty;
       context.fillRect(this.left, y, this.width - MARGIN.right - this.left, height);
-      const logged = grid.logged[row];
+      const logged = grid.logged[row], bad = [];
       for (let at = 0; at < logged.length; at++) {
         const i = row * grid.nColumns + logged[at];
         const kind = kinds[i];
         const x = this.toX(grid.first[logged[at]]), right = Math.min(this.width - MARGIN.right, this.toX(reachOf(grid, row, at)));
-        const w = Math.max(1.5, right - x + 0.4);
+        const w = Math.max(1, snap(right) - snap(x));
+        if (kind <= IS_NEG_INF) { bad.push([snap(x), Math.max(1.5, w)]); continue; }
         context.fillStyle = kind === IS_FINITE ? HEAT[Math.min(255, Math.max(0, Math.round((logs[i] - this.low) * share)))]
-          : kind === IS_ZERO ? colors.text : colors.bad;
-        context.fillRect(x, y, w, height);
-        if (kind <= IS_NEG_INF && height > 6) strike(context, x, x + w, y, height);
+          : colors.text;
+        context.fillRect(snap(x), y, w, height);
       }
+      // Above the others: the only NaN among thousands of points is seen.
+      context.fillStyle = colors.bad;
+      for (const [x, w] of bad) context.fillRect(x, y, w, height);
+      if (height > 6) for (const [x, w] of bad) strike(context, x, x + w, y, height);
     }
   }
 
@@ -193,6 +220,7 @@ class HeatPicture extends Picture {
     context.restore();
     drawOverlay(context, colors, { step: this.view.step + this.grid.usualGap / 2, restarts: this.view.restarts, finding: null }, this.toX, 0, this.bottom, this.width - MARGIN.right);
     this.drawFinding(context, colors);
+    this.drawHeads(context, colors);
     context.strokeStyle = colors.text;
     context.strokeRect(this.left - 1.5, this.tops[this.row] - 0.5, this.width - MARGIN.right - this.left + 2, this.rowHeight);
   }
@@ -212,7 +240,7 @@ class HeatPicture extends Picture {
     const layers = new Set(finding.layers);
     context.fillStyle = colors.mark;
     this.grid.rows.forEach((row, i) => {
-      if (layers.has(row.layer)) context.fillRect(this.left - 4, this.tops[i], 4, this.rowHeight);
+      if (layers.has(row.layer) || (row.rank !== undefined && row.rank === finding.rank)) context.fillRect(this.left - 4, this.tops[i], 4, this.rowHeight);
     });
   }
 
@@ -260,7 +288,8 @@ function strike(context, from, to, y, height) {
 }
 
 /** A text cut to a width: its end is kept when layers differ there. */
-function fitText(context, text, width, keepsEnd) {
+function fitText(context, named, width, keepsEnd) {
+  const text = plain(named);
   if (context.measureText(text).width <= width) return text;
   let length = text.length;
   while (length > 1) {

@@ -16,7 +16,11 @@ class LinePicture extends Picture {
     const hasNegative = this.curves.some((it) => it.low < 0);
     this.isLog = !hasNegative && positive.length > 0 && high / low > 200;
     const scale = make("button", { type: "button", className: "small" });
-    const label = () => { scale.textContent = this.isLog ? "log scale" : "linear scale"; scale.setAttribute("aria-pressed", String(this.isLog)); };
+    const label = () => { 
+      scale.textContent = this.isLog ? "log scale" : "linear scale";
+      scale.title = this.isLog ? "press for a linear scale" : "press for a log scale";
+      scale.setAttribute("aria-pressed", String(this.isLog));
+    };
     scale.addEventListener("click", () => { this.isLog = !this.isLog; label(); this.draw(); });
     label();
     this.element = make("figure", { className: "picture" },
@@ -33,7 +37,8 @@ class LinePicture extends Picture {
 
   draw() {
     const colors = theme();
-    const { context, width, ratio } = prepare(this.canvas, LINE_HEIGHT);
+    const isAlone = this.element.parentElement?.childElementCount === 1;
+    const { context, width, ratio } = prepare(this.canvas, LINE_HEIGHT, isAlone ? 680 : 330);
     const range = this.view.range;
     this.width = width;
     this.toX = (step) => MARGIN.left + (width - MARGIN.left - MARGIN.right) * (range[1] > range[0] ? (step - range[0]) / (range[1] - range[0]) : 0.5);

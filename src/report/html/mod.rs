@@ -88,7 +88,7 @@ pub fn write_page(
         "overview".to_owned(),
         overview::overview(lines.iter(), &report.problems).to_string(),
     )];
-    parts.extend(baseline.map(|it| ("baseline".to_owned(), baseline::baseline(it).to_string())));
+    parts.extend(baseline.map(|it| ("baseline".to_owned(), baseline_json(it))));
     let runs = runs.iter().enumerate();
     let runs = runs.map(|(index, it)| (format!("run-{index}"), it.0.as_str()));
     let parts = parts.iter().map(|(id, json)| (id.clone(), json.as_str()));
@@ -108,8 +108,14 @@ pub fn overview_json<'a>(runs: impl Iterator<Item = &'a RunSummary>, problems: &
     overview::overview(runs, problems).to_string()
 }
 
-/// The page without data, for a server: it asks for `data/overview` and `data/run?run=KEY` beside itself, again and
-/// again.
+/// What runs are compared with, as the page reads it: JSON.
+#[must_use]
+pub fn baseline_json(baseline: &Baseline) -> String {
+    baseline::baseline(baseline).to_string()
+}
+
+/// The page without data, for a server: it asks for `data/overview`, `data/baseline` and `data/run?run=KEY` beside
+/// itself, again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LivePage {
     /// The document.

@@ -4,7 +4,8 @@ const isLive = readData("live") === true;
 const source = isLive ? new ServerSource() : new EmbeddedSource();
 const main = document.getElementById("main");
 const summary = document.getElementById("summary"), status = document.getElementById("status");
-const baseline = readBaseline(source.baseline());
+/** What runs are compared with. */
+let baseline = null;
 let data = null;
 /** What is shown: an overview, or a run with its key. */
 let current = null;
@@ -30,6 +31,7 @@ async function show() {
     return;
   }
   const { key } = data.runs[index];
+  await lookAtBaseline();
   const run = await source.run(index, key);
   if (own !== turn) return;
   const isSame = current?.key === key;
@@ -44,6 +46,12 @@ async function show() {
   current.draw();
   if (current.isChosen) scrollToFinding(current.view.finding);
   else if (!isSame) { window.scrollTo(0, 0); main.focus({ preventScroll: true }); }
+}
+
+/** Takes the baseline, when there is another one than before. */
+async function lookAtBaseline() {
+  const news = await source.baseline();
+  if (news !== null) baseline = readBaseline(news);
 }
 
 /** The picture of the finding's quantity, or the curves. */
@@ -64,6 +72,7 @@ async function look() {
   const shown = current;
   if (shown?.isWaiting) await show();
   else if (shown instanceof RunPage) {
+    await lookAtBaseline();
     const run = await source.runAgain(shown.key);
     if (run !== null && current === shown) shown.update(run);
   }

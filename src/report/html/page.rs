@@ -22,6 +22,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("line.js"),
     include_str!("heat.js"),
     include_str!("profile.js"),
+    include_str!("ranks.js"),
     include_str!("overview.js"),
     include_str!("findings.js"),
     include_str!("run.js"),

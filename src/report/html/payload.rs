@@ -25,13 +25,14 @@ pub(super) fn run(
     (cells, spans): (usize, usize),
     is_compared: bool,
 ) -> String {
-    let mut owned = Owned::new(&report.series);
+    let owned = Owned::new(&report.series, &recordings);
     let share = cells / recordings.len().max(1);
     let sources: Vec<Value> = recordings
         .into_iter()
-        .map(|(rank, mut recording)| {
+        .enumerate()
+        .map(|(index, (rank, mut recording))| {
             recording.shrink_to(share, spans);
-            source(rank, &recording, &mut owned)
+            source(rank, &recording, &|tag| owned.of(index, tag))
         })
         .filter(|it| !is_empty(it))
         .collect();
@@ -61,20 +62,20 @@ fn is_empty(source: &Value) -> bool {
     none("lines") && none("grids")
 }
 
-fn source(rank: Option<u32>, recording: &Recording, owned: &mut Owned<'_>) -> Value {
+/// Finds the series that a tag of a recording stands for.
+type Find<'f, 'r> = dyn Fn(&str) -> Option<&'r SeriesInfo> + 'f;
+
+fn source(rank: Option<u32>, recording: &Recording, find: &Find<'_, '_>) -> Value {
     let lines: Vec<Value> = recording
         .lines
         .iter()
-        .filter_map(|it| owned.claim(rank, &it.tag, it.points).map(|info| line(it, info)))
+        .filter_map(|it| find(&it.tag).map(|info| line(it, info)))
         .collect();
-    let grids: Vec<Value> = recording
-        .grids
-        .iter()
-        .filter_map(|it| grid(rank, it, owned))
-        .collect();
+    let grids: Vec<Value> = recording.grids.iter().filter_map(|it| grid(it, find)).collect();
     json!({
         "rank": rank,
         "restarts": recording.restarts,
+        "several_writers": recording.has_several_writers,
         "left_out": recording.n_left_out,
         "lines": lines,
         "grids": grids,
@@ -134,12 +135,8 @@ fn rounded(value: f64) -> Value {
         .map_or(Value::Null, |it| json!(it))
 }
 
-fn grid(rank: Option<u32>, grid: &Grid, owned: &mut Owned<'_>) -> Option<Value> {
-    let infos: Vec<Option<&SeriesInfo>> = grid
-        .rows()
-        .iter()
-        .map(|it| owned.claim(rank, &it.tag, it.points))
-        .collect();
+fn grid(grid: &Grid, find: &Find<'_, '_>) -> Option<Value> {
+    let infos: Vec<Option<&SeriesInfo>> = grid.rows().iter().map(|it| find(&it.tag)).collect();
     if infos.iter().all(Option::is_none) {
         return None;
     }

@@ -1,6 +1,6 @@
 // One quantity over depth at one step, with the geometric line that the depth rules fit (Theil-Sen on ln).
 
-const PROFILE_HEIGHT = 260, PROFILE = { left: 58, right: 12, top: 14, bottom: 34 };
+const PROFILE_HEIGHT = 260, PROFILE = { left: 58, right: 12, top: 24, bottom: 34 }, PROFILE_PAPER = 400;
 
 class ProfilePicture extends Picture {
   constructor(view, grid) {
@@ -79,7 +79,7 @@ class ProfilePicture extends Picture {
 
   draw() {
     const colors = theme();
-    const { context, width } = prepare(this.canvas, PROFILE_HEIGHT);
+    const { context, width } = prepare(this.canvas, PROFILE_HEIGHT, PROFILE_PAPER);
     const n = this.group.end - this.group.begin;
     const bottom = PROFILE_HEIGHT - PROFILE.bottom;
     const [low, high] = this.bounds();
@@ -92,7 +92,7 @@ class ProfilePicture extends Picture {
     this.drawFit(context, colors);
     this.drawBaseline(context, colors);
     this.drawPoints(context, colors, this.column, false);
-    this.hint.textContent = `dashed: the fitted geometric line · grey: the first profile of the run${this.baselineText()}`;
+    this.hint.textContent = plain(`dashed: the fitted geometric line · grey: the first profile of the run${this.baselineText()}`);
     this.title.textContent = this.fitText();
   }
 
@@ -111,6 +111,8 @@ class ProfilePicture extends Picture {
     }
     context.fillStyle = colors.dim;
     context.textBaseline = "top";
+    context.textAlign = "left";
+    context.fillText(`${unitOf(this.grid)}, log scale`, 0, 0);
     const n = this.group.end - this.group.begin;
     context.textAlign = "center";
     for (const rank of ticks(0, n - 1, Math.max(2, Math.min(n - 1, this.width / 60))).filter(Number.isInteger)) {
@@ -207,12 +209,23 @@ class ProfilePicture extends Picture {
   fitText() {
     const fit = this.group.lines[this.column];
     const where = columnText(this.grid, this.column);
-    if (!fit) return `${where}: too few layers with a norm above 0 for a line`;
+    if (!fit) return `${where}: ${this.whyNoLine()}`;
     const [, slope, first, last, tau] = fit;
     const total = Math.exp(Math.abs(slope) * (last - first));
     if (total < 1.5) return `${where}: flat over ${last - first + 1} layers, ×${shown(total)} in total`;
     const side = slope > 0 ? "shrinks toward the input" : "grows toward the input";
     return `${where}: ${side}, ×${shown(Math.exp(-slope))} per layer, ×${shown(total)} in total over ${last - first + 1} layers (τ ${shown(tau)})`;
+  }
+
+  /** What the layers have instead of norms that a line could go through. */
+  whyNoLine() {
+    const { grid, group, column } = this, n = group.end - group.begin;
+    const count = (is) => { let found = 0; for (let row = group.begin; row < group.end; row++) found += is(grid.cells.kinds[row * grid.nColumns + column]) ? 1 : 0; return found; };
+    const parts = [
+      [count((kind) => kind >= IS_NAN && kind <= IS_NEG_INF), "NaN or infinite"], [count((kind) => kind === IS_ZERO), "exactly 0"],
+      [count((kind) => kind === MISSING), "not logged"],
+    ].filter(([it]) => it > 0).map(([it, words]) => `${it === n ? "all" : `${it} of`} ${n} layers ${words}`);
+    return parts.length > 0 ? parts.join(", ") : `${n === 1 ? "one layer is" : `${n} layers are`} too few for a line`;
   }
 
   rankAt(x) {

@@ -81,18 +81,19 @@ class RunPage {
     // Without a choice the worst finding is marked, so that the sick step is what is seen first.
     this.finding = run.findings[this.chosen] ?? run.findings.find((it) => it.severity !== "info") ?? null;
     this.ranks = [...new Set(run.sources.map((it) => it.rank))];
-    const asked = this.asked ?? this.finding?.rank ?? null;
+    const asked = this.asked ?? this.finding?.rank ?? rankOf(run, this.finding);
     this.rank = this.ranks.includes(asked) ? asked : this.ranks[0] ?? null;
     this.sources = run.sources.filter((it) => it.rank === this.rank);
     // The loss of the other ranks: one that goes its own way is seen at once.
     this.otherLosses = run.sources.filter((it) => it.rank !== this.rank && it.rank !== null)
-      .flatMap((it) => it.lines.filter((line) => line.quantity === "loss").slice(0, 1).map((line) => ({ ...line, tag: `rank ${it.rank}: ${line.tag}` })));
+      .flatMap((it) => it.lines.filter((line) => line.quantity === "loss").slice(0, 1).map((line) => ({ ...line, tag: `${rankName(it.rank)}: ${line.tag}` })));
+    this.rankGrid = rankGrid(run);
     this.shape = shapeOf(this);
   }
 
   build() {
     this.view.pictures = [];
-    this.body.replaceChildren(...curves(this), ...layers(this.view, this.sources));
+    this.body.replaceChildren(...curves(this), ...rankSection(this), ...layers(this));
   }
 
   draw() { this.view.drawAll(); }
@@ -101,6 +102,7 @@ class RunPage {
   update(run) {
     const { shape } = this, said = JSON.stringify(this.run.findings);
     this.read(run);
+    this.view.baseline = run.compared ? baseline : null;
     this.view.take(this.sources, this.finding);
     this.swap("head", runHead(run, this.key));
     if (JSON.stringify(run.findings) !== said) this.swap("findings", findingsSection(run, this.key, this.chosen));
@@ -116,7 +118,7 @@ class RunPage {
     this.view.lists = lists;
     for (const picture of this.view.pictures) {
       if (picture instanceof LinePicture) picture.take(lists.get(picture.part));
-      else picture.take(grids[picture.part]);
+      else picture.take(picture.part === "ranks" ? this.rankGrid : grids[picture.part]);
     }
   }
 
@@ -129,8 +131,8 @@ class RunPage {
 }
 
 /** Two states of a run with the same shape have the same pictures, with other numbers. */
-function shapeOf({ ranks, sources }) {
-  return JSON.stringify([ranks, sources.map((source) => [source.lines.map((it) => it.tag), source.grids.map((grid) => [grid.quantity, grid.split,
+function shapeOf({ ranks, rankGrid, sources }) {
+  return JSON.stringify([ranks, rankGrid?.rows.length ?? 0, sources.map((source) => [source.lines.map((it) => it.tag), source.grids.map((grid) => [grid.quantity, grid.split,
     grid.groups.map((it) => [it.section, it.role, it.parameter, it.rows.map((row) => row.tag)])])])]);
 }
 
@@ -139,6 +141,7 @@ function runHead(run, key) {
     run.ordinal ? `${stepsText(run)} (the log has no step numbers)` : `steps ${stepsText(run)}`,
     `${thousands(run.points)} points`, run.layers > 0 ? `${run.layers} layers` : "no layers logged",
     run.ranks > 1 ? `${run.ranks} ranks` : null,
+    run.sources.some((it) => it.several_writers) ? "several processes write into one log: bands hold the numbers of all" : null,
     run.layers > 0 && run.depth_order !== "named" ? `depth order ${run.depth_order}` : null,
   ];
   return make("header", { className: "run-head" }, make("a", { href: "#", className: "back", textContent: "← all runs" }),
@@ -171,14 +174,15 @@ class StepBar {
     this.jump.hidden = (view.finding?.first_step ?? null) === null;
     this.choice.hidden = ranks.length < 2;
     if (this.choice.childElementCount !== ranks.length) {
-      this.choice.replaceChildren(...ranks.map((it) => make("option", { value: it ?? "", textContent: it === null ? "all ranks' log" : `rank ${it}`, selected: it === rank })));
+      this.choice.replaceChildren(...ranks.map((it) => make("option", { value: it ?? "", textContent: rankName(it), selected: it === rank })));
     }
   }
 }
 
 /** The curves of each picture: those that belong together by their quantity, the usual ones first. */
-function lineLists({ sources, otherLosses, view: { baseline } }) {
-  const lines = [...sources.flatMap((it) => it.lines), ...otherLosses];
+function lineLists({ ranks, sources, otherLosses, view: { baseline } }) {
+  const own = sources.flatMap((it) => (ranks.length > 1 ? it.lines.map((line) => ({ ...line, tag: `${rankName(it.rank)}: ${line.tag}` })) : it.lines));
+  const lines = [...own, ...otherLosses];
   const loss = lines.findIndex((it) => it.quantity === "loss");
   if (loss >= 0 && baseline?.loss) lines.splice(loss + 1, 0, baselineCurve(baseline));
   const known = new Set(LINE_ORDER.flat());
@@ -221,7 +225,8 @@ function readGrids(sources) {
   return sources.flatMap((it) => it.grids).sort((a, b) => place(a) - place(b)).map(readGrid);
 }
 
-function layers(view, sources) {
+function layers({ view, ranks, rank, sources }) {
+  const where = ranks.length > 1 ? `, ${rankName(rank)}` : "";
   return readGrids(sources).map((grid, key) => {
     const profile = new ProfilePicture(view, grid);
     const heat = new HeatPicture(view, grid, (row) => profile.setGroup(heat.grid.groups.find((it) => row >= it.begin && row < it.end)));
@@ -229,7 +234,7 @@ function layers(view, sources) {
     view.pictures.push(heat, profile);
     if (view.finding?.quantity === grid.quantity) showFinding(view.finding, grid, heat, profile);
     return make("section", { className: "layers-section", id: `grid-${grid.quantity}` },
-      make("h2", { textContent: grid.name }), make("div", { className: "pair" }, heat.element, profile.element));
+      make("h2", { textContent: grid.name + where }), make("div", { className: "pair" }, heat.element, profile.element));
   });
 }
 
@@ -244,12 +249,17 @@ function showFinding(finding, grid, heat, profile) {
   heat.row = grid.rows.findIndex((row, i) => i >= best.begin && wanted.has(row.layer));
 }
 
+/** Restarts that are told one by one. */
+const RESTARTS_SHOWN = 8;
+
 function about(run, sources) {
   const files = make("table", { className: "files" }, make("thead", {}, make("tr", {}, ...["file", "format", "bytes", "records", "skipped"].map((it) => make("th", { textContent: it })))),
     make("tbody", {}, ...run.files.map((it) => make("tr", {}, make("td", { textContent: it.path }), make("td", { textContent: it.format }),
       ...[it.bytes, it.records, it.skipped].map((n) => make("td", { className: "number", textContent: thousands(n) }))))));
   const leftOut = sources.reduce((sum, it) => sum + it.left_out, 0);
   const restarts = sources.flatMap((it) => it.restarts).map(([from, to]) => `restart at step ${thousands(to)}: the steps went back from ${thousands(from)}`);
+  const further = restarts.length - RESTARTS_SHOWN;
+  if (further > 0) restarts.splice(RESTARTS_SHOWN, further, `and ${further} more`);
   return make("footer", { className: "about" },
     restarts.length > 0 ? make("p", { className: "dim", textContent: `Dashed lines: ${restarts.join("; ")}.` }) : null,
     leftOut > 0 ? make("p", { className: "dim", textContent: `${leftOut} further series are not drawn.` }) : null,

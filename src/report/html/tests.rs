@@ -15,9 +15,14 @@ use crate::series::record::Recorder;
 type Points<'a> = dyn Fn(i64, &mut dyn FnMut(&str, f64)) + 'a;
 
 fn recorded(n_steps: i64, points: &Points<'_>) -> (RunReport, Vec<RankRecording>) {
+    recorded_at(&(0..n_steps).collect::<Vec<_>>(), points)
+}
+
+/// The same for steps in any order.
+fn recorded_at(steps: &[i64], points: &Points<'_>) -> (RunReport, Vec<RankRecording>) {
     let (recorder, slot) = Recorder::new();
     let mut engine = Engine::new(&[], "run").with_tap(Box::new(recorder));
-    for step in 0..n_steps {
+    for &step in steps {
         points(step, &mut |tag, value| {
             engine.sample(&Sample {
                 tag,
@@ -30,7 +35,7 @@ fn recorded(n_steps: i64, points: &Points<'_>) -> (RunReport, Vec<RankRecording>
         });
     }
     let outcome = engine.finish(&StreamEnd {
-        records: n_steps as u64,
+        records: steps.len() as u64,
         skipped: 0,
         bytes: 0,
     });
@@ -168,6 +173,25 @@ fn the_single_nan_of_the_loss_is_where_it_happened() {
     assert!(step("first") <= 60 && step("until") >= 60);
     let counts = line["n"].as_array().unwrap().iter().filter_map(Value::as_u64);
     assert_eq!(counts.sum::<u64>(), 5_000);
+}
+
+/// Steps that go back and forth are no restarts, and curves stay in the order of their steps.
+#[test]
+fn several_processes_in_one_log_are_said() {
+    let steps: Vec<i64> = (0..120)
+        .flat_map(|it| [it, it - 40])
+        .filter(|it| *it >= 0)
+        .collect();
+    let (report, recordings) = recorded_at(&steps, &|step, put| small_run(step, put));
+    let run = data(&page(report, recordings), "run-0");
+    let source = &run["sources"][0];
+    assert_eq!(source["several_writers"], true);
+    assert_eq!(source["restarts"], serde_json::json!([]));
+    let first = source["lines"][0]["first"].as_array().unwrap().iter();
+    assert!(first.map(Value::as_i64).is_sorted());
+    let (report, recordings) = recorded(120, &|step, put| small_run(step, put));
+    let run = data(&page(report, recordings), "run-0");
+    assert_eq!(run["sources"][0]["several_writers"], false);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 
@@ -44,7 +44,7 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "The share of the last 200 points at the ceiling of the series (within 1e-4), or above a bound that the rule \
           names.",
-    build: Build::Series(|rule| Box::new(ClipSaturation::new(rule))),
+    build: Build::Series(|rule| each(ClipSaturation::new(rule))),
 };
 
 /// A clipped norm is its bound up to the rounding of a division in float32 and of six printed digits.
@@ -60,6 +60,7 @@ struct Bounds {
     full: Severity,
 }
 
+#[derive(Clone)]
 struct ClipSaturation {
     bounds: Arc<Bounds>,
     state: State,

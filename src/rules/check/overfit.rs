@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 
@@ -72,7 +72,7 @@ pub static INFO: CheckInfo = CheckInfo {
     ],
     doc: "The median of the last three evaluation losses above the lowest such median, beyond the noise, while the training \
           loss has fallen further and lies below it.",
-    build: Build::Series(|rule| Box::new(Overfit::new(rule))),
+    build: Build::Series(|rule| each(Overfit::new(rule))),
 };
 
 /// Standard deviation of a normal variable over its mean absolute deviation, over that of a second difference.
@@ -91,6 +91,7 @@ struct Bounds {
     full: Severity,
 }
 
+#[derive(Clone)]
 struct Overfit {
     bounds: Arc<Bounds>,
     state: State,

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck};
+use super::{Build, CheckInfo, Context, Judgement, Observation, ParamInfo, Point, SeriesCheck, each};
 use crate::model::{Family, Severity};
 use crate::rules::Rule;
 use crate::stats::change::median_and_scale;
@@ -53,7 +53,7 @@ pub static INFO: CheckInfo = CheckInfo {
         },
     ],
     doc: "The median of each 20 points against the median of the 25 blocks of 20 points before, beyond their spread.",
-    build: Build::Series(|rule| Box::new(Throughput::new(rule))),
+    build: Build::Series(|rule| each(Throughput::new(rule))),
 };
 
 /// Points of a block.
@@ -74,6 +74,7 @@ struct Bounds {
     larger_is_slower: bool,
 }
 
+#[derive(Clone)]
 struct Throughput {
     bounds: Arc<Bounds>,
     /// `ln` of the time per step up to a constant.

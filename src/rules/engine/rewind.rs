@@ -43,6 +43,9 @@ impl Engine<'_> {
             info.restarts >= INTERLEAVED_MIN && info.points <= INTERLEAVED_POINTS * u64::from(info.restarts);
         if goes_back_and_forth {
             self.restarts.are_several_writers();
+            if let Some(tap) = &mut self.tap {
+                tap.several_writers();
+            }
         }
         self.facts.restart = Some((step, 0));
         if self.facts.nonfinite_since.is_some_and(|since| since >= step) {

@@ -65,6 +65,8 @@ pub struct Recording {
     pub grids: Vec<Grid>,
     /// Restarts: from which step back to which.
     pub restarts: Vec<(i64, i64)>,
+    /// Several processes write into this log: its steps go back and forth, which is no restart.
+    pub has_several_writers: bool,
     /// Series beyond the limits.
     pub n_left_out: u64,
 }
@@ -197,7 +199,7 @@ impl Recorder {
         };
         self.attempt += 1;
         self.reach = Some(to);
-        if self.recording.restarts.len() < RESTARTS_MAX {
+        if self.recording.restarts.len() < RESTARTS_MAX && !self.recording.has_several_writers {
             self.recording.restarts.push((from, to));
         }
     }
@@ -285,6 +287,11 @@ impl Tap for Recorder {
             Some(Target::Unseen | Target::Nowhere) | None => return,
         }
         self.note_restart(id, step);
+    }
+
+    fn several_writers(&mut self) {
+        self.recording.has_several_writers = true;
+        self.recording.restarts.clear();
     }
 }
 

@@ -51,4 +51,8 @@ impl Tap for SharedRecorder {
     fn rewind(&mut self, id: u32, step: i64) {
         self.lock().rewind(id, step);
     }
+
+    fn several_writers(&mut self) {
+        self.lock().several_writers();
+    }
 }

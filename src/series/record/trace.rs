@@ -1,7 +1,7 @@
 //! One series over its steps, in bounded memory.
 //!
-//! In: points in step order, restarts. Out: at most `limit` spans of equal numbers of points. Invariants: extremes
-//! and non-finite points are kept whatever the length; after a rewind no span begins at or after the step.
+//! In: points, restarts. Out: at most `limit` spans of equal numbers of points, in the order of their steps. Invariants:
+//! extremes and non-finite points are kept whatever the length; after a rewind no span begins at or after the step.
 
 use super::cell::Cell;
 
@@ -14,6 +14,18 @@ pub struct Span {
     pub last_step: i64,
     /// The points.
     pub cell: Cell,
+}
+
+impl Span {
+    fn of(step: i64, value: f64) -> Self {
+        let mut cell = Cell::default();
+        cell.add(value);
+        Self {
+            first_step: step,
+            last_step: step,
+            cell,
+        }
+    }
 }
 
 /// One series over its steps.
@@ -35,8 +47,33 @@ impl Trace {
         }
     }
 
-    /// Takes a point.
+    /// Takes a point. One before the last step, of another process that writes into the same log, is joined to the
+    /// points that are there.
     pub fn add(&mut self, step: i64, value: f64) {
+        if self.spans.last().is_some_and(|it| step < it.last_step) {
+            self.join(step, value);
+        } else {
+            self.append(step, value);
+        }
+    }
+
+    fn join(&mut self, step: i64, value: f64) {
+        let after = self.spans.partition_point(|it| it.first_step <= step);
+        let has_room = self.spans.len() < self.limit;
+        let is_between = after
+            .checked_sub(1)
+            .and_then(|it| self.spans.get(it))
+            .is_none_or(|it| it.last_step < step);
+        if has_room && is_between {
+            self.spans.insert(after, Span::of(step, value));
+        } else if let Some(span) = self.spans.get_mut(after.saturating_sub(1)) {
+            span.first_step = span.first_step.min(step);
+            span.last_step = span.last_step.max(step);
+            span.cell.add(value);
+        }
+    }
+
+    fn append(&mut self, step: i64, value: f64) {
         if self.spans.len() >= self.limit
             && self
                 .spans
@@ -51,13 +88,7 @@ impl Trace {
                 last.last_step = step;
             }
             _ => {
-                let mut cell = Cell::default();
-                cell.add(value);
-                self.spans.push(Span {
-                    first_step: step,
-                    last_step: step,
-                    cell,
-                });
+                self.spans.push(Span::of(step, value));
             }
         }
     }
@@ -136,6 +167,28 @@ mod tests {
         (0..6).for_each(|step| trace.add(step, 1.0));
         trace.rewind(4);
         assert_eq!(trace.spans().len(), 4);
+    }
+
+    #[test]
+    fn what_several_processes_write_stays_in_the_order_of_steps() {
+        let mut trace = Trace::new(16);
+        for step in 0..200 {
+            trace.add(step, 1.0);
+            trace.add(step - 40, 3.0);
+        }
+        let spans = trace.spans();
+        let pairs = spans.windows(2);
+        assert!(
+            pairs.clone().all(|it| it[0].last_step < it[1].first_step),
+            "{spans:?}"
+        );
+        assert_eq!(spans.iter().map(|it| it.cell.n).sum::<u32>(), 400);
+        assert_eq!(
+            (spans[0].first_step, spans[spans.len() - 1].last_step),
+            (-40, 199)
+        );
+        let middle = &spans[spans.len() / 2].cell;
+        assert_eq!((middle.min, middle.max), (1.0, 3.0));
     }
 
     #[test]

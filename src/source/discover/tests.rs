@@ -6,6 +6,34 @@ use std::path::PathBuf;
 
 use super::{Discovery, Listings, discover, discover_at_most};
 
+#[test]
+fn a_run_below_two_roots_is_there_once() {
+    let tree = Tree::of(&[
+        "runs/a/metrics.jsonl",
+        "runs/b/rank_0/log.txt",
+        "runs/b/rank_1/log.txt",
+    ]);
+    let of = |names: &[&str]| {
+        let paths: Vec<PathBuf> = names.iter().map(|it| tree.path(it)).collect();
+        let found = discover(&paths);
+        let names = found.runs.iter().map(|it| it.name.clone());
+        let short = names.map(|it| it.rsplit_once("runs").unwrap().1.to_owned());
+        (short.collect::<Vec<_>>(), found.problems.len())
+    };
+    let both = vec!["/a".to_owned(), "/b".to_owned()];
+    for roots in [
+        &["runs", "runs/a"][..],
+        &["runs", "runs/a/metrics.jsonl", "runs/b/rank_1"],
+        &["runs", "runs/../runs"],
+    ] {
+        assert_eq!(of(roots), (both.clone(), 0), "{roots:?}");
+    }
+    // Where the part comes first, the whole stays.
+    assert_eq!(of(&["runs/b/rank_1", "runs/b"]).0, ["/b"]);
+    assert_eq!(of(&["runs/a", "runs/b"]).0, both, "what does not overlap stays");
+    assert_eq!(of(&["runs", "none", "runs/none/../none"]).1, 2);
+}
+
 /// A directory tree; a name that ends in `/` is a directory.
 struct Tree(tempfile::TempDir);
 
