@@ -3,12 +3,14 @@
 
   compare.py GRADWATCH FILE... [--rounds 5] [--literal loss]
 
-In: a gradwatch binary and logs. Out: per file and contender the median CPU time (user and system), megabytes (1e6 bytes)
-per CPU second, peak resident memory and the ratio to the peer. Invariant: every contender reads the same file from a
-warm page cache, and CPU time is compared, not wall time, so that other work on the machine counts for little.
+In: a gradwatch binary and logs (`make_logs.py` writes some). Out: per file and contender the median CPU time (user and
+system), megabytes (1e6 bytes) per CPU second, how many times faster than the peer and than grep, peak resident memory.
+Invariant: every contender reads the same file from a warm page cache, and CPU time is compared, not wall time, so that
+other work on the machine counts for little.
 
 Peers: RustBoard (package tensorboard-data-server; found by the Python that runs this script) for event files, a plain
-Python loop that builds series for JSONL, CSV and `key value` text, and `grep -c` for text. What is not there is skipped.
+Python loop that builds series for JSONL, CSV, `key value` text and (by the package wandb) `.wandb`, and `grep -c` for
+text. What is not there is skipped.
 Linux only: peak memory and CPU time of RustBoard, which goes on serving after it has loaded, are read from /proc.
 """
 import argparse
@@ -18,6 +20,7 @@ import os
 import re
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -62,6 +65,28 @@ def measured_rustboard(path):
             process.stderr.close()
 
 
+def history_of(path):
+    """The rows of a `.wandb` file: blocks of 32 KiB with fragments of records, which the package wandb takes apart."""
+    from wandb.proto import wandb_internal_pb2
+
+    with open(path, "rb") as file:
+        file.seek(7)
+        whole = b""
+        while True:
+            left = 32768 - file.tell() % 32768
+            if left < 7:
+                file.seek(left, os.SEEK_CUR)
+            header = file.read(7)
+            if len(header) < 7:
+                return
+            _, length, kind = struct.unpack("<IHB", header)
+            whole = file.read(length) if kind in (1, 2) else whole + file.read(length)
+            if kind in (1, 4):
+                record = wandb_internal_pb2.Record.FromString(whole)
+                if record.HasField("history"):
+                    yield record.history
+
+
 def series_of(path):
     """What a plain Python script does: every number of every record appended to the series of its key."""
     series = {}
@@ -70,6 +95,11 @@ def series_of(path):
         for key, value in pairs:
             series.setdefault(key, []).append((step, float(value)))
 
+    if path.endswith(".wandb"):
+        for row in history_of(path):
+            values = (("/".join(item.nested_key) or item.key, json.loads(item.value_json)) for item in row.item)
+            add(row.step.num, ((k, v) for k, v in values if isinstance(v, (int, float))))
+        return sum(map(len, series.values()))
     with open(path, encoding="utf-8", errors="replace") as lines:
         if path.endswith(".jsonl"):
             for line in lines:
@@ -80,7 +110,9 @@ def series_of(path):
                 add(row.get("step"), ((k, v) for k, v in row.items() if v))
         else:
             for number, line in enumerate(lines):
-                add(number, PAIR.findall(line))
+                # Most lines of some logs are noise, in which the search for pairs would go astray.
+                if "loss" in line:
+                    add(number, PAIR.findall(line))
     return sum(map(len, series.values()))
 
 
@@ -94,7 +126,7 @@ def contenders(arguments, path):
         print("RustBoard skipped: pip install tensorboard-data-server", file=sys.stderr)
     else:
         runs["Python loop that builds series"] = lambda: measured([sys.executable, __file__, "--series", path])
-        if shutil.which("grep"):
+        if shutil.which("grep") and path.endswith((".log", ".txt", ".out")):
             runs[f"grep -c {arguments.literal}"] = lambda: measured(["grep", "-c", arguments.literal, path])
     for name in ("inspect", "audit"):
         command = [arguments.gradwatch, name, path, "--format", "json"]
@@ -109,12 +141,14 @@ def compare(arguments, path):
     rounds = [{name: run() for name, run in runs.items()} for _ in range(arguments.rounds)]
     cpu = {name: statistics.median(it[name][0] for it in rounds) for name in runs}
     peer = next(iter(runs))
+    grep = next((name for name in runs if name.startswith("grep")), None)
     for name in runs:
         peak = max(it[name][1] for it in rounds)
         speed = megabytes / max(cpu[name], 1e-3)
         ratio = cpu[peer] / max(cpu[name], 1e-3)
+        of_grep = f"{cpu[name] / max(cpu[grep], 1e-3):.1f}x" if grep else "-"
         label = os.path.basename(path)
-        print(f"| {label} | {name} | {cpu[name]:.3f} | {speed:.0f} | {ratio:.1f}x | {peak:.0f} |", flush=True)
+        print(f"| {label} | {name} | {cpu[name]:.3f} | {speed:.0f} | {ratio:.1f}x | {of_grep} | {peak:.0f} |", flush=True)
 
 
 def main():
@@ -130,8 +164,8 @@ def main():
         return
     if not arguments.files:
         parser.error("needs a gradwatch binary and at least one log")
-    print("| file | contender | CPU s | MB per CPU s | against the first | peak MB |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| file | contender | CPU s | MB per CPU s | faster than the first | time of grep's | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for path in arguments.files:
         compare(arguments, path)
 

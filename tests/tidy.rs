@@ -14,6 +14,7 @@ use crate::support::root;
 
 /// Where each dependency may be named; a path that ends with `/` is a directory. A new dependency needs a line.
 const VENDORS: &[(&str, &[&str])] = &[
+    ("aho_corasick", &["decode/text/screen.rs"]),
     ("annotate_snippets", &["rules/problem.rs"]),
     ("anstream", &["app/", "report/"]),
     ("anstyle", &["report/", "rules/problem.rs"]),

@@ -145,10 +145,6 @@ impl FileReader {
                 how,
                 Some(format!("compressed with {how}: decompress it to have it read")),
             )),
-            Opened::Later(what) => Err(refuse(
-                what,
-                Some(format!("{what}: a format that is not read yet")),
-            )),
             Opened::NotALog(why) => Err(refuse(&format!("not a log ({why})"), None)),
             Opened::Empty => Err(refuse("empty", None)),
         }

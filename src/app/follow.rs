@@ -343,7 +343,7 @@ impl Reader {
 fn name_of(opened: &Opened) -> &'static str {
     match opened {
         Opened::Decoder(decoder) => decoder.format(),
-        Opened::Compressed(name) | Opened::Later(name) | Opened::NotALog(name) => name,
+        Opened::Compressed(name) | Opened::NotALog(name) => name,
         Opened::Empty => "",
     }
 }

@@ -93,7 +93,9 @@ impl Lines {
             event.clear();
             let used = self
                 .flattener
-                .flatten(rest, |path, scalar| event.take(path, scalar))
+                .flatten(rest, &mut |path: &str, scalar: Scalar<'_>| {
+                    event.take(path, scalar);
+                })
                 .ok()?;
             self.emit(offset, sink);
             rest = rest.get(used..)?.trim_ascii_start();

@@ -282,6 +282,16 @@ fn trimmed(row: &[u8]) -> &[u8] {
 fn fill(rows: &mut Rows, header: &Header, text: &[u8]) -> usize {
     let mut n_cells = 0;
     let mut cells = Cells::new(text, header.delimiter);
+    for column in &header.columns {
+        // Rows are numbers for the most part; the first cell that is none leaves the way.
+        let Some(number) = cells.next_number() else {
+            break;
+        };
+        n_cells += 1;
+        if let Some(key) = *column {
+            rows.add_number(key, &number);
+        }
+    }
     while let Some(cell) = cells.next_cell() {
         let is_end = n_cells == header.n_columns() && cells.is_at_end() && cell.is_empty();
         n_cells += usize::from(!is_end);
@@ -289,7 +299,7 @@ fn fill(rows: &mut Rows, header: &Header, text: &[u8]) -> usize {
             continue;
         };
         match cell {
-            Cell::Number(number) => rows.number(key, &number),
+            Cell::Number(number) => rows.add_number(key, &number),
             Cell::Text(text) => fill_text(rows, key, &text, header.has_decimal_comma()),
         }
     }
@@ -307,7 +317,7 @@ fn fill_text(rows: &mut Rows, key: u32, text: &[u8], has_decimal_comma: bool) {
         None
     };
     match number {
-        Some(number) => rows.number(key, &number),
+        Some(number) => rows.add_number(key, &number),
         None => rows.word(key, &String::from_utf8_lossy(text)),
     }
 }

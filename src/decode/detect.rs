@@ -8,7 +8,7 @@ use super::clearml::ClearmlDecoder;
 use super::csv::{CsvDecoder, looks_like_a_table};
 use super::document::DocumentDecoder;
 use super::encoding::{Encoding, Utf16Reader, detect as detect_encoding};
-use super::json::Flattener;
+use super::json::{Flattener, Scalar};
 use super::jsonl::JsonlDecoder;
 use super::mlflow::{MlflowDecoder, Point};
 use super::prefixed::Prefixed;
@@ -26,8 +26,6 @@ pub enum Opened {
     Decoder(Box<dyn Decode>),
     /// A compressed file, by the name of the compression.
     Compressed(&'static str),
-    /// A log in a format that is known but not read, by its name.
-    Later(&'static str),
     /// Something else, by the reason.
     NotALog(&'static str),
     /// Nothing there yet (a live run may fill it).
@@ -330,13 +328,13 @@ fn json(head: &[u8], lines: &Lines<'_>, path: &str, is_utf16: bool) -> Option<Op
 /// An object with a member; `{}` alone is an empty configuration.
 fn is_row(line: &[u8]) -> bool {
     let mut n_members = 0_usize;
-    let used = Flattener::new().flatten(line, |_, _| n_members += 1);
+    let used = Flattener::new().flatten(line, &mut |_: &str, _: Scalar<'_>| n_members += 1);
     line.starts_with(b"{") && n_members > 0 && used.is_ok_and(|used| used == line.len())
 }
 
 fn is_whole_value(line: &[u8]) -> bool {
     Flattener::new()
-        .flatten(line, |_, _| {})
+        .flatten(line, &mut |_: &str, _: Scalar<'_>| {})
         .is_ok_and(|used| used == line.len())
 }
 

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use super::json::{Flattener, Scalar, is_media_type};
+use super::json::{Flattener, Hear, Scalar, is_media_type};
 use super::row::Rows;
 use super::trouble::Trouble;
 use super::{Decode, Settled, Sink, Tally};
@@ -161,10 +161,7 @@ impl Document {
         }
         let rows = &mut self.rows;
         rows.start();
-        if let Err(error) = self
-            .flattener
-            .flatten(bytes, |path, scalar| rows.scalar(path, scalar))
-        {
+        if let Err(error) = self.flattener.flatten(bytes, rows) {
             return self.skip(offset, bytes.len() as u64, error.to_string(), sink);
         }
         rows.emit(offset, sink);
@@ -174,7 +171,7 @@ impl Document {
 
     fn element(&mut self, list: &str, bytes: &[u8]) {
         let mut value = None;
-        let read = self.flattener.flatten(bytes, |_, scalar| {
+        let read = self.flattener.flatten(bytes, &mut |_: &str, scalar: Scalar<'_>| {
             value = match scalar {
                 Scalar::Number(number) => Some(number),
                 Scalar::Text(text) => super::number::parse_all(text.as_bytes()),
@@ -195,7 +192,7 @@ impl Document {
         }
         let latest = &mut self.latest;
         let mut planned = None;
-        let read = self.flattener.flatten(bytes, |_, scalar| {
+        let read = self.flattener.flatten(bytes, &mut |_: &str, scalar: Scalar<'_>| {
             if let (Scalar::Number(number), "max_steps") = (&scalar, path) {
                 planned = super::axis::integer(number.value);
             }

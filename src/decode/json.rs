@@ -9,16 +9,39 @@
 //! number is a value. A `StyleGAN` triple `{"num", "mean", "std"}` is its mean, a W&B histogram object
 //! (`"_type": "histogram"`) is an estimate of the norm of its tensor.
 
+mod escape;
 mod histogram;
+mod kind;
 mod shape;
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::number::{Number, parse_plain};
+use escape::unescape;
 use histogram::Histogram;
+use kind::{is_media, style_gan_mean};
 use shape::Shape;
+
+pub(crate) use kind::is_media_type;
+pub use shape::Named;
+
+/// Who hears the values of an object.
+pub trait Hear {
+    /// A value and its keys, joined by `/`.
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>);
+    /// A number at a place where the object before had the same key.
+    fn number(&mut self, named: Named<'_>, number: &Number) {
+        self.scalar(named.path, Scalar::Number(*number));
+    }
+}
+
+impl<F: FnMut(&str, Scalar<'_>)> Hear for F {
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
+        self(path, scalar);
+    }
+}
 
 /// Deepest nesting that is followed.
 pub const DEPTH_MAX: usize = 64;
@@ -86,18 +109,15 @@ impl Flattener {
         *self = Self::default();
     }
 
-    /// Reads one value at the start of `bytes`, blanks around it allowed; calls back for every scalar.
+    /// Reads one value at the start of `bytes`, blanks around it allowed; calls back for every scalar. What a listener
+    /// noted in a [`Named`] comes back with the same path: a flattener has one listener that notes anything.
     /// Returns the bytes used, trailing blanks included.
     ///
     /// # Errors
     /// When the bytes are no JSON even to a lenient reader; scalars before the place have been called back.
-    pub fn flatten(
-        &mut self,
-        bytes: &[u8],
-        on_scalar: impl FnMut(&str, Scalar<'_>),
-    ) -> Result<usize, JsonError> {
+    pub fn flatten(&mut self, bytes: &[u8], hear: &mut impl Hear) -> Result<usize, JsonError> {
         self.path.clear();
-        self.read(bytes, 0, on_scalar)
+        self.read(bytes, 0, hear)
     }
 
     /// As [`Self::flatten`], for a value that stands under the path `under`.
@@ -108,26 +128,21 @@ impl Flattener {
         &mut self,
         under: &str,
         bytes: &[u8],
-        on_scalar: impl FnMut(&str, Scalar<'_>),
+        hear: &mut impl Hear,
     ) -> Result<usize, JsonError> {
         self.path.clear();
         self.path.push_str(under);
-        self.read(bytes, 1, on_scalar)
+        self.read(bytes, 1, hear)
     }
 
-    fn read(
-        &mut self,
-        bytes: &[u8],
-        depth: usize,
-        on_scalar: impl FnMut(&str, Scalar<'_>),
-    ) -> Result<usize, JsonError> {
+    fn read(&mut self, bytes: &[u8], depth: usize, hear: &mut impl Hear) -> Result<usize, JsonError> {
         let mut reader = Reader {
             bytes,
             at: 0,
             path: &mut self.path,
             histogram: &mut self.histogram,
             shape: &mut self.shape,
-            on_scalar,
+            hear,
         };
         reader.shape.start();
         reader.skip_blanks();
@@ -137,16 +152,16 @@ impl Flattener {
     }
 }
 
-struct Reader<'b, 'p, F> {
+struct Reader<'b, 'p, H> {
     bytes: &'b [u8],
     at: usize,
     path: &'p mut String,
     histogram: &'p mut Histogram,
     shape: &'p mut Shape,
-    on_scalar: F,
+    hear: &'p mut H,
 }
 
-impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
+impl<'b, H: Hear> Reader<'b, '_, H> {
     fn error<T>(&self, what: &'static str) -> Result<T, JsonError> {
         Err(JsonError {
             offset: self.at,
@@ -182,7 +197,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             Some(b'[') => self.array(depth),
             _ => {
                 let scalar = self.scalar()?;
-                (self.on_scalar)(self.path, scalar);
+                self.hear.scalar(self.path, scalar);
                 Ok(())
             }
         }
@@ -242,7 +257,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             && let Some((mean, used)) = style_gan_mean(self.rest())
         {
             self.at += used;
-            (self.on_scalar)(self.path, Scalar::Number(mean));
+            self.hear.scalar(self.path, Scalar::Number(mean));
             return Ok(());
         }
         if depth > 0 && is_media(self.rest()) {
@@ -288,7 +303,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             self.ends_member()?;
         }
         if is_histogram && let Some(buckets) = self.histogram.norm() {
-            (self.on_scalar)(self.path, Scalar::Histogram(buckets));
+            self.hear.scalar(self.path, Scalar::Histogram(buckets));
         }
         Ok(())
     }
@@ -314,7 +329,9 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
             && matches!(self.rest().get(number.used), Some(b',' | b'}'))
         {
             self.at += number.used;
-            (self.on_scalar)(self.shape.path(member), Scalar::Number(number));
+            if let Some(named) = self.shape.named(member) {
+                self.hear.number(named, &number);
+            }
         } else {
             let parent_bytes = self.path.len();
             self.path.clear();
@@ -422,7 +439,7 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
         if n_elements == 1
             && let Some(number) = single
         {
-            (self.on_scalar)(self.path, Scalar::Number(number));
+            self.hear.scalar(self.path, Scalar::Number(number));
         }
         Ok(())
     }
@@ -449,103 +466,6 @@ impl<'b, F: FnMut(&str, Scalar<'_>)> Reader<'b, '_, F> {
         }
         self.error("array does not end")
     }
-}
-
-/// Whether a media object of Weights & Biases starts here: its numbers are sizes of files and pictures.
-fn is_media(bytes: &[u8]) -> bool {
-    member_type(bytes).is_some_and(is_media_type)
-}
-
-/// Whether the `_type` of an object is that of pictures, sounds, tables or other files (`image-file`).
-pub(crate) fn is_media_type(text: &[u8]) -> bool {
-    const ENDS: [&[u8]; 2] = [b"file", b"table"];
-    const STARTS: [&[u8]; 3] = [b"images", b"audio", b"videos"];
-    ENDS.iter().any(|end| text.ends_with(end)) || STARTS.iter().any(|start| text.starts_with(start))
-}
-
-/// The text of `_type` when it is the first member of the object at the start of `bytes`.
-fn member_type(bytes: &[u8]) -> Option<&[u8]> {
-    let rest = bytes
-        .strip_prefix(b"{")?
-        .trim_ascii_start()
-        .strip_prefix(b"\"_type\"")?;
-    let text = rest
-        .trim_ascii_start()
-        .strip_prefix(b":")?
-        .trim_ascii_start()
-        .strip_prefix(b"\"")?;
-    text.get(..memchr(b'"', text)?)
-}
-
-/// The mean of `{"num": .., "mean": .., "std": ..}` at the start of `bytes`, with the bytes of the object.
-fn style_gan_mean(bytes: &[u8]) -> Option<(Number, usize)> {
-    let mut rest = bytes.strip_prefix(b"{")?.trim_ascii_start();
-    let mut mean = None;
-    for (key, end) in [(&b"\"num\""[..], b','), (b"\"mean\"", b','), (b"\"std\"", b'}')] {
-        rest = rest
-            .strip_prefix(key)?
-            .trim_ascii_start()
-            .strip_prefix(b":")?
-            .trim_ascii_start();
-        let number = parse_plain(rest)?;
-        rest = rest.get(number.used..)?.trim_ascii_start().strip_prefix(&[end])?;
-        if end == b',' {
-            rest = rest.trim_ascii_start();
-        }
-        if key == b"\"mean\"" {
-            mean = Some(number);
-        }
-    }
-    Some((mean?, bytes.len() - rest.len()))
-}
-
-fn unescape(raw: &[u8]) -> String {
-    let text = String::from_utf8_lossy(raw);
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_ref();
-    while let Some(at) = rest.find('\\') {
-        let (plain, behind) = rest.split_at(at);
-        out.push_str(plain);
-        let escape = behind.get(1..).unwrap_or_default();
-        rest = unescape_one(escape, &mut out);
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Resolves the escape behind a backslash; returns what follows it.
-fn unescape_one<'a>(escape: &'a str, out: &mut String) -> &'a str {
-    let mut chars = escape.chars();
-    match chars.next() {
-        Some('u') => return unescape_unicode(chars.as_str(), out),
-        Some('n') => out.push('\n'),
-        Some('t') => out.push('\t'),
-        Some('r') => out.push('\r'),
-        Some('b') => out.push('\x08'),
-        Some('f') => out.push('\x0c'),
-        Some(other) => out.push(other),
-        None => {}
-    }
-    chars.as_str()
-}
-
-fn unescape_unicode<'a>(digits: &'a str, out: &mut String) -> &'a str {
-    let unit = |text: &str| text.get(..4).and_then(|hex| u16::from_str_radix(hex, 16).ok());
-    let Some(high) = unit(digits) else {
-        out.push(char::REPLACEMENT_CHARACTER);
-        return digits;
-    };
-    let rest = digits.get(4..).unwrap_or_default();
-    let low = rest.strip_prefix("\\u").and_then(unit);
-    if let Some(low) = low
-        && let Some(Ok(c)) = char::decode_utf16([high, low]).next()
-        && c.len_utf16() == 2
-    {
-        out.push(c);
-        return rest.get(6..).unwrap_or_default();
-    }
-    out.push(char::from_u32(u32::from(high)).unwrap_or(char::REPLACEMENT_CHARACTER));
-    rest
 }
 
 #[cfg(test)]

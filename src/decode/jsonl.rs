@@ -117,10 +117,7 @@ impl Lines {
         while !rest.is_empty() {
             let rows = &mut self.rows;
             rows.start();
-            match self
-                .flattener
-                .flatten(rest, |path, scalar| rows.scalar(path, scalar))
-            {
+            match self.flattener.flatten(rest, rows) {
                 Ok(used) => {
                     rows.emit(line.offset, sink);
                     self.tally.records = self.tally.records.saturating_add(1);

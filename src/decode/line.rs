@@ -4,7 +4,7 @@
 //! Invariants: the lines do not depend on where the bytes were split; at most [`LINE_BYTES_MAX`] bytes are
 //! held; a longer line is dropped and told, and the line behind it is intact; whole lines are borrowed.
 
-use memchr::{memchr2, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use super::encoding::{Encoding, MARK_BYTES_MAX, Utf16Reader, detect};
 use crate::model::Problem;
@@ -147,8 +147,12 @@ impl LineFramer {
 
     fn feed_utf8(&mut self, bytes: &[u8], on_line: &mut impl FnMut(RawLine<'_>)) {
         let mut rest = bytes;
-        let return_byte = if self.ends_at_returns { b'\r' } else { b'\n' };
-        while let Some(end) = memchr2(b'\n', return_byte, rest) {
+        let find_end = if self.ends_at_returns {
+            |rest: &[u8]| memchr2(b'\n', b'\r', rest)
+        } else {
+            |rest: &[u8]| memchr(b'\n', rest)
+        };
+        while let Some(end) = find_end(rest) {
             let (line, behind) = rest.split_at(end);
             self.end_line(line, 1, on_line);
             self.n_lines -= u64::from(behind.first() == Some(&b'\r'));

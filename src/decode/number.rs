@@ -6,6 +6,8 @@
 //! Shapes met: bare `NaN`, `Infinity`, `1.`, `.5`, `41,957`, `1.234B`, `25.6%`, `'1.141'`, `nanms`,
 //! `tensor(1.2, device='cuda:0')`, `np.float64(1.2)`.
 
+mod decimal;
+
 /// A number as it was printed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Number {
@@ -29,7 +31,13 @@ impl Number {
 }
 
 /// More significant digits than this are full precision: `%.9g` is what a float32 needs to survive printing.
-const DIGITS_OF_A_FLOAT32: u32 = 9;
+const DIGITS_OF_A_FLOAT32: usize = 9;
+
+/// The smallest mantissa with more of them.
+const FULL_PRECISION: u64 = 1_000_000_000;
+
+/// Digits that always fit 64 bits.
+const DIGITS_OF_THE_MANTISSA: u32 = 19;
 
 /// Longest number in bytes that goes the exact way; what is longer is nobody's metric.
 const NUMBER_BYTES_MAX: usize = 512;
@@ -122,6 +130,7 @@ pub fn unquoted(bytes: &[u8]) -> &[u8] {
     }
 }
 
+#[inline]
 fn scan(bytes: &[u8], takes_thousands: bool) -> Option<Number> {
     let (is_negative, sign_bytes) = match bytes.first()? {
         b'-' => (true, 1),
@@ -170,69 +179,95 @@ fn ends_a_word(rest: &[u8]) -> bool {
 struct Digits {
     /// The digits as an integer, as long as it is exact.
     mantissa: u64,
-    /// Digits from the first that is not zero.
-    n_significant: u32,
     /// Digits of any kind.
     n_seen: u32,
 }
 
 impl Digits {
+    /// Takes a digit; returns its length.
+    #[inline]
+    fn one(&mut self, digit: u8) -> usize {
+        self.mantissa = u64::from(digit.wrapping_sub(b'0'));
+        self.n_seen = 1;
+        1
+    }
+
     /// Takes the run of digits at the start of `bytes`; returns its length.
     #[inline]
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
-        while let Some(eight) = bytes.get(used..).and_then(<[u8]>::first_chunk::<8>) {
-            let Some(value) = eight_digits(*eight) else {
-                break;
-            };
-            self.n_significant = if self.n_significant > 0 {
-                self.n_significant.saturating_add(8)
-            } else {
-                value.checked_ilog10().map_or(0, |log| log + 1)
-            };
-            self.mantissa = self
-                .mantissa
-                .wrapping_mul(100_000_000)
-                .wrapping_add(u64::from(value));
-            used += 8;
+        let mut is_over = false;
+        while let Some(eight) = bytes.get(used..).and_then(<[u8]>::first_chunk::<8>)
+            && !is_over
+        {
+            let (value, n_digits) = leading_digits(*eight);
+            let scale = SCALES.get(n_digits).copied().unwrap_or(1);
+            self.mantissa = self.mantissa.wrapping_mul(scale).wrapping_add(value);
+            used += n_digits;
+            is_over = n_digits < 8;
         }
-        for byte in bytes.get(used..).unwrap_or_default() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
+        if !is_over {
+            for byte in bytes.get(used..).unwrap_or_default() {
+                let digit = byte.wrapping_sub(b'0');
+                if digit > 9 {
+                    break;
+                }
+                self.mantissa = self.mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+                used += 1;
             }
-            if digit != 0 || self.n_significant > 0 {
-                self.n_significant = self.n_significant.saturating_add(1);
-            }
-            self.mantissa = self.mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            used += 1;
         }
         self.n_seen = self.n_seen.saturating_add(used as u32);
         used
     }
 }
 
-/// Eight digits at once, if all are: the value of each byte, then of each pair, four and eight in one word (Johnny
-/// Lee's trick, as in simdjson's `parse_eight_digits_unrolled`).
+/// 10^0 to 10^8.
+const SCALES: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
+/// The value of the digits that eight bytes begin with, and how many there are: the digits are moved to the end behind
+/// zeros, then each byte, each pair, four and eight are joined in one word (Johnny Lee's trick, as in simdjson's
+/// `parse_eight_digits_unrolled`).
 #[inline]
-fn eight_digits(bytes: [u8; 8]) -> Option<u32> {
+fn leading_digits(bytes: [u8; 8]) -> (u64, usize) {
     let word = u64::from_le_bytes(bytes);
     let is_low = word & 0xf0f0_f0f0_f0f0_f0f0;
     let is_high = (word.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0) >> 4;
-    if is_low | is_high != 0x3333_3333_3333_3333 {
-        return None;
-    }
-    let digits = word.wrapping_sub(0x3030_3030_3030_3030);
+    // The lowest byte that is not zero is the first that is no digit: carries only go up.
+    let others = (is_low | is_high) ^ 0x3333_3333_3333_3333;
+    let n_digits = others.trailing_zeros() / 8;
+    // A shift by all 64 bits (no digit) gives nothing.
+    let digits = word
+        .wrapping_sub(0x3030_3030_3030_3030)
+        .checked_shl(64 - 8 * n_digits)
+        .unwrap_or(0);
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
     let high = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-    Some((low.wrapping_add(high) >> 32) as u32)
+    (low.wrapping_add(high) >> 32, n_digits as usize)
 }
 
+#[inline]
 fn finite(bytes: &[u8], takes_thousands: bool) -> Option<Number> {
     let mut digits = Digits::default();
-    let mut used = digits.take(bytes);
-    let has_thousands = takes_thousands && (1..=3).contains(&used) && bytes.first() != Some(&b'0');
+    let mut used = match bytes {
+        // So most numbers begin.
+        [digit @ b'0'..=b'9', b'.', ..] => digits.one(*digit),
+        _ => digits.take(bytes),
+    };
+    let has_thousands = takes_thousands
+        && bytes.get(used) == Some(&b',')
+        && (1..=3).contains(&used)
+        && bytes.first() != Some(&b'0');
     let group_bytes = if has_thousands {
         take_groups(&mut digits, bytes, used)
     } else {
@@ -247,23 +282,42 @@ fn finite(bytes: &[u8], takes_thousands: bool) -> Option<Number> {
     if digits.n_seen == 0 {
         return None;
     }
-    let (exponent, exponent_bytes) = exponent(bytes.get(used..)?);
-    used += exponent_bytes;
+    let (exponent, exponent_bytes) = match bytes.get(used) {
+        Some(b'e' | b'E') => exponent(bytes.get(used..)?),
+        _ => (0, 0),
+    };
     let power = exponent.saturating_sub(n_decimals.min(1 << 20) as i32);
-    let value = match exact_product(&digits, power) {
+    let (is_exact, is_full_precision) = precision(&digits, bytes.get(..used)?);
+    used += exponent_bytes;
+    let value = is_exact.then(|| decimal::value(digits.mantissa, power)).flatten();
+    let value = match value {
         Some(value) => value,
         None => slow_value(bytes.get(..used)?, group_bytes > 0)?,
     };
-    let is_full_precision = digits.n_significant > DIGITS_OF_A_FLOAT32 || value.is_infinite();
     Some(Number {
         value,
-        resolution: if is_full_precision {
+        resolution: if is_full_precision || value.is_infinite() {
             0.0
         } else {
-            power_of_ten(power)
+            decimal::power_of_ten(power)
         },
         used,
     })
+}
+
+/// Whether the mantissa holds all digits, and whether there are more than a float32 needs. `text` are the digits with the
+/// point and the separators between them.
+#[inline]
+fn precision(digits: &Digits, text: &[u8]) -> (bool, bool) {
+    if digits.n_seen <= DIGITS_OF_THE_MANTISSA {
+        return (true, digits.mantissa >= FULL_PRECISION);
+    }
+    let significant = text.iter().skip_while(|b| !matches!(**b, b'1'..=b'9'));
+    let n_significant = significant.filter(|b| b.is_ascii_digit()).count();
+    (
+        n_significant <= DIGITS_OF_THE_MANTISSA as usize,
+        n_significant > DIGITS_OF_A_FLOAT32,
+    )
 }
 
 /// Takes well-formed groups `,ddd`; returns their length.
@@ -307,23 +361,8 @@ fn exponent(bytes: &[u8]) -> (i32, usize) {
     }
 }
 
-/// `mantissa * 10^power` when both factors are exact in f64, so that one rounding is the right one
-/// (Clinger, How to read floating point numbers accurately, 1990).
-fn exact_product(digits: &Digits, power: i32) -> Option<f64> {
-    let exact = POWERS_OF_TEN.get(power.unsigned_abs() as usize)?;
-    // Up to 19 digits fit the mantissa, and up to 2^53 it fits f64.
-    let is_exact = digits.n_significant <= 19 && digits.mantissa <= 1 << 53;
-    is_exact.then(|| {
-        let mantissa = digits.mantissa as f64;
-        if power < 0 {
-            mantissa / exact
-        } else {
-            mantissa * exact
-        }
-    })
-}
-
 /// The value of a number without sign by the full algorithm, separators dropped.
+#[cold]
 fn slow_value(text: &[u8], has_separators: bool) -> Option<f64> {
     if !has_separators {
         return fast_float2::parse(text).ok();
@@ -335,21 +374,6 @@ fn slow_value(text: &[u8], has_separators: bool) -> Option<f64> {
         len += 1;
     }
     fast_float2::parse(plain.get(..len)?).ok()
-}
-
-/// The powers of ten that are exact in f64.
-const POWERS_OF_TEN: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
-
-/// A power of ten, correctly rounded where its reciprocal is exact.
-fn power_of_ten(power: i32) -> f64 {
-    match POWERS_OF_TEN.get(power.unsigned_abs() as usize) {
-        Some(exact) if power < 0 => 1.0 / exact,
-        Some(exact) => *exact,
-        None => 10_f64.powi(power),
-    }
 }
 
 /// A number inside a call such as `tensor(1.2, device='cuda:0')`, one element of a list allowed.

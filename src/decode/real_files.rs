@@ -30,9 +30,7 @@ fn read(path: &Path) -> (String, Tally, Calls) {
             decoder.finish(&mut calls);
             (decoder.format().to_owned(), decoder.tally(), calls)
         }
-        Opened::Compressed(what) | Opened::Later(what) | Opened::NotALog(what) => {
-            (what.to_owned(), Tally::default(), calls)
-        }
+        Opened::Compressed(what) | Opened::NotALog(what) => (what.to_owned(), Tally::default(), calls),
         Opened::Empty => ("empty".to_owned(), Tally::default(), calls),
     }
 }

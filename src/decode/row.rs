@@ -7,22 +7,32 @@
 //! Three shapes: wide (each number under its key), long (`name` and `value`), and about one layer (`layer`
 //! beside several numbers: `grad_norm/fc1`). A word for the split goes before the name: `val/loss`.
 
+mod head;
+mod tag;
+
 use std::ops::Range;
 
 use super::axis::{StepAxis, integer};
-use super::json::{Buckets, Scalar};
+use super::json::{Buckets, Hear, Named, Scalar};
 use super::key::{FIRST_UNSURE_STEP, Key, Keys, Role};
 use super::number::{Number, parse_all};
 use super::regroup::Regroup;
 use super::wall_time;
 use super::{Settled, Sink};
 use crate::model::{Form, Mark, Sample};
+use head::Head;
+use tag::{Layer, TagBuffer};
 
+/// Half of a cache line together with its key: rows are long.
 #[derive(Debug, Clone)]
 enum Value {
-    Number { value: f64, resolution: f64 },
+    Number {
+        value: f64,
+        resolution: f64,
+    },
     Text(Range<usize>),
-    Histogram(Buckets),
+    /// The place among the histograms of the row.
+    Histogram(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -31,27 +41,16 @@ struct Cell {
     value: Value,
 }
 
-/// What the cells of a row say about the row itself.
-#[derive(Debug, Default)]
-struct Head {
-    step: Option<(u8, i64)>,
-    epoch: Option<f64>,
-    time: Option<(u8, f64)>,
-    planned: Option<i64>,
-    split: Option<&'static str>,
-    layer: Option<Range<usize>>,
-    layer_index: Option<i64>,
-    name: Option<Range<usize>>,
-    is_layer_name: bool,
-    value: Option<usize>,
-    has_run_level: bool,
-}
-
 /// Collects the cells of a row and hands the row on.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) keys: Keys,
     cells: Vec<Cell>,
+    /// Places of the cells that may say what the row is about.
+    special: Vec<usize>,
+    /// Whether a number of a plain metric is among the cells.
+    has_metric: bool,
+    histograms: Vec<Buckets>,
     text: String,
     axis: StepAxis,
     planned: Option<i64>,
@@ -86,6 +85,8 @@ impl Rows {
     /// Gives the buffers back, between rows.
     pub(crate) fn rest(&mut self) {
         self.cells = Vec::new();
+        self.special = Vec::new();
+        self.histograms = Vec::new();
         self.text = String::new();
         self.keys.rest();
     }
@@ -93,6 +94,9 @@ impl Rows {
     /// Starts a row; cells of an unfinished one are dropped.
     pub(crate) fn start(&mut self) {
         self.cells.clear();
+        self.special.clear();
+        self.has_metric = false;
+        self.histograms.clear();
         self.text.clear();
         self.keys.start_row();
     }
@@ -102,31 +106,37 @@ impl Rows {
         self.is_long
     }
 
-    /// Adds a value under a path. Flags and nulls are not measured; texts that are numbers are.
-    pub(crate) fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
-        if matches!(scalar, Scalar::Null | Scalar::Bool(_)) {
-            return;
-        }
-        let Some(key) = self.keys.intern(path) else {
-            return;
-        };
+    fn value(&mut self, key: u32, scalar: Scalar<'_>) {
         match scalar {
-            Scalar::Number(number) => self.number(key, &number),
+            Scalar::Number(number) => self.add_number(key, &number),
             Scalar::Text(text) => self.word(key, &text),
-            Scalar::Histogram(buckets) => self.cells.push(Cell {
-                key,
-                value: Value::Histogram(buckets),
-            }),
+            Scalar::Histogram(buckets) => {
+                let value = Value::Histogram(self.histograms.len());
+                self.histograms.push(buckets);
+                self.push(key, value);
+            }
             Scalar::Null | Scalar::Bool(_) => {}
         }
     }
 
     /// Adds a number.
-    pub(crate) fn number(&mut self, key: u32, number: &Number) {
+    #[inline]
+    pub(crate) fn add_number(&mut self, key: u32, number: &Number) {
         let value = Value::Number {
             value: number.value,
             resolution: number.resolution_of_shortest(),
         };
+        self.push(key, value);
+    }
+
+    #[inline]
+    fn push(&mut self, key: u32, value: Value) {
+        let is_metric = self.keys.get(key).is_some_and(|it| it.role == Role::Metric);
+        if is_metric {
+            self.has_metric = true;
+        } else {
+            self.special.push(self.cells.len());
+        }
         self.cells.push(Cell { key, value });
     }
 
@@ -156,7 +166,7 @@ impl Rows {
                 None => return,
             },
         };
-        self.cells.push(Cell { key, value });
+        self.push(key, value);
     }
 
     fn keep(&mut self, text: &str) -> Value {
@@ -198,8 +208,13 @@ impl Rows {
     /// Takes back the values of the row at hand whose name is that of a member of an object.
     pub(crate) fn remove_under(&mut self, is_member: impl Fn(&str) -> bool) {
         let keys = &self.keys;
-        self.cells
-            .retain(|cell| keys.get(cell.key).is_none_or(|key| !is_member(&key.name)));
+        let mut cells = std::mem::take(&mut self.cells);
+        cells.retain(|cell| keys.get(cell.key).is_none_or(|key| !is_member(&key.name)));
+        self.special.clear();
+        self.has_metric = false;
+        for cell in cells {
+            self.push(cell.key, cell.value);
+        }
     }
 
     /// The step of the last row that held a number.
@@ -209,8 +224,12 @@ impl Rows {
 
     fn head(&self) -> Head {
         let mut head = Head::default();
-        for (at, cell) in self.cells.iter().enumerate() {
-            let Some(key) = self.keys.get(cell.key) else {
+        for &at in &self.special {
+            let Some((cell, key)) = self
+                .cells
+                .get(at)
+                .and_then(|it| Some((it, self.keys.get(it.key)?)))
+            else {
                 continue;
             };
             match &cell.value {
@@ -225,11 +244,26 @@ impl Rows {
     }
 
     fn has_samples(&self, head: &Head) -> bool {
+        let is_long = head.name.is_some() && head.value.is_some();
+        if self.has_metric && !is_long {
+            return true;
+        }
         self.cells.iter().any(|cell| {
             self.keys
                 .get(cell.key)
                 .is_some_and(|key| is_sample(cell, key, head))
         })
+    }
+
+    /// Whether a number of the whole run is in the row.
+    fn has_run_level(&self) -> bool {
+        let is_number = |cell: &&Cell| matches!(cell.value, Value::Number { .. });
+        let mut keys = self
+            .cells
+            .iter()
+            .filter(is_number)
+            .filter_map(|it| self.keys.get(it.key));
+        keys.any(|key| key.is_run_level)
     }
 
     fn emit_cells(&mut self, head: &Head, place: &Place, sink: &mut dyn Sink) {
@@ -238,7 +272,7 @@ impl Rows {
         let about_layer = match (text(&head.layer), head.layer_index) {
             (None, Some(index)) => Layer::Index(index),
             (Some(layer), _) => Layer::Path(layer),
-            (None, None) if head.is_layer_name && !head.has_run_level && !self.is_long => {
+            (None, None) if head.is_layer_name && !self.is_long && !self.has_run_level() => {
                 name.map_or(Layer::None, Layer::Path)
             }
             (None, None) => Layer::None,
@@ -263,6 +297,7 @@ impl Rows {
                 place.emit(
                     self.tag.name(head.split, name, &about_layer),
                     &cell.value,
+                    &self.histograms,
                     &mut out,
                 );
             }
@@ -275,9 +310,33 @@ impl Rows {
                 place.emit(
                     self.tag.name(head.split, &key.name, &about_layer),
                     &cell.value,
+                    &self.histograms,
                     &mut out,
                 );
             }
+        }
+    }
+}
+
+impl Hear for Rows {
+    /// Adds a value under a path. Flags and nulls are not measured; texts that are numbers are.
+    fn scalar(&mut self, path: &str, scalar: Scalar<'_>) {
+        if matches!(scalar, Scalar::Null | Scalar::Bool(_)) {
+            return;
+        }
+        if let Some(key) = self.keys.intern(path) {
+            self.value(key, scalar);
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, named: Named<'_>, number: &Number) {
+        if let Some(key) = named.memo.get() {
+            return self.add_number(key, number);
+        }
+        if let Some(key) = self.keys.intern(named.path) {
+            named.memo.set(Some(key));
+            self.add_number(key, number);
         }
     }
 }
@@ -319,100 +378,6 @@ fn is_sample(cell: &Cell, key: &Key, head: &Head) -> bool {
     }
 }
 
-impl Head {
-    fn take_number(&mut self, at: usize, key: &Key, value: f64) {
-        self.has_run_level |= key.is_run_level;
-        match key.role {
-            Role::Step(rank) if self.step.is_none_or(|(best, _)| rank < best) => {
-                self.step = integer(value).map(|step| (rank, step)).or(self.step);
-            }
-            Role::Epoch => self.epoch = value.is_finite().then_some(value),
-            Role::Time(rank) if self.time.is_none_or(|(best, _)| rank < best) => {
-                self.time = wall_time::from_number(value)
-                    .map(|time| (rank, time))
-                    .or(self.time);
-            }
-            Role::Planned => self.planned = integer(value),
-            Role::Layer => self.layer_index = integer(value),
-            Role::Value => self.value = Some(at),
-            _ => {}
-        }
-    }
-
-    fn take_text(&mut self, key: &Key, range: &Range<usize>, text: &str) {
-        match key.role {
-            Role::Split => self.split = split_word(text).or(self.split),
-            Role::Layer if text.bytes().all(|b| b.is_ascii_digit()) => self.layer_index = text.parse().ok(),
-            Role::Layer => self.layer = Some(range.clone()),
-            Role::Name { is_layer_word } if !text.is_empty() => {
-                self.name = Some(range.clone());
-                self.is_layer_name = is_layer_word;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn split_word(text: &str) -> Option<&'static str> {
-    const WORDS: [(&str, &str); 9] = [
-        ("train", "train"),
-        ("training", "train"),
-        ("val", "val"),
-        ("valid", "val"),
-        ("validation", "val"),
-        ("dev", "val"),
-        ("eval", "eval"),
-        ("evaluation", "eval"),
-        ("test", "test"),
-    ];
-    WORDS
-        .iter()
-        .find(|(word, _)| word.eq_ignore_ascii_case(text))
-        .map(|(_, split)| *split)
-}
-
-/// The layer that a row is about.
-enum Layer<'a> {
-    None,
-    Path(&'a str),
-    Index(i64),
-}
-
-/// Puts tags together.
-#[derive(Debug, Default)]
-struct TagBuffer(String);
-
-impl TagBuffer {
-    fn name<'a>(&'a mut self, split: Option<&str>, name: &'a str, layer: &Layer<'_>) -> &'a str {
-        let split = split.filter(|word| {
-            !name
-                .get(..word.len())
-                .is_some_and(|s| s.eq_ignore_ascii_case(word))
-        });
-        if split.is_none() && matches!(layer, Layer::None) {
-            return name;
-        }
-        self.0.clear();
-        if let Some(split) = split {
-            self.0.push_str(split);
-            self.0.push('/');
-        }
-        self.0.push_str(name);
-        match layer {
-            Layer::None => {}
-            Layer::Path(path) => {
-                self.0.push('/');
-                self.0.push_str(path);
-            }
-            Layer::Index(index) => {
-                self.0.push_str("/layers.");
-                self.0.push_str(&index.to_string());
-            }
-        }
-        &self.0
-    }
-}
-
 /// What all samples of a row share.
 struct Place {
     step: i64,
@@ -421,7 +386,7 @@ struct Place {
 }
 
 impl Place {
-    fn emit(&self, tag: &str, value: &Value, out: &mut Out<'_>) {
+    fn emit(&self, tag: &str, value: &Value, histograms: &[Buckets], out: &mut Out<'_>) {
         let (value, form) = match value {
             Value::Number { value, resolution } => (
                 *value,
@@ -429,15 +394,18 @@ impl Place {
                     resolution: *resolution,
                 },
             ),
-            Value::Histogram(b) => (
-                b.norm,
-                Form::Buckets {
-                    low: b.low,
-                    high: b.high,
-                    max_abs: b.max_abs,
-                    n_elements: b.n_elements,
-                },
-            ),
+            Value::Histogram(at) => match histograms.get(*at) {
+                Some(b) => (
+                    b.norm,
+                    Form::Buckets {
+                        low: b.low,
+                        high: b.high,
+                        max_abs: b.max_abs,
+                        n_elements: b.n_elements,
+                    },
+                ),
+                None => return,
+            },
             Value::Text(_) => return,
         };
         out.sample(&Sample {

@@ -175,7 +175,6 @@ impl Inside {
                 Inside::Decoder(decoder)
             }
             Opened::Compressed(what) => Inside::Nothing(format!("compressed twice, with {what} inside")),
-            Opened::Later(what) => Inside::Nothing(format!("{what} inside: a format that is not read")),
             Opened::NotALog(what) => Inside::Nothing(format!("not a log inside ({what})")),
             Opened::Empty => Inside::Nothing("nothing inside".to_owned()),
         };

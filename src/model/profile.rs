@@ -41,6 +41,9 @@ pub struct Group {
     pub order: DepthOrder,
     /// Indices into the profile's slots, from the input to the output. Embeddings and heads are left out.
     pub members: Vec<u32>,
+    /// A member and a further expert beside it (width, not depth), both as indices into the slots, in the order of the
+    /// members' indices.
+    pub experts: Vec<(u32, u32)>,
 }
 
 /// One quantity of one split at one step.
@@ -63,14 +66,37 @@ pub struct Profile<'a> {
 }
 
 impl Profile<'_> {
-    /// The values of one group by depth, with the true rank of each layer that was logged.
+    /// The values of one group by depth, with the true rank of each layer that was logged. Of the experts of a layer the
+    /// median stands for it.
     pub fn by_depth<'g>(&'g self, group: &'g Group) -> impl Iterator<Item = (usize, f64)> + 'g {
         group.members.iter().enumerate().filter_map(|(rank, slot)| {
-            self.values
-                .get(*slot as usize)
-                .copied()
-                .flatten()
-                .map(|v| (rank, v))
+            let value = if group.experts.is_empty() {
+                self.value(*slot)
+            } else {
+                self.median_expert(group, *slot)
+            };
+            value.map(|it| (rank, it))
         })
+    }
+
+    fn value(&self, slot: u32) -> Option<f64> {
+        self.values.get(slot as usize).copied().flatten()
+    }
+
+    /// The (upper) median of the experts that had something to do: an idle one has a gradient of zero, a NaN is found in
+    /// its own series. When none is usable, what the first one shows.
+    fn median_expert(&self, group: &Group, member: u32) -> Option<f64> {
+        let start = group.experts.partition_point(|(of, _)| *of < member);
+        let others = group
+            .experts
+            .iter()
+            .skip(start)
+            .take_while(|(of, _)| *of == member);
+        let all = std::iter::once(member).chain(others.map(|(_, expert)| *expert));
+        let mut logged = all.filter_map(|slot| self.value(slot)).peekable();
+        let first = logged.peek().copied();
+        let mut usable: Vec<f64> = logged.filter(|it| it.is_finite() && *it > 0.0).collect();
+        usable.sort_by(f64::total_cmp);
+        usable.get(usable.len() / 2).copied().or(first)
     }
 }

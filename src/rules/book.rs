@@ -17,6 +17,9 @@ pub(super) const ENTRIES_MAX: usize = 4_096;
 /// Times that trouble of one subject may heal and come back before further ones are counted with the last.
 const EPISODES_MAX: u32 = 8;
 
+/// The word of an observation that says how the log smooths what was judged.
+pub(super) const SMOOTHED: &str = "smoothed";
+
 /// What an alarm is about.
 #[derive(Debug, Clone)]
 pub(super) struct Subject<'a> {
@@ -322,6 +325,10 @@ impl Entry {
                 "{} (row {row} of the log, which has no step numbers)",
                 finding.message
             );
+        }
+        if let Some((_, how)) = self.worst.words.iter().find(|(word, _)| *word == SMOOTHED) {
+            let note = format!(" (the log prints the {how}: single steps were further out, and earlier)");
+            finding.message.push_str(&note);
         }
         if is_superseded {
             finding

@@ -150,6 +150,12 @@ impl Rule {
             && text(&self.role) == text(&other.role)
     }
 
+    /// Whether what it finds in a smoothed series was larger, and began earlier, in the single steps.
+    #[must_use]
+    pub fn is_blurred_by_smoothing(&self) -> bool {
+        matches!(self.family, Family::Loss | Family::Spike)
+    }
+
     /// Whether it wants observations of this kind.
     #[must_use]
     pub fn wants_kind(&self, kind: &str) -> bool {
@@ -180,8 +186,13 @@ impl Rule {
                     let members = members
                         .filter(|it| wants(profile.slots.get(*it as usize)))
                         .collect();
+                    let experts = group.experts.iter().copied();
+                    let experts = experts
+                        .filter(|(_, it)| wants(profile.slots.get(*it as usize)))
+                        .collect();
                     Group {
                         members,
+                        experts,
                         ..group.clone()
                     }
                 })

@@ -36,7 +36,9 @@ impl Screen {
 
     /// Whether one of the patterns may match.
     pub(super) fn lets_through(&self, text: &str) -> bool {
-        self.0.as_ref().is_none_or(|set| set.is_match(text))
+        self.0
+            .as_ref()
+            .is_none_or(|set| !set.is_empty() && set.is_match(text))
     }
 }
 

@@ -188,12 +188,13 @@ fn group_by_role(slots: &[Slot]) -> Vec<Group> {
     let mut out: Vec<Group> = groups
         .into_iter()
         .map(|((_, role, parameter), members)| {
-            let members = by_depth(members, slots);
+            let (members, experts) = by_depth(members, slots);
             Group {
                 role,
                 parameter,
                 order: DepthOrder::Named,
                 members,
+                experts,
             }
         })
         .collect();
@@ -208,18 +209,38 @@ fn group_by_role(slots: &[Slot]) -> Vec<Group> {
                     parameter,
                     order,
                     members,
+                    experts: Vec::new(),
                 }
             }),
     );
     out
 }
 
-fn by_depth(mut members: Vec<u32>, slots: &[Slot]) -> Vec<u32> {
-    let depth = |index: &u32| slots.get(*index as usize).map(|slot| slot.layer.depth.as_slice());
-    members.sort_by(|a, b| depth(a).cmp(&depth(b)));
-    // The same layer under two tags (`a/norm`, `a/l2`): the first one stands for it.
-    members.dedup_by(|a, b| depth(a) == depth(b));
-    members
+/// The layers of a group in the order of depth, and with which of them the further experts go.
+fn by_depth(mut all: Vec<u32>, slots: &[Slot]) -> (Vec<u32>, Vec<(u32, u32)>) {
+    let layer = |index: u32| slots.get(index as usize).map(|slot| &slot.layer);
+    let depth = |index: u32| layer(index).map(|it| it.depth.as_slice());
+    all.sort_by(|a, b| depth(*a).cmp(&depth(*b)));
+    let (mut members, mut experts): (Vec<u32>, Vec<(u32, u32)>) = (Vec::new(), Vec::new());
+    for index in all {
+        let same = members
+            .last()
+            .copied()
+            .filter(|last| depth(*last) == depth(index));
+        let Some(member) = same else {
+            members.push(index);
+            continue;
+        };
+        // Else the same layer under two tags (`a/norm`, `a/l2`): the first one stands for it.
+        let is_expert = layer(index)
+            .zip(layer(member))
+            .is_some_and(|(a, b)| a.path != b.path && a.role.contains("expert"));
+        if is_expert {
+            experts.push((member, index));
+        }
+    }
+    experts.sort_unstable();
+    (members, experts)
 }
 
 /// A writer's loop lists layers from the input to the output; a sorted format lists them by name. When the
@@ -280,6 +301,27 @@ mod tests {
         let values: Vec<_> = profile.by_depth(&profile.groups[0]).collect();
         assert_eq!(values, [(0, 1.0), (1, 2.0), (2, 10.0)]);
         assert!(assembler.close().is_none(), "a profile is closed once");
+    }
+
+    #[test]
+    fn of_experts_the_median_stands_for_the_layer() {
+        let mut assembler = Assembler::new(Quantity::GradNorm, Split::Train);
+        for depth in 0..3 {
+            for expert in 0..4 {
+                let path = format!("h.{depth}.experts.{expert}.w1");
+                assembler.add_slot(slot(&path, &[depth], "h.#.experts.#.w1"));
+            }
+        }
+        // One busy expert, an idle one, a broken one; a layer all of whose experts are idle; one that logs only the last.
+        let norms = [1.0, 0.0, f64::NAN, 9.0, 0.0, 0.0, 0.0, 0.0];
+        for (index, norm) in (0..).zip(norms) {
+            assembler.put(index, 1, None, norm);
+        }
+        assembler.put(11, 1, None, 5.0);
+        let profile = assembler.close().unwrap();
+        let values: Vec<_> = profile.by_depth(&profile.groups[0]).collect();
+        assert_eq!(values, [(0, 9.0), (1, 0.0), (2, 5.0)]);
+        assert_eq!(profile.groups[0].members, [0, 4, 8]);
     }
 
     #[test]

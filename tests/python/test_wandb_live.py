@@ -95,3 +95,38 @@ def test_an_offline_run_is_followed_while_it_is_written(tmp_path):
     for notice in watching.said:
         last[notice["finding"]["rule"]] = notice["event"]
     assert {rule for rule, event in last.items() if event != "resolved"} == standing(audit.stdout)
+
+
+def test_what_watch_logs_of_a_real_model_is_read_by_layer(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(7)
+    layers = [torch.nn.Linear(16, 16) for _ in range(N_LAYERS)]
+    model = torch.nn.Sequential(*[module for layer in layers for module in (layer, torch.nn.Tanh())])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    settings = wandb.Settings(console="off", x_disable_stats=True, silent=True)
+    run = wandb.init(mode="offline", project="watched", dir=str(tmp_path), settings=settings)
+    try:
+        run.watch(model, log="all", log_freq=1)
+        inputs = torch.randn(64, 16)
+        for step in range(30):
+            optimizer.zero_grad()
+            loss = ((model(inputs) - inputs) ** 2).mean()
+            loss.backward()
+            row = {"train/loss": loss.item()}
+            for name, parameter in model.named_parameters():
+                row[f"grad_norm/{name}"] = parameter.grad.norm().item()
+            run.log(row, step=step)
+            optimizer.step()
+    finally:
+        run.finish()
+    inspect = subprocess.run([BINARY, "inspect", "--format", "json", str(tmp_path)], capture_output=True, text=True, timeout=DEADLINE)
+    (of_run,) = json.loads(inspect.stdout)["runs"]
+    assert not [it for it in of_run["problems"] if not it.get("note")], of_run["problems"]
+    by_tag = {it["tag"]: it for it in of_run["series"]}
+    for place in range(0, 2 * N_LAYERS, 2):
+        exact, watched = by_tag[f"grad_norm/{place}.weight"], by_tag[f"gradients/{place}.weight"]
+        assert exact["quantity"] == watched["quantity"] == "grad_norm", watched
+        assert by_tag[f"parameters/{place}.weight"]["quantity"] == "weight_norm"
+        assert exact["layer"] == watched["layer"]
+        # A histogram of 64 buckets gives the norm of its tensor up to the width of a bucket.
+        assert watched["points"] > 0 and abs(watched["max"] / exact["max"] - 1) < 0.1, (exact, watched)

@@ -255,10 +255,6 @@ impl LiveFile {
                 (*how).to_owned(),
                 Some(format!("compressed with {how}: decompress it to have it read")),
             ),
-            Opened::Later(what) => (
-                (*what).to_owned(),
-                Some(format!("{what}: a format that is not read yet")),
-            ),
             Opened::NotALog(why) => (format!("not a log ({why})"), None),
             Opened::Empty => ("empty".to_owned(), None),
         };

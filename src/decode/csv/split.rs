@@ -46,6 +46,16 @@ impl<'a> Cells<'a> {
         self.is_over
     }
 
+    /// The next cell, if it is a plain number; else nothing is taken.
+    #[inline]
+    pub(super) fn next_number(&mut self) -> Option<Number> {
+        if !matches!(self.rest.first(), Some(b'0'..=b'9' | b'-' | b'.')) || self.is_over {
+            return None;
+        }
+        let number = parse_plain(self.rest)?;
+        self.leave(number.used).then_some(number)
+    }
+
     /// The next cell.
     pub(super) fn next_cell(&mut self) -> Option<Cell<'a>> {
         if self.is_over {
@@ -53,9 +63,7 @@ impl<'a> Cells<'a> {
         }
         match self.rest.first() {
             Some(b'0'..=b'9' | b'-' | b'.') => {
-                if let Some(number) = parse_plain(self.rest)
-                    && self.leave(number.used)
-                {
+                if let Some(number) = self.next_number() {
                     return Some(Cell::Number(number));
                 }
             }
@@ -82,6 +90,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Moves behind the delimiter at `end`; false when something else stands there.
+    #[inline]
     fn leave(&mut self, end: usize) -> bool {
         let rest = self.rest.get(end..).unwrap_or_default();
         match rest.split_first() {

@@ -30,7 +30,6 @@ fn kind(head: &[u8], path: &str) -> String {
     match opened {
         Opened::Decoder(decoder) => decoder.format().to_owned(),
         Opened::Compressed(name) => format!("compressed {name}"),
-        Opened::Later(name) => format!("later {name}"),
         Opened::NotALog(reason) => format!("no log: {reason}"),
         Opened::Empty => "empty".to_owned(),
     }

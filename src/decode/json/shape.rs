@@ -4,8 +4,19 @@
 //! bytes are those that stood at its place before. Invariant: a path that is given is the one that reading the key would
 //! give; at most [`MEMBERS_MAX`] members are held.
 
+use std::cell::Cell;
+
 /// Members of an object that are remembered.
 const MEMBERS_MAX: usize = 4096;
+
+/// A path, and room for the number that who hears it knows it by: it is empty when the path is heard for the first time.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The keys joined by `/`.
+    pub path: &'a str,
+    /// For the number of the path in a table of the listener's, which must never forget it.
+    pub memo: &'a Cell<Option<u32>>,
+}
 
 /// One member.
 #[derive(Debug, Default)]
@@ -16,6 +27,7 @@ struct Member {
     path: String,
     /// Bytes of the path before the key.
     parent_bytes: usize,
+    memo: Cell<Option<u32>>,
 }
 
 /// The members of the last object, nested ones included, in file order.
@@ -36,9 +48,10 @@ impl Shape {
     pub(super) fn expected(&mut self, rest: &[u8], parent: &str) -> Option<(usize, usize)> {
         let at = self.next;
         let member = self.members.get(at)?;
-        let is_same = rest.starts_with(&member.raw)
-            && member.path.as_bytes().get(..member.parent_bytes) == Some(parent.as_bytes())
-            && !member.raw.is_empty();
+        let is_same = !member.raw.is_empty()
+            && member.parent_bytes == parent.len()
+            && rest.starts_with(&member.raw)
+            && (parent.is_empty() || member.path.starts_with(parent));
         if !is_same {
             return None;
         }
@@ -49,6 +62,15 @@ impl Shape {
     /// The path of a member.
     pub(super) fn path(&self, at: usize) -> &str {
         self.members.get(at).map_or("", |it| it.path.as_str())
+    }
+
+    /// The path of a member with what is remembered of it.
+    pub(super) fn named(&self, at: usize) -> Option<Named<'_>> {
+        let member = self.members.get(at)?;
+        Some(Named {
+            path: &member.path,
+            memo: &member.memo,
+        })
     }
 
     /// Remembers a member that was read the long way.
@@ -66,6 +88,7 @@ impl Shape {
             member.path.clear();
             member.path.push_str(path);
             member.parent_bytes = parent_bytes;
+            member.memo.set(None);
         }
         self.next = at + 1;
     }

@@ -11,7 +11,7 @@ use super::{Flattener, JsonError, Scalar};
 
 fn flat(text: &str) -> Result<Vec<(String, String)>, JsonError> {
     let mut all = Vec::new();
-    Flattener::new().flatten(text.as_bytes(), |path, scalar| {
+    Flattener::new().flatten(text.as_bytes(), &mut |path: &str, scalar: Scalar<'_>| {
         let shown = match scalar {
             Scalar::Number(n) => format!("{}", n.value),
             Scalar::Text(t) => format!("'{t}'"),
@@ -155,7 +155,7 @@ proptest! {
         let mut expected = Vec::new();
         numbers_of(&inner, "", &mut expected);
         let mut found = Vec::new();
-        let used = Flattener::new().flatten(text.as_bytes(), |path, scalar| {
+        let used = Flattener::new().flatten(text.as_bytes(), &mut |path: &str, scalar: Scalar<'_>| {
             if let Scalar::Number(n) = scalar {
                 found.push((path.to_owned(), n.value));
             }
@@ -168,7 +168,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_survived(text in "[-{}\\[\\]:,\" \\\\0-9a-eNIn.u]{0,80}") {
-        if let Ok(used) = Flattener::new().flatten(text.as_bytes(), |_, _| {}) {
+        if let Ok(used) = Flattener::new().flatten(text.as_bytes(), &mut |_: &str, _: Scalar<'_>| {}) {
             prop_assert!(used <= text.len());
         }
     }
@@ -212,7 +212,7 @@ proptest! {
             let text = object(words);
             let read = |flattener: &mut Flattener| {
                 let mut all = Vec::new();
-                let end = flattener.flatten(text.as_bytes(), |path, scalar| all.push(format!("{path}={scalar:?}")));
+                let end = flattener.flatten(text.as_bytes(), &mut |path: &str, scalar: Scalar<'_>| all.push(format!("{path}={scalar:?}")));
                 format!("{all:?} {end:?}")
             };
             let (now, fresh) = (read(&mut reused), read(&mut Flattener::new()));

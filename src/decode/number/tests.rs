@@ -209,16 +209,17 @@ proptest! {
 }
 
 #[test]
-fn eight_digits_are_read_as_one_by_one() {
-    for value in [0_u32, 1, 9, 10, 12_345_678, 99_999_999, 80_000_000, 100] {
+fn leading_digits_are_read_as_one_by_one() {
+    for value in [0_u64, 1, 9, 10, 12_345_678, 99_999_999, 80_000_000, 100] {
         let text = format!("{value:08}");
         let bytes: [u8; 8] = text.as_bytes().try_into().unwrap();
-        assert_eq!(super::eight_digits(bytes), Some(value), "{text}");
+        assert_eq!(super::leading_digits(bytes), (value, 8), "{text}");
         for at in 0..8 {
             for other in [b'.', b'/', b':', b'e', b' ', b'-', 0, 0xff, b'0' | 0x80] {
                 let mut damaged = bytes;
                 damaged[at] = other;
-                assert_eq!(super::eight_digits(damaged), None, "{damaged:?}");
+                let expected = text[..at].parse().unwrap_or(0);
+                assert_eq!(super::leading_digits(damaged), (expected, at), "{damaged:?}");
             }
         }
     }

@@ -60,6 +60,11 @@ pub(super) struct Boxed {
 }
 
 impl Boxed {
+    /// Whether rows may follow.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Takes a line; the number of points when it belongs to a table.
     pub(super) fn line(
         &mut self,
@@ -178,6 +183,11 @@ const NAMING: Naming = Naming {
 };
 
 impl Block {
+    /// Whether lines of the block may follow.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// A header was read.
     pub(super) fn open(&mut self, step: i64, wall_time: Option<f64>, is_guarded: bool) {
         self.open = Some(Open {
@@ -231,8 +241,16 @@ pub(super) struct Columns {
 const NO_METRICS: [&str; 5] = ["time", "gpu_mem", "instances", "size", "labels"];
 
 impl Columns {
+    /// Whether rows may follow.
+    pub(super) fn is_known(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// Takes a header line: `Epoch  GPU_mem  box_loss ...`.
     pub(super) fn header(&mut self, text: &str) -> bool {
+        if !text.starts_with(['e', 'E']) {
+            return false;
+        }
         let first = text.split_whitespace().next().unwrap_or_default();
         let is_header = first.eq_ignore_ascii_case("epoch")
             && text.contains("loss")
@@ -302,6 +320,11 @@ pub(super) struct Epochs {
 pub(super) const EPOCHS_NAME: &str = "text-keras";
 
 impl Epochs {
+    /// Whether bars of an epoch may follow.
+    pub(super) fn is_counting(&self) -> bool {
+        self.epoch.is_some()
+    }
+
     /// Whether no drawn bar waits to be settled.
     pub(super) fn is_idle(&self) -> bool {
         self.place.is_none()

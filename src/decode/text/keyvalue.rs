@@ -64,12 +64,16 @@ const KEY_WORDS_MAX: usize = 5;
 
 /// Reads a message as a record.
 pub(super) fn record(text: &str) -> Option<Record> {
-    if looks_like_code(text) {
+    // A step has a digit, and most lines of other programs show before their first number that they are no record.
+    if !text.bytes().any(|b| b.is_ascii_digit()) {
         return None;
     }
+    // Pairs begin with the line, or behind a tag such as `[val]`.
+    let first_from_max = if text.starts_with('[') { 12 } else { 2 };
     let (mut step, mut epoch, mut batch) = (None, None, None);
-    let (mut has_metric, mut is_epoch_first, mut first_from) = (false, false, None);
-    for pair in Pairs::of(text) {
+    let (mut has_metric, mut has_more) = (false, false);
+    let (mut is_epoch_first, mut first_from) = (false, None);
+    for pair in Pairs::beginning_within(text, first_from_max) {
         first_from.get_or_insert(pair.from);
         if is_prose(pair.key) {
             return None;
@@ -83,12 +87,15 @@ pub(super) fn record(text: &str) -> Option<Record> {
                 epoch = epoch.or(is_integer.then_some(place));
             }
             key if is_integer && is_one_of(key, &BATCH_KEYS) => batch = batch.or(Some(place)),
-            key => has_metric = has_metric || has_metric_word(key),
+            key if step.is_some() => has_metric = has_metric || has_metric_word(key),
+            _ => has_more = true,
         }
     }
-    // Pairs begin with the line, or behind a tag such as `[val]`.
-    let first_from_max = if text.starts_with('[') { 12 } else { 2 };
-    if !has_metric || first_from.is_none_or(|at| at > first_from_max) {
+    // Looking for words is what costs: it waits for a line that has a place on an axis.
+    if !has_metric && has_more && (step, epoch) != (None, None) {
+        has_metric = Pairs::of(text).any(|it| has_metric_word(it.key));
+    }
+    if !has_metric || first_from.is_none_or(|at| at > first_from_max) || looks_like_code(text) {
         return None;
     }
     let (step, planned, counts_epochs) = axis(step, epoch, batch, is_epoch_first)?;

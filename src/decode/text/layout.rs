@@ -7,11 +7,11 @@
 
 use super::emit::{Emitter, Naming, Place, is_axis, renamed};
 use super::norm;
-use super::scan::Pairs;
+use super::scan::{Pair, Pairs};
 use super::template::{Head, StepFrom, Template, match_head};
 use super::token::{Token, integer, number_token};
 use crate::decode::Sink;
-use crate::decode::number::Number;
+use crate::decode::number::{Number, parse_prefix};
 
 /// Lines in a row that do not fit what was learnt just before them, after which nothing is learnt for a while.
 const MISSES_MAX: u32 = 8;
@@ -24,6 +24,9 @@ const LAYOUTS_MAX: usize = 4;
 
 /// A line that begins with a word of as many letters has no prefix of a logger that begins with a letter and digits.
 const WORD_BYTES_MIN: usize = 3;
+
+/// Bytes behind a number and its unit that are looked at to tell what it is.
+const SEEN_BYTES: usize = 2;
 
 /// What the number at a place is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,9 @@ struct Item {
     literal_end: usize,
     what: What,
     has_total: bool,
+    /// The unit of the number is the beginning of the text behind it, and what is looked at to tell a number from a
+    /// clock or a name is in that text too: what the text says was said when the layout was learnt.
+    is_plain: bool,
 }
 
 /// The layouts of the last lines.
@@ -191,7 +197,14 @@ impl Layout {
                 at += used;
                 continue;
             }
-            let (number, used) = plain_token(rest, item.has_total)?;
+            if !starts_plainly(rest) {
+                return None;
+            }
+            let (number, used) = if item.is_plain {
+                parse_prefix(rest).map(|it| (it, it.used))?
+            } else {
+                token(rest, item.has_total)?
+            };
             at += used;
             match item.what {
                 What::Point(_) => values.push(number),
@@ -238,6 +251,7 @@ impl Layout {
             literal_end: self.literals.len(),
             what,
             has_total,
+            is_plain: false,
         });
     }
 
@@ -286,13 +300,21 @@ impl Layout {
             smoothed: None,
         };
         let mut literal_from = 0;
+        let mut plain_end = None;
         for pair in Pairs::of(fields) {
             let is_about_a_layer =
                 pair.label.is_some() || matches!(pair.key, "layer" | "block" | "Layer" | "Block");
             let is_glued = pair.total.is_some() && pair.key.ends_with("iteration");
-            let starts_plainly = fields.as_bytes().get(pair.at).is_some_and(|b| is_plain_start(*b));
+            let starts_plainly = fields.as_bytes().get(pair.at..).is_some_and(starts_plainly);
             if is_about_a_layer || is_glued || !starts_plainly {
                 return None;
+            }
+            if let Some(end) = plain_end.take()
+                && fields.get(end..pair.at)?.trim_end_matches([' ', '\t']).len()
+                    >= literal_from - end + SEEN_BYTES
+            {
+                self.last_is_plain();
+                literal_from = end;
             }
             let what = match entry.step {
                 StepFrom::Field(key) if key == pair.key && !is_axis(key) => return None,
@@ -307,6 +329,11 @@ impl Layout {
             };
             self.push(fields.get(literal_from..pair.at)?, what, pair.total.is_some());
             literal_from = pair.end;
+            plain_end = end_without_unit(fields.as_bytes(), &pair);
+        }
+        if let Some(end) = plain_end {
+            self.last_is_plain();
+            literal_from = end;
         }
         self.literals.push_str(fields.get(literal_from..)?);
         let has_point = self.items.iter().any(|it| matches!(it.what, What::Point(_)));
@@ -316,6 +343,12 @@ impl Layout {
             .filter(|it| matches!(it.what, What::Step | What::FieldStep))
             .count();
         (has_point && n_steps == 1).then_some(())
+    }
+
+    fn last_is_plain(&mut self) {
+        if let Some(item) = self.items.last_mut() {
+            item.is_plain = true;
+        }
     }
 
     /// The tag of a field, as the emitter builds it.
@@ -334,18 +367,27 @@ impl Layout {
 }
 
 /// Digits, with a sign or a point before them: not a word such as `nan`, which needs a look at what is around it.
-fn is_plain_start(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.')
+fn starts_plainly(rest: &[u8]) -> bool {
+    match rest {
+        [b'0'..=b'9' | b'.', ..] => true,
+        [b'-' | b'+', second, ..] => second.is_ascii_digit() || *second == b'.',
+        _ => false,
+    }
 }
 
-fn plain_token(rest: &[u8], has_total: bool) -> Option<(Number, usize)> {
-    let digits = rest
-        .strip_prefix(b"-")
-        .or_else(|| rest.strip_prefix(b"+"))
-        .unwrap_or(rest);
-    if !digits.first().is_some_and(|b| b.is_ascii_digit() || *b == b'.') {
-        return None;
-    }
+/// Where a number ends without its unit, if that unit is only passed over. `K` and its like are factors, `E` may be what
+/// is left of an exponent, and a slash leads to a total.
+fn end_without_unit(fields: &[u8], pair: &Pair<'_>) -> Option<usize> {
+    let number = parse_prefix(fields.get(pair.at..)?)?;
+    let end = pair.at + number.used;
+    let is_factor = matches!(
+        fields.get(end),
+        Some(b'K' | b'k' | b'M' | b'B' | b'G' | b'T' | b'P' | b'E' | b'e' | b'/')
+    );
+    (!is_factor && pair.total.is_none() && end <= pair.end).then_some(end)
+}
+
+fn token(rest: &[u8], has_total: bool) -> Option<(Number, usize)> {
     match number_token(rest, 0) {
         Token::Number { number, total, end } if total.is_some() == has_total => Some((number, end)),
         _ => None,

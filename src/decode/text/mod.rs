@@ -17,6 +17,7 @@ mod prefix;
 mod python_dict;
 mod reader;
 mod scan;
+mod screen;
 mod table;
 mod template;
 mod token;
@@ -48,6 +49,14 @@ impl TextDecoder {
     fn without_layouts() -> Self {
         let mut decoder = Self::new();
         decoder.reader.learn_no_layouts();
+        decoder
+    }
+
+    /// A decoder that shows every line to every reader.
+    #[cfg(test)]
+    fn without_screen() -> Self {
+        let mut decoder = Self::new();
+        decoder.reader.shows_all = true;
         decoder
     }
 

@@ -147,6 +147,13 @@ pub(super) struct LayerLine<'a> {
 const N_NORMS_MAX: usize = 6;
 
 static NORM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("orm"));
+static L2: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_l2"));
+
+/// Whether a word for a norm may be in a line.
+fn may_hold_a_norm(bytes: &[u8]) -> bool {
+    let is_norm = |at: usize| matches!(at.checked_sub(1).and_then(|it| bytes.get(it)), Some(b'n' | b'N'));
+    memchr::memchr(b'|', bytes).is_some() || NORM.find_iter(bytes).any(is_norm) || L2.find(bytes).is_some()
+}
 
 /// How a line names its layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,7 +167,9 @@ pub(super) enum Name<'a> {
 /// Reads a line as one layer with its norms.
 pub(super) fn layer_line(text: &str, is_indented: bool) -> Option<LayerLine<'_>> {
     let bytes = text.as_bytes();
-    memchr::memchr(b'|', bytes).or_else(|| NORM.find(bytes))?;
+    if !may_hold_a_norm(bytes) {
+        return None;
+    }
     let mut norms = [None; N_NORMS_MAX];
     let mut free = norms.iter_mut();
     let mut name = None;

@@ -33,10 +33,6 @@ const N_TOKENS_MAX: usize = 9;
 /// Most pieces of a prefix.
 const N_PIECES_MAX: usize = 8;
 
-const LEVELS: [&str; 9] = [
-    "INFO", "WARNING", "DEBUG", "ERROR", "CRITICAL", "WARN", "info", "Info", "TRACE",
-];
-
 /// Words at the start of a bracket that make it part of the message.
 const STEP_WORDS: [&str; 11] = [
     "step", "iter", "epoch", "batch", "train", "metric", "global", "it ", "val", "eval", "test",
@@ -47,9 +43,16 @@ pub(super) fn strip(line: &str) -> Message<'_> {
     let is_indented = line.starts_with([' ', '\t']);
     let mut text = line.trim();
     let (mut wall_time, mut rank) = (None, None);
-    let mut has_prefix = false;
+    let (mut has_prefix, mut has_level) = (false, false);
     for _ in 0..N_PIECES_MAX {
-        let Some((rest, time)) = strip_piece(text, has_prefix) else {
+        let (rest, time) = if let Some(piece) = strip_piece(text, has_prefix) {
+            // A letter before a date is glog's level.
+            has_level |= text.starts_with(|c: char| c.is_ascii_uppercase() && c != 'R');
+            piece
+        } else if !has_level && let Some(rest) = strip_level(text, has_prefix) {
+            has_level = true;
+            (rest, None)
+        } else {
             break;
         };
         has_prefix = true;
@@ -67,8 +70,17 @@ pub(super) fn strip(line: &str) -> Message<'_> {
 
 /// Takes one piece off; `is_inside` is true behind a piece, where separators and logger names may stand.
 fn strip_piece(text: &str, is_inside: bool) -> Option<(&str, Option<f64>)> {
-    match text.as_bytes().first()? {
-        b'[' | b'(' if bracket(text).is_some() => bracket(text),
+    let first = *text.as_bytes().first()?;
+    let by_its_own_shape = match first {
+        b'[' | b'(' => bracket(text),
+        b'I' | b'W' | b'E' | b'F' => glog(text).map(|rest| (rest, None)),
+        b'r' | b'R' => rank_word(text).map(|rest| (rest, None)),
+        _ => None,
+    };
+    if by_its_own_shape.is_some() {
+        return by_its_own_shape;
+    }
+    match first {
         b'0'..=b'9' => {
             if let Some((time, used)) = timestamp(text.as_bytes()) {
                 return Some((behind(text, used), Some(time)));
@@ -81,11 +93,17 @@ fn strip_piece(text: &str, is_inside: bool) -> Option<(&str, Option<f64>)> {
         b'-' | b'|' | b':' if is_inside => {
             Some((text.get(1..)?, None)).filter(|(t, _)| !t.starts_with(|c: char| c.is_ascii_digit()))
         }
-        b'I' | b'W' | b'E' | b'F' if glog(text).is_some() => glog(text).map(|rest| (rest, None)),
-        b'r' | b'R' if rank_word(text).is_some() => rank_word(text).map(|rest| (rest, None)),
-        // Without a date before it only a line that begins with the level has one.
-        _ if is_inside => level(text, N_TOKENS_MAX).map(|rest| (rest, None)),
-        b'I' | b'W' | b'D' | b'E' | b'C' | b'i' | b'T' => level(text, 1).map(|rest| (rest, None)),
+        _ => None,
+    }
+}
+
+/// Takes off what leads to the level. Without a date before it only a line that begins with the level has one.
+fn strip_level(text: &str, is_inside: bool) -> Option<&str> {
+    match text.as_bytes().first()? {
+        b'0'..=b'9' => None,
+        b'-' | b'|' | b':' if is_inside => None,
+        _ if is_inside => level(text, N_TOKENS_MAX),
+        b'I' | b'W' | b'D' | b'E' | b'C' | b'i' | b'T' => level(text, 1),
         _ => None,
     }
 }
@@ -121,8 +139,8 @@ fn behind(text: &str, used: usize) -> &str {
 
 /// `[2021-06-10 20:47:51,885]`, `[default7]:`, `[INFO]`, `[logging.py:60:log_dist]`, `(Worker pid=1)`.
 fn bracket(text: &str) -> Option<(&str, Option<f64>)> {
-    let close = if text.starts_with('[') { ']' } else { ')' };
-    let end = text.find(close)?;
+    let close = if text.starts_with('[') { b']' } else { b')' };
+    let end = memchr::memchr(close, text.as_bytes())?;
     let inner = text.get(1..end)?.trim();
     let rest = text.get(end + 1..)?;
     let rest = rest.strip_prefix(':').unwrap_or(rest);
@@ -131,8 +149,8 @@ fn bracket(text: &str) -> Option<(&str, Option<f64>)> {
     }
     // `[06/05 20:09:41 d2.utils.events]`: no year.
     let is_short_date = inner.as_bytes().get(2) == Some(&b'/') && inner.contains(':');
-    let is_worker = close == ')' && inner.contains("pid=");
-    let is_mpi = close == ']' && rest.starts_with("<std");
+    let is_worker = close == b')' && inner.contains("pid=");
+    let is_mpi = close == b']' && rest.starts_with("<std");
     if is_short_date || is_worker {
         return Some((rest, None));
     }
@@ -140,9 +158,10 @@ fn bracket(text: &str) -> Option<(&str, Option<f64>)> {
         return Some((rest.split_once(">:").or(rest.split_once('>'))?.1, None));
     }
     let starts_as_name = inner.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let has_step_word = STEP_WORDS.iter().any(|w| starts_with_word(inner, w));
-    let is_step = has_step_word && !inner.contains("_inner") && !inner.contains(".py");
-    (close == ']' && starts_as_name && !is_step && !inner.contains('=')).then_some((rest, None))
+    let is_name = close == b']' && starts_as_name && memchr::memchr(b'=', inner.as_bytes()).is_none();
+    let has_step_word = || STEP_WORDS.iter().any(|w| starts_with_word(inner, w));
+    let is_step = || has_step_word() && !inner.contains("_inner") && !inner.contains(".py");
+    (is_name && !is_step()).then_some((rest, None))
 }
 
 fn starts_with_word(text: &str, word: &str) -> bool {
@@ -206,11 +225,14 @@ fn rank_word(text: &str) -> Option<&str> {
 fn glog(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let is_glog = bytes.get(1..5)?.iter().all(u8::is_ascii_digit) && bytes.get(5) == Some(&b' ');
+    if !is_glog {
+        return None;
+    }
     let end = text
         .get(..text.len().min(GLOG_BYTES_MAX))
         .unwrap_or(text)
         .find("] ")?;
-    is_glog.then(|| text.get(end + 2..)).flatten()
+    text.get(end + 2..)
 }
 
 /// The message behind the level word of a logger: `trainer - INFO - `, `| INFO | name | `, `INFO:root:`. The
@@ -219,28 +241,40 @@ fn level(text: &str, n_tokens: usize) -> Option<&str> {
     let bytes = text.as_bytes();
     let mut at = 0;
     for _ in 0..n_tokens {
-        let rest = bytes.get(at..)?;
-        at += rest.iter().take_while(|b| is_token_end(**b)).count();
-        let rest = bytes.get(at..)?;
-        let len = rest.iter().take_while(|b| !is_token_end(**b)).count();
-        let token = rest.get(..len).filter(|t| !t.is_empty() && !t.contains(&b'='))?;
-        at += len;
-        if matches!(token, b"step" | b"iter" | b"iteration" | b"epoch" | b"loss") {
-            return None;
-        }
-        if LEVELS.iter().any(|word| word.as_bytes() == token) {
-            let rest = text.get(at..)?;
-            return Some(logger_name(rest.trim_start_matches([']', ')', ' ', '\t'])));
+        let start = at + bytes.get(at..)?.iter().position(|b| !is_token_end(*b))?;
+        let rest = bytes.get(start..)?;
+        let len = rest
+            .iter()
+            .position(|b| is_token_end(*b) || *b == b'=')
+            .unwrap_or(rest.len());
+        let token = rest.get(..len).filter(|_| rest.get(len) != Some(&b'='))?;
+        at = start + len;
+        match token {
+            b"step" | b"iter" | b"iteration" | b"epoch" | b"loss" => return None,
+            b"INFO" | b"WARNING" | b"DEBUG" | b"ERROR" | b"CRITICAL" | b"WARN" | b"info" | b"Info"
+            | b"TRACE" => {
+                let rest = text.get(at..)?;
+                return Some(logger_name(rest.trim_start_matches([']', ')', ' ', '\t'])));
+            }
+            _ => {}
         }
     }
     None
 }
 
+/// Bytes that end a token; most bytes of a log pass here.
+const TOKEN_ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut at = 0;
+    while at < 9 {
+        ends[b" \t:[]()|,"[at] as usize] = true;
+        at += 1;
+    }
+    ends
+};
+
 fn is_token_end(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t' | b':' | b'[' | b']' | b'(' | b')' | b'|' | b','
-    )
+    TOKEN_ENDS.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// Takes off what stands between level and message: `- `, `: `, `:root:`, `| module:line - `.
@@ -259,11 +293,11 @@ fn logger_name(text: &str) -> &str {
         return message;
     }
     let rest = rest.trim_start();
+    if !separator {
+        return rest;
+    }
     let head = rest.as_bytes().get(..NAME_BYTES_MAX).unwrap_or(rest.as_bytes());
-    let at = head
-        .windows(3)
-        .position(|w| w == b" - " || w == b" | ")
-        .filter(|_| separator);
+    let at = head.windows(3).position(|w| w == b" - " || w == b" | ");
     match at.and_then(|at| Some((rest.get(..at)?, rest.get(at + 3..)?))) {
         Some((name, message)) if is_name(name) => message,
         _ => rest,

@@ -74,6 +74,11 @@ impl Dicts {
         self.held_place.is_none()
     }
 
+    /// Whether a dict goes on in the next line.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Takes a line.
     pub(super) fn line(
         &mut self,
@@ -187,14 +192,20 @@ impl Dicts {
         if matches!(self.steps, Steps::Bar(known) if known != total) {
             return 0;
         }
+        let mut n_points = 0;
+        if self.bar.is_some_and(|(done, of)| of == total && bar.done < done) {
+            // A run that was resumed: its bar begins anew and jumps to the step of the checkpoint.
+            n_points = self.resolve(emitter, sink);
+            self.last_step = None;
+        }
         self.bar = Some((bar.done, total));
         let is_new = self.last_step.is_none_or(|last| bar.done > last);
         if self.held_place.is_some() && is_new {
             self.steps = Steps::Bar(total);
             emitter.planned(sink, Some(total));
-            return self.emit_held(bar.done, emitter, sink);
+            n_points += self.emit_held(bar.done, emitter, sink);
         }
-        0
+        n_points
     }
 
     /// No bar came behind the dict that waits: its step is where the bar stood, or goes on as before.

@@ -14,6 +14,7 @@ use super::norm::{self, Name};
 use super::own::{self, OwnPatterns};
 use super::prefix::{self, Message};
 use super::python_dict::{self, Dict, Dicts};
+use super::screen;
 use super::template::match_head;
 use crate::decode::line::{RawLine, segments};
 use crate::decode::{Sink, Tally};
@@ -50,6 +51,8 @@ pub(super) struct Reader {
     pub(super) layouts: Layouts,
     /// The message at hand is the whole line.
     is_whole_line: bool,
+    /// No line is held back from the readers.
+    pub(super) shows_all: bool,
 }
 
 impl Reader {
@@ -116,52 +119,116 @@ impl Reader {
     }
 
     fn segment(&mut self, bytes: &[u8], line: &RawLine<'_>, sink: &mut dyn Sink) {
-        let plain = std::str::from_utf8(bytes)
-            .ok()
-            .filter(|_| memchr::memchr(b'\x1b', bytes).is_none());
-        if let Some(text) = plain {
-            return self.text(text, line, sink);
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return self.coloured(&String::from_utf8_lossy(bytes), line, sink);
+        };
+        // A layout holds no escapes: a line that fits has none.
+        if self.known_layout(text.trim_end(), line, sink) {
+            return;
         }
+        if memchr::memchr(b'\x1b', bytes).is_some() {
+            return self.coloured(text, line, sink);
+        }
+        self.text(text, line, sink);
+    }
+
+    fn coloured(&mut self, text: &str, line: &RawLine<'_>, sink: &mut dyn Sink) {
         let mut clean = std::mem::take(&mut self.clean);
         clean.clear();
-        without_escapes(&String::from_utf8_lossy(bytes), &mut clean);
-        self.text(&clean, line, sink);
+        without_escapes(text, &mut clean);
+        if !self.known_layout(clean.trim_end(), line, sink) {
+            self.text(&clean, line, sink);
+        }
         self.clean = clean;
     }
 
+    /// Reads a line without a prefix whose layout is known.
+    fn known_layout(&mut self, text: &str, line: &RawLine<'_>, sink: &mut dyn Sink) -> bool {
+        if !self.own.is_empty() || !self.is_between_records() {
+            return false;
+        }
+        let Some(fit) = self.layouts.fit(text, true) else {
+            return false;
+        };
+        self.whole_line(text, fit, line, sink);
+        true
+    }
+
     fn text(&mut self, text: &str, line: &RawLine<'_>, sink: &mut dyn Sink) {
-        if !self.own.is_empty() && self.own_line(text.trim_end(), line, sink) {
+        let shown = text.trim_end();
+        if !self.own.is_empty() {
+            if self.own_line(shown, line, sink) {
+                return;
+            }
+            if self.is_between_records()
+                && let Some(fit) = self.layouts.fit(shown, true)
+            {
+                return self.whole_line(shown, fit, line, sink);
+            }
+        }
+        if shown.is_empty() {
             return;
         }
-        if self.is_between_records()
-            && let Some(fit) = self.layouts.fit(text.trim_end(), true)
-        {
-            return self.whole_line(text.trim_end(), fit, line, sink);
+        if self.waits_for_nothing() && !screen::holds_a_word(shown) {
+            return self.dull(shown, line, sink);
         }
         if memchr::memchr(b'%', text.as_bytes()).is_some()
             && let Some(bar) = bar::parse(text)
         {
             return self.bar(&bar, line.offset, sink);
         }
-        let message = prefix::strip(text);
+        self.stripped(&prefix::strip(text), shown, line, sink);
+    }
+
+    /// A line that is a record only if its message begins like one.
+    fn dull(&mut self, shown: &str, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        let has_prefix = screen::may_have_a_prefix(shown);
+        if !has_prefix && !screen::may_begin_a_record(shown.trim_start()) {
+            return self.told(shown, None, line, sink);
+        }
+        let message = prefix::strip(shown);
+        if screen::may_begin_a_record(message.text) {
+            return self.stripped(&message, shown, line, sink);
+        }
+        self.told(shown, message.rank, line, sink);
+    }
+
+    /// A line without its prefix.
+    fn stripped(&mut self, message: &Message<'_>, shown: &str, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        self.told(shown, message.rank, line, sink);
         if message.text.is_empty() {
             return;
         }
-        self.written_by(message.rank, sink);
         let place = Place {
             offset: line.offset,
             wall_time: message.wall_time,
         };
+        let n_points = self.dicts.resolve(&mut self.emitter, sink);
+        self.count(python_dict::NAME, n_points);
+        self.is_whole_line = message.text.len() == shown.len();
+        self.message(message, place, sink);
+    }
+
+    /// Tells a line of text and who wrote it.
+    fn told(&mut self, text: &str, rank: Option<u32>, line: &RawLine<'_>, sink: &mut dyn Sink) {
+        self.written_by(rank, sink);
         sink.line(&TextLine {
-            text: text.trim_end(),
+            text,
             offset: line.offset,
             number: line.number,
             step: self.emitter.last_step,
         });
-        let n_points = self.dicts.resolve(&mut self.emitter, sink);
-        self.count(python_dict::NAME, n_points);
-        self.is_whole_line = message.text.len() == text.trim_end().len();
-        self.message(&message, place, sink);
+    }
+
+    /// Whether no reader wants the next line for what it read before.
+    fn waits_for_nothing(&self) -> bool {
+        !self.shows_all
+            && self.is_between_records()
+            && !self.dicts.is_open()
+            && !self.epochs.is_counting()
+            && !self.boxed.is_open()
+            && !self.block.is_open()
+            && !self.columns.is_known()
     }
 
     /// The rank that wrote the line at hand; said when it is another one than before.
@@ -179,17 +246,11 @@ impl Reader {
 
     /// A line without a prefix whose layout is known.
     fn whole_line(&mut self, text: &str, fit: Fit, line: &RawLine<'_>, sink: &mut dyn Sink) {
-        self.written_by(None, sink);
         let place = Place {
             offset: line.offset,
             wall_time: None,
         };
-        sink.line(&TextLine {
-            text,
-            offset: line.offset,
-            number: line.number,
-            step: self.emitter.last_step,
-        });
+        self.told(text, None, line, sink);
         self.fitting(fit, place, sink);
         self.bars.wrote(text, self.emitter.last_step);
     }
@@ -205,13 +266,7 @@ impl Reader {
             offset: line.offset,
             wall_time: message.wall_time,
         };
-        self.written_by(message.rank, sink);
-        sink.line(&TextLine {
-            text,
-            offset: line.offset,
-            number: line.number,
-            step: self.emitter.last_step,
-        });
+        self.told(text, message.rank, line, sink);
         let why = match reading {
             Ok(reading) => reading
                 .emit(&mut self.emitter, place, sink)

@@ -58,6 +58,8 @@ pub(super) struct Pairs<'a> {
     at: usize,
     /// Start of the text that may be the key of the next number.
     key_from: usize,
+    /// Where the key of the first pair begins at the latest; when it has not, there is none.
+    first_from_max: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +108,16 @@ fn class(byte: u8) -> Class {
 
 impl<'a> Pairs<'a> {
     pub(super) fn of(text: &'a str) -> Self {
+        Self::beginning_within(text, usize::MAX)
+    }
+
+    /// The pairs of a line whose first one begins within as many bytes; none when it begins later.
+    pub(super) fn beginning_within(text: &'a str, first_from_max: usize) -> Self {
         Self {
             text,
             at: 0,
             key_from: 0,
+            first_from_max,
         }
     }
 
@@ -177,12 +185,17 @@ impl<'a> Iterator for Pairs<'a> {
         loop {
             self.skip_plain(bytes);
             let byte = self.byte(self.at)?;
+            if self.key_from > self.first_from_max {
+                return None;
+            }
             if class(byte) == Class::Open {
                 self.skip_parenthesis();
             } else if byte == b'-' && is_dash(bytes, self.at) {
                 self.reset(self.at + 1);
             } else if let Some(pair) = self.take_token() {
-                return Some(pair);
+                let is_late = pair.from > self.first_from_max;
+                self.first_from_max = usize::MAX;
+                return (!is_late).then_some(pair);
             }
         }
     }
@@ -200,6 +213,9 @@ impl<'a> Pairs<'a> {
                 Class::Reset => {
                     at += 1;
                     self.key_from = at;
+                    if at > self.first_from_max {
+                        break;
+                    }
                 }
                 Class::Blank | Class::Assign | Class::Soft => at += 1,
             }

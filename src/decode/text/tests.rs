@@ -118,6 +118,32 @@ fn hugging_face_steps_come_from_the_bar_behind_the_line() {
 }
 
 #[test]
+fn a_resumed_run_has_the_steps_of_its_new_bar() {
+    let bar = |n: i64| format!("\r {n}%|#   | {n}/100 [00:01<00:09,  9.9it/s]");
+    let mut text = bar(0);
+    let mut attempt = |steps: std::ops::RangeInclusive<i64>| {
+        for n in steps.map(|n| n * 10) {
+            text += &bar(n - 1);
+            let dict = format!("\r    \r{{'loss': {n}.5, 'epoch': 0.1}}\n");
+            text += &dict;
+            text += &bar(n);
+        }
+        text += &bar(0);
+    };
+    attempt(1..=5);
+    // From the checkpoint at 30: the bar is drawn at 0 and jumps.
+    attempt(4..=6);
+    let (log, _) = read(&text);
+    let steps: Vec<i64> = series(&log, "loss").iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [10, 20, 30, 40, 50, 40, 50, 60]);
+    assert!(
+        series(&log, "loss")
+            .iter()
+            .all(|(step, loss)| *loss == *step as f64 + 0.5)
+    );
+}
+
+#[test]
 fn dicts_without_a_bar_have_ordinals_and_say_so() {
     let (log, _) = read(
         "{'loss': 2.5, 'epoch': 0.1}\n{'loss': 0.0, 'grad_norm': nan, 'epoch': 0.2}\n{'eval_loss': 3.0}\n",

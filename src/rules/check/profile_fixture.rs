@@ -102,6 +102,7 @@ impl Net {
             parameter: Some(parameter.to_owned()),
             order: DepthOrder::Named,
             members: (first..first + norms.len() as u32).collect(),
+            experts: Vec::new(),
         });
         self
     }

@@ -5,7 +5,7 @@
 
 use super::{Engine, HashMap, Latest, ProfileBinding, StreamState};
 use crate::model::{Profile, Quantity, Sample};
-use crate::rules::book::{Book, Subject};
+use crate::rules::book::{Book, SMOOTHED, Subject};
 use crate::rules::check::{Context, Judged, Judgement, Observation, Point, StreamCheck};
 use crate::rules::persistence::Persistence;
 use crate::rules::rule::Rule;
@@ -66,7 +66,7 @@ impl Engine<'_> {
         (circle.bindings, circle.hearers) = (bindings, hearers);
     }
 
-    pub(super) fn series_alarm(&mut self, rule: usize, id: u32, step: i64, seen: Observation) {
+    pub(super) fn series_alarm(&mut self, rule: usize, id: u32, step: i64, mut seen: Observation) {
         if !self.rules[rule].wants_kind(seen.kind) {
             return;
         }
@@ -74,6 +74,12 @@ impl Engine<'_> {
         let layer = info.meaning.layer.as_ref();
         let tag = if layer.is_none() { Some(&*info.tag) } else { None };
         let layers = layer.map(|it| (id, it.path.as_str())).into_iter().collect();
+        if let Some(smoothing) = info
+            .smoothing
+            .filter(|_| self.rules[rule].is_blurred_by_smoothing())
+        {
+            seen = seen.word(SMOOTHED, smoothing.as_str());
+        }
         let subject = Subject {
             id: u64::from(id),
             quantity: info.meaning.quantity,

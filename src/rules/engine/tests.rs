@@ -1,11 +1,13 @@
 //! The engine at restarts: what they replace, and what they leave alone.
 
 use super::{Engine, Outcome};
-use crate::model::{Family, Form, Profile, Quantity, Sample};
+use crate::model::{Family, Form, Mark, Profile, Quantity, Sample, Smoothing};
 use crate::rules::Rule;
+use crate::rules::book::Noted;
 use crate::rules::check::bench::rule;
 use crate::rules::check::{
-    Build, CheckInfo, Context, Judged, Judgement, Observation, Point, ProfileCheck, StreamCheck, StreamEnd,
+    Build, CheckInfo, Context, Judged, Judgement, Observation, Point, ProfileCheck, SeriesCheck, StreamCheck,
+    StreamEnd, each,
 };
 use crate::series::SeriesInfo;
 
@@ -63,6 +65,57 @@ fn run(rules: &[Rule], points: impl IntoIterator<Item = (&'static str, i64, f64)
         });
     }
     engine.finish(&StreamEnd::default())
+}
+
+/// Finds every point bad but the first, of which the log has not yet said what it is.
+#[derive(Clone)]
+struct AllIsBad;
+
+impl SeriesCheck for AllIsBad {
+    fn observe(&mut self, point: &Point, _: &Context<'_>) -> Judgement {
+        if point.step == 0 {
+            return Judgement::Good;
+        }
+        Judgement::Bad(Observation::new("", point.value, 0.0))
+    }
+    fn rewind(&mut self, _: i64) {}
+}
+
+static SPIKE: CheckInfo = CheckInfo {
+    family: Family::Spike,
+    ..check("all-is-bad", Build::Series(|_| each(AllIsBad)))
+};
+static OTHER: CheckInfo = check("all-is-bad", Build::Series(|_| each(AllIsBad)));
+
+#[test]
+fn a_finding_in_a_smoothed_loss_says_that_it_is_smoothed() {
+    let sentences = |is_smoothed: bool| -> Vec<bool> {
+        let rules = [
+            rule(&SPIKE, Quantity::Loss, &[]),
+            rule(&OTHER, Quantity::Loss, &[]),
+        ];
+        let mut engine = Engine::new(&rules, ".");
+        for step in 0..3 {
+            engine.sample(&Sample {
+                tag: "loss",
+                step,
+                wall_time: None,
+                value: 1.0,
+                form: Form::EXACT,
+                offset: 0,
+            });
+            if is_smoothed && step == 0 {
+                let by = Smoothing::MovingAverage;
+                engine.mark(Mark::Smoothed { tag: "loss", by });
+            }
+        }
+        let findings = engine.finish(&StreamEnd::default()).findings;
+        let says = |it: &Noted| it.finding.message.contains("the log prints the moving average");
+        findings.iter().map(says).collect()
+    };
+    // A rule on thresholds or plateaus means what it says of the smoothed numbers.
+    assert_eq!(sentences(true), [true, false]);
+    assert_eq!(sentences(false), [false, false]);
 }
 
 #[test]

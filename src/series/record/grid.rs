@@ -156,6 +156,7 @@ impl Grid {
                 parameter: None,
                 order: DepthOrder::Unknown,
                 members,
+                experts: Vec::new(),
             });
         }
         groups

@@ -34,17 +34,17 @@ fn calls(decoder: &mut dyn Decode, text: &str) -> Vec<String> {
 }
 
 fn assert_equal(text: &str) {
-    let (with, without) = (
-        calls(&mut TextDecoder::new(), text),
-        calls(&mut TextDecoder::without_layouts(), text),
-    );
-    let first = with.iter().zip(&without).find(|(a, b)| a != b);
-    assert!(
-        with == without,
-        "{first:?}, {} and {} calls of\n{text}",
-        with.len(),
-        without.len()
-    );
+    let with = calls(&mut TextDecoder::new(), text);
+    for mut long_way in [TextDecoder::without_layouts(), TextDecoder::without_screen()] {
+        let without = calls(&mut long_way, text);
+        let first = with.iter().zip(&without).find(|(a, b)| a != b);
+        assert!(
+            with == without,
+            "{first:?}, {} and {} calls of\n{text}",
+            with.len(),
+            without.len()
+        );
+    }
 }
 
 /// Splitmix64 (Steele, Lea, Flood 2014).
@@ -81,6 +81,31 @@ fn layouts_give_what_the_entries_give() {
         for _ in 0..40 {
             assert_equal(&(log.clone() + &damaged(&log, &mut seed) + &damaged(&log, &mut seed)));
         }
+    }
+}
+
+/// Logs of real runs, where the shared data directory lies beside the checkout.
+fn real_logs() -> Vec<String> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reallogs"));
+    let Ok(formats) = fs::read_dir(root) else {
+        eprintln!("skipped: the shared data directory is not there");
+        return Vec::new();
+    };
+    let directories = formats.filter_map(|it| fs::read_dir(it.ok()?.path()).ok());
+    let files = directories.flatten().filter_map(|it| Some(it.ok()?.path()));
+    let texts = files.filter(|it| {
+        it.extension()
+            .is_some_and(|it| it == "log" || it == "txt" || it == "out")
+    });
+    texts
+        .map(|it| String::from_utf8_lossy(&fs::read(it).unwrap()).into_owned())
+        .collect()
+}
+
+#[test]
+fn what_real_programs_say_besides_is_passed_over_and_nothing_else() {
+    for log in real_logs() {
+        assert_equal(&log);
     }
 }
 
