@@ -98,7 +98,7 @@ def test_an_offline_run_is_followed_while_it_is_written(tmp_path):
 
 
 def test_what_watch_logs_of_a_real_model_is_read_by_layer(tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch brings several GB of CUDA libraries from PyPI; install it beside wandb to run this")
     torch.manual_seed(7)
     layers = [torch.nn.Linear(16, 16) for _ in range(N_LAYERS)]
     model = torch.nn.Sequential(*[module for layer in layers for module in (layer, torch.nn.Tanh())])
