@@ -154,11 +154,11 @@ def test_the_table_stays_below_the_alarms(tmp_path):
     assert len(lines_with(lines, "healthy", "two")) == 1
     # A complaint goes to the same terminal; the table steps aside for it.
     watching.process.send_signal(signal.SIGHUP)
-    watching.until(lambda it: lines_with(it, "the rules were read again"))
+    watching.until(lambda it: lines_with(it, "rules and settings were read again"))
     append(tmp_path / "two" / "metrics.jsonl", rows(range(70, 75)))
     lines = watching.until(lambda it: lines_with(it, "two", " 74 ") and lines_with(it, "critical", "one", " 69 "))
     assert len(lines_with(lines, "verdict", "worst finding")) == 1, lines
-    said = lines.index(lines_with(lines, "the rules were read again")[0])
+    said = lines.index(lines_with(lines, "rules and settings were read again")[0])
     assert said < lines.index(lines_with(lines, "verdict", "worst finding")[0]), lines
     assert watching.end() == 0
 
